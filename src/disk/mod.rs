@@ -1,0 +1,1 @@
+//! Everything that touches an installation or a key file; Unix calls live here alone.

@@ -1,0 +1,12 @@
+//! Lockstep: offline patches for component-based server installations, bound to one environment
+//! in one state.
+//!
+//! The rooms stand in layers; each imports only what stands below it (`tests/house.rs` holds
+//! that). `docs/architecture.md` is the map.
+
+pub mod disk;
+pub mod model;
+pub mod plan;
+pub mod release;
+pub mod spr;
+pub mod trust;

@@ -1,0 +1,3 @@
+//! The `lockstep` program; called as `spot`, it takes SPOT's spelling.
+
+fn main() {}

@@ -1,0 +1,294 @@
+//! The patch: the change of exactly one environment from exactly one state to another.
+//!
+//! It names no destination. The target tree follows from the recipes of [`Patch::target`], on the
+//! host; an [`Operation`] says only how to obtain the content with a digest.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::{Challenge, EnvironmentId, Installed, SiteRef};
+use super::statement::{RuleError, check_rising};
+use super::version::Version;
+use super::wire::string_serde;
+use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
+
+/// Bytes of content in one pack before compression, at most.
+pub const PACK_MAX: u64 = 64 * 1024 * 1024;
+
+/// What a preparer signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// Refusals that the preparer lifted, with reasons.
+    pub accepted: Vec<Accepted>,
+    /// The day after which metadata in it expires for the host.
+    pub apply_before: Time,
+    /// When it was prepared, by the desk's clock.
+    pub created: Time,
+    /// Versions lowered and components removed: stated, or the host refuses.
+    pub downgrades: Vec<Downgrade>,
+    /// For which environment.
+    pub environment: EnvironmentId,
+    /// The file format.
+    pub format: u32,
+    /// Always [`Kind::Patch`].
+    pub kind: Kind,
+    /// Everything behind the statement and its signatures, in order.
+    pub members: Vec<Member>,
+    /// Bytes of memory that decoding its operations takes, at most.
+    pub memory: u64,
+    /// The nodes it is for, rising by name.
+    pub nodes: Vec<PatchNode>,
+    /// How to obtain each content that the target needs and the node has not at its path; rising
+    /// by offset, which leaves no gap.
+    pub operations: Vec<Operation>,
+    /// The packs, whose contents joined are the stream that operations cut from.
+    pub packs: Vec<Pack>,
+    /// The recipe files inside, rising by digest.
+    pub recipes: Vec<CarriedRecipe>,
+    /// The site file that the preparer worked under.
+    pub site: SiteRef,
+    /// What is installed afterwards: all of it, rising by name.
+    pub target: Vec<Installed>,
+    /// The vendor metadata inside, rising by vendor.
+    pub vendors: Vec<CarriedVendor>,
+    /// How many packs each volume holds; their sum is the number of packs.
+    pub volumes: Vec<u64>,
+}
+
+/// A node that a patch is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchNode {
+    /// The state digest it will have.
+    pub after: Sha256,
+    /// The state digest it must have.
+    pub before: Sha256,
+    /// The challenge that is answered.
+    pub challenge: Challenge,
+    /// Its name.
+    pub name: Name,
+    /// The sequence number of the snapshot.
+    pub sequence: u64,
+    /// SHA-256 of the snapshot's statement, a member.
+    pub snapshot: Sha256,
+}
+
+/// A refusal that somebody lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// Which refusal.
+    pub name: RefusalName,
+    /// Why.
+    pub reason: String,
+}
+
+/// A lowered version, or a removed component when `to` is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downgrade {
+    /// The component.
+    pub component: Name,
+    /// The version installed.
+    pub from: Version,
+    /// The version afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Version>,
+}
+
+impl fmt::Display for Downgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            Some(to) => write!(f, "{} {} -> {to}", self.component, self.from),
+            None => write!(f, "{} {} -> removed", self.component, self.from),
+        }
+    }
+}
+
+/// How to obtain the content with a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// SHA-256 of the installed content it starts from: a pristine, vendor-owned, non-config file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Sha256>,
+    /// How the bytes of the stream become the content.
+    pub codec: Codec,
+    /// SHA-256 of the content it makes.
+    pub content: Sha256,
+    /// Bytes it takes from the stream.
+    pub length: u64,
+    /// Bytes of memory that decoding takes, at most.
+    pub memory: u64,
+    /// Where in the stream it starts.
+    pub offset: u64,
+    /// Bytes in the content it makes.
+    pub size: u64,
+}
+
+/// How an operation makes content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Codec {
+    /// The base as it is; nothing from the stream.
+    Copy,
+    /// The stream as it is; no base.
+    Whole,
+}
+
+impl Codec {
+    /// Every codec this program reads.
+    pub const ALL: [Self; 2] = [Self::Copy, Self::Whole];
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Copy => "copy",
+            Self::Whole => "whole",
+        })
+    }
+}
+
+/// A codec that this program does not read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the codec {0:?} is not one this program reads")]
+pub struct CodecError(String);
+
+impl FromStr for Codec {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        Self::ALL
+            .into_iter()
+            .find(|codec| codec.to_string() == text)
+            .ok_or_else(|| CodecError(text.chars().take(32).collect()))
+    }
+}
+
+string_serde!(Codec);
+
+/// One pack: a zstd frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pack {
+    /// Its member name, `packs/0000.zst` and so on.
+    pub member: String,
+    /// Bytes it decompresses to, at most [`PACK_MAX`].
+    pub size: u64,
+}
+
+/// A recipe file inside a patch: the TUF target's bytes, compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedRecipe {
+    /// SHA-256 of the installed recipe file that serves as the zstd dictionary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Sha256>,
+    /// SHA-256 of the recipe file once decompressed; its member is `recipes/<this>.spr.zst`.
+    pub recipe: Sha256,
+    /// Bytes it decompresses to.
+    pub size: u64,
+}
+
+/// A vendor's metadata inside a patch, as it was verified on the desk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedVendor {
+    /// When its timestamp was issued, by the vendor's clock.
+    pub issued: Time,
+    /// The vendor.
+    pub name: Name,
+}
+
+impl Statement for Patch {
+    const KIND: Kind = Kind::Patch;
+
+    fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn check(&self) -> Result<(), RuleError> {
+        check_rising("nodes", &self.nodes, |n| n.name.clone())?;
+        check_rising("recipes", &self.recipes, |r| r.recipe)?;
+        check_rising("target components", &self.target, |c| c.name.clone())?;
+        check_rising("vendors", &self.vendors, |v| v.name.clone())?;
+        check_rising("downgrades", &self.downgrades, |d| d.component.clone())?;
+        if self.nodes.is_empty() {
+            return Err(RuleError("a patch is for at least one node".to_owned()));
+        }
+        self.check_packs()?;
+        self.check_operations()
+    }
+}
+
+impl Patch {
+    /// The member name of the pack with this index.
+    #[must_use]
+    pub fn pack_member(index: usize) -> String {
+        format!("packs/{index:04}.zst")
+    }
+
+    /// The member name of a recipe.
+    #[must_use]
+    pub fn recipe_member(recipe: &Sha256) -> String {
+        format!("recipes/{recipe}.spr.zst")
+    }
+
+    /// The member name of a node's snapshot.
+    #[must_use]
+    pub fn snapshot_member(node: &Name) -> String {
+        format!("snapshots/{node}.json")
+    }
+
+    fn check_packs(&self) -> Result<(), RuleError> {
+        for (index, pack) in self.packs.iter().enumerate() {
+            if pack.member != Self::pack_member(index) || pack.size > PACK_MAX || pack.size == 0 {
+                return Err(RuleError(format!("pack {index} has a wrong name or size")));
+            }
+            if !self.members.iter().any(|member| member.name == pack.member) {
+                return Err(RuleError(format!("{} is no member", pack.member)));
+            }
+        }
+        let in_volumes = self.volumes.iter().copied().fold(0, u64::saturating_add);
+        if u64::try_from(self.packs.len()).ok() == Some(in_volumes) && !self.volumes.is_empty() {
+            Ok(())
+        } else {
+            Err(RuleError(format!(
+                "the volumes hold {in_volumes} of {} packs",
+                self.packs.len()
+            )))
+        }
+    }
+
+    fn check_operations(&self) -> Result<(), RuleError> {
+        let mut at = 0_u64;
+        for op in &self.operations {
+            let shaped = match op.codec {
+                Codec::Copy => op.length == 0 && op.base == Some(op.content),
+                Codec::Whole => op.length == op.size && op.base.is_none(),
+            };
+            if !shaped || op.offset != at || op.memory > self.memory {
+                return Err(RuleError(format!(
+                    "the operation for {} is malformed",
+                    op.content
+                )));
+            }
+            at = at.saturating_add(op.length);
+        }
+        let packed = self
+            .packs
+            .iter()
+            .map(|pack| pack.size)
+            .fold(0, u64::saturating_add);
+        if at == packed {
+            Ok(())
+        } else {
+            Err(RuleError(format!(
+                "operations take {at} bytes of {packed} in packs"
+            )))
+        }
+    }
+}

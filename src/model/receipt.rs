@@ -1,0 +1,147 @@
+//! The receipt: a node's signed statement of what it did. Receipts form a chain.
+
+use serde::{Deserialize, Serialize};
+
+use super::patch::Accepted;
+use super::snapshot::{EnvironmentId, NodeId, SiteRef};
+use super::statement::{RuleError, check_rising};
+use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Version};
+
+/// What a node says it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// Refusals that were lifted, with reasons.
+    pub accepted: Vec<Accepted>,
+    /// What was done.
+    pub action: Action,
+    /// State digest afterwards.
+    pub after: Sha256,
+    /// Who approved.
+    pub approvals: Vec<Principal>,
+    /// State digest before; absent for the first receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Sha256>,
+    /// Components that changed, rising by name.
+    pub changes: Vec<Change>,
+    /// When, by the host's clock.
+    pub created: Time,
+    /// Milliseconds between stop and start of the service.
+    pub downtime_ms: u64,
+    /// Which environment.
+    pub environment: EnvironmentId,
+    /// Files added, changed and removed.
+    pub files: FileCounts,
+    /// The file format.
+    pub format: u32,
+    /// Always [`Kind::Receipt`].
+    pub kind: Kind,
+    /// Config files kept as the customer has them; the new one lies beside as `.new`.
+    pub kept: Vec<TreePath>,
+    /// The next snapshot and its signature.
+    pub members: Vec<Member>,
+    /// Which node.
+    pub node: NodeId,
+    /// The user who ran the command.
+    pub operator: String,
+    /// SHA-256 of `patch.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Sha256>,
+    /// Who prepared the patch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preparer: Option<Principal>,
+    /// SHA-256 of the receipt before this one; absent for the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Sha256>,
+    /// The node's sequence number with this receipt.
+    pub sequence: u64,
+    /// The site file in force afterwards.
+    pub site: SiteRef,
+    /// Milliseconds of staging, with the service running.
+    pub staging_ms: u64,
+}
+
+/// What a receipt is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// A patch was applied.
+    Apply,
+    /// The environment was made.
+    Init,
+    /// A newer site file was taken.
+    Trust,
+}
+
+impl Action {
+    /// The action as one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Init => "init",
+            Self::Trust => "trust",
+        }
+    }
+}
+
+/// A component that changed; a missing side is "not installed".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The component.
+    pub component: Name,
+    /// The version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Version>,
+    /// The version afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Version>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, "{} {from} -> {to}", self.component),
+            (None, Some(to)) => write!(f, "{} {to} (new)", self.component),
+            (Some(from), None) => write!(f, "{} {from} (removed)", self.component),
+            (None, None) => write!(f, "{}", self.component),
+        }
+    }
+}
+
+/// How many files an action touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileCounts {
+    /// Files, links and folders that were not there before.
+    pub added: u64,
+    /// Files and links that were exchanged.
+    pub changed: u64,
+    /// Files, links and folders that are gone.
+    pub removed: u64,
+}
+
+impl Statement for Receipt {
+    const KIND: Kind = Kind::Receipt;
+
+    fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn check(&self) -> Result<(), RuleError> {
+        check_rising("changes", &self.changes, |c| c.component.clone())?;
+        let first = self.action == Action::Init;
+        if first != self.previous.is_none() {
+            return Err(RuleError(
+                "only the first receipt has none before it".to_owned(),
+            ));
+        }
+        match self.members.as_slice() {
+            [snapshot, _] if snapshot.name == Kind::Snapshot.member() => Ok(()),
+            _ => Err(RuleError(
+                "a receipt holds the next snapshot and its signature".to_owned(),
+            )),
+        }
+    }
+}

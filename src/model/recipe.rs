@@ -1,0 +1,395 @@
+//! The recipe: a publisher's description of one component version, or of a release.
+//!
+//! A release is a recipe without files that names component versions. Destinations, modes and
+//! deletions in an installation follow from recipes alone; a patch cannot state them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::statement::{RuleError, check_rising};
+use super::wire::string_serde;
+use super::{
+    Blake3, ContentId, Kind, Member, Name, Range, RecipePath, Sha256, Statement, TreePath, Version,
+};
+
+/// Most files in one recipe.
+pub const FILES_MAX: usize = 1_000_000;
+
+/// What a publisher says of one component version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Globs of files that the customer may edit; see [`ConfigGlobs`].
+    pub config: Vec<String>,
+    /// Its files, links and folders, rising by path.
+    pub files: Vec<Entry>,
+    /// The file format.
+    pub format: u32,
+    /// Whether it may be applied without a restart.
+    pub hot: Hot,
+    /// Components that, where installed, must be in this range once this one is: an upgrade of
+    /// both in one patch.
+    pub joint: Vec<Requirement>,
+    /// Always [`Kind::Recipe`].
+    pub kind: Kind,
+    /// SPDX expression of its licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// Members of the file: the SBOM, where there is one.
+    pub members: Vec<Member>,
+    /// The component's name; equal to its path's.
+    pub name: Name,
+    /// What the publisher tells the administrator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Why it cannot be rolled back after a start, such as a database change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_way: Option<String>,
+    /// The component versions that a release names; empty for a component.
+    pub release: Vec<Pin>,
+    /// Hotfixes and components that installing this one removes.
+    pub replaces: Vec<Requirement>,
+    /// What must be installed with it.
+    pub requires: Vec<Requirement>,
+    /// Components whose paths it takes over (a hotfix): exactly this version of each.
+    pub takes: Vec<Pin>,
+    /// The component's version; equal to its path's.
+    pub version: Version,
+}
+
+/// Whether a component may be exchanged while the service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hot {
+    /// Not, for this reason.
+    No(String),
+    /// It may.
+    Yes,
+}
+
+/// A component in a range of versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// The component.
+    pub component: Name,
+    /// The versions that will do.
+    pub range: Range,
+}
+
+/// A component in exactly one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The component.
+    pub component: Name,
+    /// Its version.
+    pub version: Version,
+}
+
+/// One path that a component owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Where it lies under the root.
+    pub path: TreePath,
+    /// What lies there.
+    pub what: What,
+}
+
+/// What lies at an owned path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum What {
+    /// A regular file.
+    File(FileContent),
+    /// A folder that must exist although nothing is in it, or whose mode matters.
+    Folder {
+        /// Its permission bits.
+        mode: Mode,
+    },
+    /// A symbolic link, relative and inside the root.
+    Link {
+        /// The text of the link.
+        target: String,
+    },
+}
+
+/// A regular file's content and mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileContent {
+    /// BLAKE3 of the content.
+    pub blake3: Blake3,
+    /// Its permission bits.
+    pub mode: Mode,
+    /// SHA-256 of the content.
+    pub sha256: Sha256,
+    /// Bytes in the content.
+    pub size: u64,
+    /// SHA-256 of the blob as it is stored, compressed.
+    pub stored_sha256: Sha256,
+    /// Bytes in the blob as it is stored.
+    pub stored_size: u64,
+}
+
+impl FileContent {
+    /// Both digests and the size.
+    #[must_use]
+    pub fn id(&self) -> ContentId {
+        ContentId {
+            sha256: self.sha256,
+            blake3: self.blake3,
+            size: self.size,
+        }
+    }
+}
+
+/// Permission bits, at most `0777`: no set-uid, set-gid or sticky bit can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mode(u32);
+
+/// A text that is not a mode.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not a mode between 0000 and 0777")]
+pub struct ModeError(String);
+
+impl Mode {
+    /// What a folder has when no recipe says otherwise.
+    pub const FOLDER: Self = Self(0o755);
+
+    /// The permission bits of `bits`, all others cut off.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits & 0o777)
+    }
+
+    /// The bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the owner may execute: the one bit that counts as drift.
+    #[must_use]
+    pub const fn executable(self) -> bool {
+        self.0 & 0o100 != 0
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        match u32::from_str_radix(text, 8) {
+            Ok(bits) if bits <= 0o777 && text.len() == 4 && !text.starts_with('+') => {
+                Ok(Self(bits))
+            }
+            _ => Err(ModeError(text.chars().take(16).collect())),
+        }
+    }
+}
+
+string_serde!(Mode);
+
+/// Which of a component's files the customer may edit: globs over whole paths, `*` within a
+/// segment, `**` across segments.
+#[derive(Debug, Default)]
+pub struct ConfigGlobs(Vec<glob::Pattern>);
+
+impl ConfigGlobs {
+    /// Compiles the globs.
+    pub fn new(globs: &[String]) -> Result<Self, RuleError> {
+        globs
+            .iter()
+            .map(|glob| {
+                glob::Pattern::new(glob)
+                    .map_err(|e| RuleError(format!("config glob {glob:?}: {e}")))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether `path` is a config file.
+    #[must_use]
+    pub fn matches(&self, path: &TreePath) -> bool {
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: false,
+        };
+        self.0
+            .iter()
+            .any(|glob| glob.matches_with(path.as_str(), options))
+    }
+}
+
+impl Recipe {
+    /// Whether it names a set of component versions and owns no files.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        !self.release.is_empty()
+    }
+
+    /// Bytes of all its files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files
+            .iter()
+            .map(|entry| {
+                if let What::File(file) = &entry.what {
+                    file.size
+                } else {
+                    0
+                }
+            })
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Checks that the recipe is the one its repository path names.
+    pub fn check_path(&self, path: &RecipePath) -> Result<(), RuleError> {
+        if &self.name == path.name() && &self.version == path.version() {
+            Ok(())
+        } else {
+            Err(RuleError(format!(
+                "{path} holds the recipe of {} {}, not of {} {}",
+                self.name,
+                self.version,
+                path.name(),
+                path.version()
+            )))
+        }
+    }
+}
+
+impl Statement for Recipe {
+    const KIND: Kind = Kind::Recipe;
+
+    fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn check(&self) -> Result<(), RuleError> {
+        if self.files.len() > FILES_MAX {
+            return Err(RuleError(format!(
+                "more than {FILES_MAX} files in one recipe"
+            )));
+        }
+        if self.is_release() && !self.files.is_empty() {
+            return Err(RuleError(
+                "a release names components and owns no files".to_owned(),
+            ));
+        }
+        check_rising("files", &self.files, |entry| entry.path.clone())?;
+        check_rising("release components", &self.release, |pin| {
+            pin.component.clone()
+        })?;
+        check_rising("requirements", &self.requires, |r| r.component.clone())?;
+        check_rising("joint upgrades", &self.joint, |r| r.component.clone())?;
+        check_rising("replaced components", &self.replaces, |r| {
+            r.component.clone()
+        })?;
+        check_rising("taken components", &self.takes, |pin| pin.component.clone())?;
+        ConfigGlobs::new(&self.config)?;
+        check_files(&self.files)
+    }
+}
+
+/// Links stay inside, no two paths differ by case alone, and no file lies where a folder must.
+fn check_files(files: &[Entry]) -> Result<(), RuleError> {
+    let mut folded: BTreeMap<String, &Entry> = BTreeMap::new();
+    for entry in files {
+        if let What::Link { target } = &entry.what
+            && !entry.path.link_stays_inside(target)
+        {
+            return Err(RuleError(format!(
+                "{} links out of the root: {target}",
+                entry.path
+            )));
+        }
+        if let Some(other) = folded.insert(entry.path.folded(), entry) {
+            return Err(RuleError(format!(
+                "{} and {} differ by case alone",
+                other.path, entry.path
+            )));
+        }
+    }
+    for entry in files {
+        for above in entry.path.ancestors() {
+            if let Some(other) = folded.get(&above.folded())
+                && (!matches!(other.what, What::Folder { .. }) || other.path != above)
+            {
+                return Err(RuleError(format!(
+                    "{} lies under {}, no folder",
+                    entry.path, other.path
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, what: What) -> Entry {
+        Entry {
+            path: path.parse().unwrap(),
+            what,
+        }
+    }
+
+    fn link(path: &str, target: &str) -> Entry {
+        entry(
+            path,
+            What::Link {
+                target: target.to_owned(),
+            },
+        )
+    }
+
+    #[test]
+    fn no_set_uid_mode_can_be_said() {
+        for bad in ["4755", "1777", "755", "07777", "0888", "+755", "-755"] {
+            assert!(bad.parse::<Mode>().is_err(), "{bad}");
+        }
+        assert_eq!("0755".parse::<Mode>().unwrap(), Mode::FOLDER);
+    }
+
+    #[test]
+    fn hostile_file_lists() {
+        assert!(check_files(&[link("a", "b"), link("b", "a")]).is_ok());
+        for (files, word) in [
+            (vec![link("a", "../b")], "out of the root"),
+            (vec![link("A", "x"), link("a", "x")], "case"),
+            (vec![link("a", "x"), link("a/b", "x")], "no folder"),
+            (vec![link("A", "x"), link("a/b", "x")], "no folder"),
+        ] {
+            assert!(check_files(&files).unwrap_err().0.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn config_globs() {
+        let globs =
+            ConfigGlobs::new(&["conf/*.properties".to_owned(), "etc/**".to_owned()]).unwrap();
+        for (path, inside) in [
+            ("conf/a.properties", true),
+            ("conf/x/a.properties", false),
+            ("etc/a/b", true),
+            ("a", false),
+        ] {
+            assert_eq!(globs.matches(&path.parse().unwrap()), inside, "{path}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The site file: whom an environment trusts, and by which rules. Trust enters through it alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::statement::{RuleError, check_rising};
+use super::wire::string_serde;
+use super::{Kind, Member, Name, Principal, PublicKey, RefusalName, Sha256, Statement, Time};
+
+/// What the site owner signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Who may approve.
+    pub approvers: Vec<Signer>,
+    /// When it was written.
+    pub created: Time,
+    /// The file format.
+    pub format: u32,
+    /// Always [`Kind::Site`].
+    pub kind: Kind,
+    /// The vendors' roots.
+    pub members: Vec<Member>,
+    /// What people call the site.
+    pub name: Name,
+    /// Who signs the next one.
+    pub owner: Signer,
+    /// The rules.
+    pub policy: Policy,
+    /// Who may choose what goes into a patch.
+    pub preparers: Vec<Signer>,
+    /// Whose recipes may be installed, rising by name.
+    pub vendors: Vec<Vendor>,
+    /// Grows with each site file.
+    pub version: u64,
+}
+
+/// A person and a key: one plain `allowed_signers` line, `PRINCIPAL ALGORITHM BASE64`.
+///
+/// No options, wildcards, certificate authorities or dates: what OpenSSH would understand beyond
+/// this line is refused, so that both tools mean the same person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The person.
+    pub principal: Principal,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// A text that is not a plain `allowed_signers` line.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not a plain allowed_signers line: PRINCIPAL ssh-ed25519 BASE64")]
+pub struct SignerError(String);
+
+impl FromStr for Signer {
+    type Err = SignerError;
+
+    fn from_str(text: &str) -> Result<Self, SignerError> {
+        let error = || SignerError(text.chars().take(120).collect());
+        let words: Vec<&str> = text.split(' ').collect();
+        let [principal, algorithm, blob] = words.as_slice() else {
+            return Err(error());
+        };
+        Ok(Self {
+            principal: principal.parse().ok().ok_or_else(error)?,
+            key: format!("{algorithm} {blob}")
+                .parse()
+                .ok()
+                .ok_or_else(error)?,
+        })
+    }
+}
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.principal, self.key)
+    }
+}
+
+string_serde!(Signer);
+
+/// A vendor whose recipes may be installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vendor {
+    /// What the site calls it.
+    pub name: Name,
+    /// The beginnings of recipe paths that it may serve; empty for all.
+    pub prefixes: Vec<String>,
+    /// SHA-256 of the member `vendor/<name>/root.json`, a TUF root.
+    pub root: Sha256,
+}
+
+impl Vendor {
+    /// Whether the vendor may serve this recipe.
+    #[must_use]
+    pub fn serves(&self, path: &str) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| path.starts_with(prefix))
+    }
+}
+
+/// What to do about something that policy decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Go on.
+    Allow,
+    /// Refuse.
+    Refuse,
+}
+
+/// What to do about drift on a file that a patch touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftRule {
+    /// Leave the file as it is.
+    Keep,
+    /// Put the new file in its place; the old one goes to the generation.
+    Overwrite,
+    /// Refuse the patch as a conflict.
+    Refuse,
+}
+
+/// The rules of a site. Every field has a default; a policy file names those that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Where approvals are asked for: the refusals that `--accept` may still lift.
+    pub accept: Vec<RefusalName>,
+    /// Days after which a snapshot is too old to prepare for and a patch too old to apply; without
+    /// it, age is only warned of (after [`AGE_WARNING_DAYS`]).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub age_limit_days: Option<u64>,
+    /// How many people must approve a patch.
+    pub approvals: u64,
+    /// Whether versions may be lowered and components removed.
+    pub downgrade: Rule,
+    /// What happens to drifted files that a patch touches.
+    pub drift: DriftRule,
+    /// How many generations are kept for a rollback.
+    pub keep_generations: u64,
+    /// Days after `issued` for which the host takes vendor metadata whose snapshot or timestamp
+    /// expired.
+    pub metadata_age_days: u64,
+    /// Whether nodes of one environment may differ.
+    pub mixed_cluster: Rule,
+    /// Days after `issued` from which the desk refuses a source as outdated; without it, only the
+    /// metadata's own expiry counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_age_days: Option<u64>,
+}
+
+/// Age of a snapshot, in days, from which on it is warned of.
+pub const AGE_WARNING_DAYS: u64 = 45;
+/// Most approvals a policy may ask for.
+const APPROVALS_MAX: u64 = 16;
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            accept: Vec::new(),
+            age_limit_days: None,
+            approvals: 0,
+            downgrade: Rule::Refuse,
+            drift: DriftRule::Refuse,
+            keep_generations: 3,
+            metadata_age_days: 90,
+            mixed_cluster: Rule::Refuse,
+            source_age_days: None,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether `--accept` may lift this refusal.
+    #[must_use]
+    pub fn may_accept(&self, name: RefusalName) -> bool {
+        name.acceptable() && (self.approvals == 0 || self.accept.contains(&name))
+    }
+}
+
+impl Site {
+    /// The member name of a vendor's root.
+    #[must_use]
+    pub fn root_member(vendor: &Name) -> String {
+        format!("vendor/{vendor}/root.json")
+    }
+
+    /// The vendor with this name.
+    #[must_use]
+    pub fn vendor(&self, name: &Name) -> Option<&Vendor> {
+        self.vendors.iter().find(|vendor| &vendor.name == name)
+    }
+}
+
+impl Statement for Site {
+    const KIND: Kind = Kind::Site;
+
+    fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    fn check(&self) -> Result<(), RuleError> {
+        check_rising("preparers", &self.preparers, ToString::to_string)?;
+        check_rising("approvers", &self.approvers, ToString::to_string)?;
+        check_rising("vendors", &self.vendors, |vendor| vendor.name.clone())?;
+        if self.version == 0 {
+            return Err(RuleError("site versions start at 1".to_owned()));
+        }
+        if self.policy.approvals > APPROVALS_MAX {
+            return Err(RuleError(format!(
+                "policy asks for more than {APPROVALS_MAX} approvals"
+            )));
+        }
+        if self
+            .preparers
+            .iter()
+            .chain([&self.owner])
+            .any(|s| s.key.is_security_key())
+        {
+            return Err(RuleError(
+                "only approvers may use a security key".to_owned(),
+            ));
+        }
+        let roots: Vec<_> = self
+            .vendors
+            .iter()
+            .map(|v| (Self::root_member(&v.name), v.root))
+            .collect();
+        let members: Vec<_> = self
+            .members
+            .iter()
+            .map(|m| (m.name.clone(), m.sha256))
+            .collect();
+        if roots == members {
+            Ok(())
+        } else {
+            Err(RuleError(
+                "the members are not the vendors' roots".to_owned(),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_lines() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let good = format!("anna@acme.example {KEY}");
+        assert_eq!(good.parse::<Signer>().unwrap().to_string(), good);
+        for bad in [
+            format!("* {KEY}"),
+            format!("a,b {KEY}"),
+            format!("anna cert-authority {KEY}"),
+            format!("anna namespaces=\"lockstep-patch\" {KEY}"),
+            format!("anna valid-before=\"20300101\" {KEY}"),
+            format!("anna {KEY} comment"),
+            KEY.to_owned(),
+        ] {
+            assert!(bad.parse::<Signer>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn approvals_narrow_what_may_be_accepted() {
+        let mut policy = Policy::default();
+        assert!(policy.may_accept(RefusalName::TooOld));
+        assert!(!policy.may_accept(RefusalName::BadSignature));
+        policy.approvals = 2;
+        assert!(!policy.may_accept(RefusalName::TooOld));
+        policy.accept.push(RefusalName::TooOld);
+        assert!(policy.may_accept(RefusalName::TooOld));
+    }
+}

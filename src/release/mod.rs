@@ -1,0 +1,1 @@
+//! The release repository: read and write.

@@ -1,0 +1,364 @@
+//! Reading a `.spr` file once, front to back.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+
+use super::header::{self, BLOCK};
+use super::write::signature_member;
+use super::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, SprError, canonical, name};
+use crate::model::digest::Sha256Hasher;
+use crate::model::{Kind, Member, Sha256, Statement};
+
+/// Bytes moved at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// A statement's bytes and signatures, as they stand in the file: nothing is verified yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawStatement {
+    /// What the file says it is.
+    pub kind: Kind,
+    /// The exact bytes that signatures are over.
+    pub bytes: Vec<u8>,
+    /// The signatures.
+    pub signatures: Vec<RawSignature>,
+}
+
+/// A signature member: the key it is named by, and its armoured bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawSignature {
+    /// SHA-256 of the key blob, from the member's name.
+    pub key: Sha256,
+    /// The SSHSIG armour.
+    pub armoured: Vec<u8>,
+}
+
+/// A member's name and bytes.
+pub type MemberBytes = (String, Vec<u8>);
+
+impl RawStatement {
+    /// SHA-256 of the statement: its identity.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256 {
+        Sha256::of(&self.bytes)
+    }
+
+    /// Decodes the statement as one of kind `S`.
+    pub fn decode<S: Statement>(&self) -> Result<S, SprError> {
+        if self.kind == S::KIND {
+            canonical::decode(&self.bytes)
+        } else {
+            Err(SprError::Kind {
+                wanted: S::KIND,
+                found: self.kind,
+            })
+        }
+    }
+}
+
+/// A file of which statement and signatures have been read.
+pub struct Opened<R> {
+    blocks: Blocks<R>,
+    raw: RawStatement,
+    // The header after the last signature, already read.
+    pending: Option<(String, u64)>,
+}
+
+impl<R: Read> Opened<R> {
+    /// Reads the statement and its signatures, and nothing behind them.
+    pub fn open(reader: R) -> Result<Self, SprError> {
+        let mut blocks = Blocks {
+            reader,
+            block: [0; BLOCK],
+        };
+        let Some((first, size)) = blocks.header("the statement")? else {
+            return Err(SprError::Foreign("it is an empty archive"));
+        };
+        let Some(kind) = Kind::of_member(&first) else {
+            return Err(SprError::Foreign("its first member is no statement"));
+        };
+        let bytes = blocks.bounded(&first, size, STATEMENT_MAX)?;
+        let mut raw = RawStatement {
+            kind,
+            bytes,
+            signatures: Vec::new(),
+        };
+        let mut pending = blocks.header("the archive")?;
+        while let Some((name, size)) = &pending {
+            let Some(key) = signature_key(kind, name) else {
+                break;
+            };
+            let fits = raw.signatures.len() < SIGNATURES_MAX
+                && raw.signatures.last().is_none_or(|last| last.key < key);
+            if !fits {
+                return Err(SprError::Corrupt(format!(
+                    "{name}: signatures rise, at most {SIGNATURES_MAX}"
+                )));
+            }
+            let armoured = blocks.bounded(name, *size, SIGNATURE_MAX)?;
+            raw.signatures.push(RawSignature { key, armoured });
+            pending = blocks.header("the archive")?;
+        }
+        Ok(Self {
+            blocks,
+            raw,
+            pending,
+        })
+    }
+
+    /// The statement and its signatures, unverified.
+    #[must_use]
+    pub fn raw(&self) -> &RawStatement {
+        &self.raw
+    }
+
+    /// Decodes the statement.
+    pub fn decode<S: Statement>(&self) -> Result<S, SprError> {
+        self.raw.decode()
+    }
+
+    /// Goes on to the members that the statement lists. Those for which `may_miss` holds may be
+    /// absent (the packs of a head file, or of another volume); all others must come, in order.
+    pub fn members(
+        self,
+        list: &[Member],
+        may_miss: fn(&Member) -> bool,
+    ) -> Result<(RawStatement, Members<R>), SprError> {
+        check_list(self.raw.kind, list)?;
+        let members = Members {
+            blocks: self.blocks,
+            pending: self.pending,
+            list: Vec::from(list).into_iter(),
+            may_miss,
+        };
+        Ok((self.raw, members))
+    }
+
+    /// Reads all members into memory, `limit` bytes of them at most, to the end of the file.
+    pub fn into_memory(
+        self,
+        list: &[Member],
+        limit: u64,
+    ) -> Result<(RawStatement, Vec<MemberBytes>), SprError> {
+        let (raw, mut members) = self.members(list, |_| false)?;
+        let mut left = limit;
+        let mut all = Vec::new();
+        while let Some((member, bytes)) = members.next_in_memory(left)? {
+            left = left.saturating_sub(member.size);
+            all.push((member.name, bytes));
+        }
+        Ok((raw, all))
+    }
+}
+
+/// Names that the reader will meet: plain, unlike each other, none a signature of the statement.
+fn check_list(kind: Kind, list: &[Member]) -> Result<(), SprError> {
+    if list.len() > MEMBERS_MAX {
+        return Err(SprError::Corrupt(format!(
+            "more than {MEMBERS_MAX} members"
+        )));
+    }
+    let mut seen = BTreeSet::from([kind.member().to_owned()]);
+    for member in list {
+        let plain = name::is_plain(&member.name) && signature_key(kind, &member.name).is_none();
+        if !plain || !seen.insert(member.name.to_ascii_lowercase()) {
+            return Err(SprError::Corrupt(format!(
+                "the member name {:?} may not stand here",
+                member.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn signature_key(kind: Kind, name: &str) -> Option<Sha256> {
+    let key = name
+        .strip_prefix(kind.member())?
+        .strip_prefix('.')?
+        .strip_suffix(".sig")?;
+    let key: Sha256 = key.parse().ok()?;
+    (name == signature_member(kind.member(), &key)).then_some(key)
+}
+
+/// The members behind the statement, one after the other.
+pub struct Members<R> {
+    blocks: Blocks<R>,
+    pending: Option<(String, u64)>,
+    list: std::vec::IntoIter<Member>,
+    may_miss: fn(&Member) -> bool,
+}
+
+impl<R: Read> Members<R> {
+    /// The next member's description, without reading it; nothing at the end of the archive.
+    pub fn peek(&mut self) -> Result<Option<&Member>, SprError> {
+        self.settle()?;
+        Ok(if self.pending.is_some() {
+            self.list.as_slice().first()
+        } else {
+            None
+        })
+    }
+
+    /// Reads the next member, whose size must be at most `limit`, into memory.
+    pub fn next_in_memory(&mut self, limit: u64) -> Result<Option<(Member, Vec<u8>)>, SprError> {
+        let Some(size) = self.peek()?.map(|member| member.size) else {
+            return Ok(None);
+        };
+        if size > limit {
+            return Err(SprError::Corrupt(format!(
+                "members larger than {limit} bytes in all"
+            )));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(CHUNK));
+        let member = self.copy_next(&mut bytes)?;
+        Ok(member.map(|member| (member, bytes)))
+    }
+
+    /// Copies the next member to `sink`. Until this returns, what the sink got is unchecked.
+    pub fn copy_next(&mut self, sink: &mut dyn Write) -> Result<Option<Member>, SprError> {
+        self.settle()?;
+        if self.pending.is_none() {
+            return Ok(None);
+        }
+        let Some(member) = self.list.next() else {
+            return Ok(None);
+        };
+        let mut hasher = Sha256Hasher::default();
+        self.blocks.content(&member.name, member.size, |bytes| {
+            hasher.update(bytes);
+            sink.write_all(bytes)
+        })?;
+        let found = hasher.finish();
+        if found != member.sha256 {
+            return Err(SprError::Corrupt(format!(
+                "{} has SHA-256 {found}, the statement says {}",
+                member.name, member.sha256
+            )));
+        }
+        self.pending = self.blocks.header("the archive")?;
+        Ok(Some(member))
+    }
+
+    /// Brings the list to the member whose header is pending, past those that may miss.
+    fn settle(&mut self) -> Result<(), SprError> {
+        loop {
+            let expected = self.list.as_slice().first();
+            match (&self.pending, expected) {
+                (None, None) => return self.blocks.end(),
+                (Some((name, size)), Some(member)) if *name == member.name => {
+                    if *size == member.size {
+                        return Ok(());
+                    }
+                    return Err(SprError::Corrupt(format!(
+                        "{name} has {size} bytes, the statement says {}",
+                        member.size
+                    )));
+                }
+                (_, Some(member)) if (self.may_miss)(member) => {
+                    self.list.next();
+                }
+                (None, Some(member)) => {
+                    return Err(SprError::Corrupt(format!("{} is missing", member.name)));
+                }
+                (Some((name, _)), _) => {
+                    return Err(SprError::Corrupt(format!("{name} should not stand here")));
+                }
+            }
+        }
+    }
+}
+
+/// The tar, block by block.
+struct Blocks<R> {
+    reader: R,
+    block: [u8; BLOCK],
+}
+
+impl<R: Read> Blocks<R> {
+    /// The next header; nothing at the two zero blocks that end the archive.
+    fn header(&mut self, what: &str) -> Result<Option<(String, u64)>, SprError> {
+        self.fill(what)?;
+        if self.block != [0; BLOCK] {
+            return header::decode(&self.block).map(Some);
+        }
+        self.fill("the end of the archive")?;
+        if self.block == [0; BLOCK] {
+            Ok(None)
+        } else {
+            Err(SprError::Corrupt(
+                "a single zero block inside the archive".to_owned(),
+            ))
+        }
+    }
+
+    fn fill(&mut self, what: &str) -> Result<(), SprError> {
+        read_exact(&mut self.reader, &mut self.block, what)
+    }
+
+    fn bounded(&mut self, name: &str, size: u64, limit: u64) -> Result<Vec<u8>, SprError> {
+        if size > limit {
+            return Err(SprError::Corrupt(format!(
+                "{name} has {size} bytes, more than {limit}"
+            )));
+        }
+        let mut bytes = Vec::new();
+        self.content(name, size, |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Hands out `size` bytes of content and checks the padding behind them.
+    fn content(
+        &mut self,
+        name: &str,
+        size: u64,
+        mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), SprError> {
+        let mut chunk = vec![0_u8; CHUNK];
+        let mut left = size;
+        while left > 0 {
+            let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let part = chunk.get_mut(..length).unwrap_or_default();
+            read_exact(&mut self.reader, part, name)?;
+            take(part)?;
+            left = left.saturating_sub(u64::try_from(length).unwrap_or(left));
+        }
+        let fill = chunk.get_mut(..header::padding(size)).unwrap_or_default();
+        read_exact(&mut self.reader, fill, name)?;
+        if fill.iter().all(|byte| *byte == 0) {
+            Ok(())
+        } else {
+            Err(SprError::Corrupt(format!(
+                "the padding behind {name} is not zero"
+            )))
+        }
+    }
+
+    /// Nothing may follow the two zero blocks.
+    fn end(&mut self) -> Result<(), SprError> {
+        let mut byte = [0_u8; 1];
+        loop {
+            match self.reader.read(&mut byte) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    return Err(SprError::Corrupt(
+                        "bytes behind the end of the archive".to_owned(),
+                    ));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+fn read_exact(reader: &mut impl Read, buffer: &mut [u8], what: &str) -> Result<(), SprError> {
+    reader.read_exact(buffer).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            SprError::Cut(what.to_owned())
+        } else {
+            SprError::Io(error)
+        }
+    })
+}

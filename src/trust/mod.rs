@@ -1,0 +1,1 @@
+//! Pure verification: bytes, keys, `now` and floors in, `Verified<T>` out.
