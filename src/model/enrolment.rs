@@ -28,7 +28,8 @@ pub struct Enrolment {
     /// Which node.
     pub node: NodeId,
     /// SHA-256 of the last receipt that the desk knows of.
-    pub receipt: Sha256,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Sha256>,
     /// The greatest sequence number that the desk knows of.
     pub sequence: u64,
     /// The site file that the node last stated.

@@ -21,6 +21,7 @@ pub mod statement;
 pub mod text;
 pub mod time;
 pub mod version;
+pub mod watch;
 
 mod wire;
 
@@ -32,3 +33,4 @@ pub use refusal::{Refusal, RefusalName};
 pub use statement::{Kind, Member, Statement};
 pub use time::Time;
 pub use version::{Range, Version};
+pub use watch::{Unwatched, Watch};

@@ -3,6 +3,7 @@
 //! It names no destination. The target tree follows from the recipes of [`Patch::target`], on the
 //! host; an [`Operation`] says only how to obtain the content with a digest.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -243,12 +244,19 @@ impl Patch {
         format!("snapshots/{node}.json")
     }
 
+    /// The member name of that snapshot's signature, by the key that the snapshot states.
+    #[must_use]
+    pub fn snapshot_signature_member(node: &Name) -> String {
+        format!("snapshots/{node}.json.sig")
+    }
+
     fn check_packs(&self) -> Result<(), RuleError> {
+        let members: BTreeSet<&str> = self.members.iter().map(|m| m.name.as_str()).collect();
         for (index, pack) in self.packs.iter().enumerate() {
             if pack.member != Self::pack_member(index) || pack.size > PACK_MAX || pack.size == 0 {
                 return Err(RuleError(format!("pack {index} has a wrong name or size")));
             }
-            if !self.members.iter().any(|member| member.name == pack.member) {
+            if !members.contains(pack.member.as_str()) {
                 return Err(RuleError(format!("{} is no member", pack.member)));
             }
         }

@@ -82,28 +82,25 @@ impl TreePath {
 
     /// Whether a link at this path with this target stays inside the root and out of
     /// [`STATE_FOLDER`], judged by its text alone.
+    ///
+    /// Text suffices because `..` may only lead the target: behind a plain segment, which could be
+    /// another link, it would climb from wherever that one points.
     #[must_use]
     pub fn link_stays_inside(&self, target: &str) -> bool {
-        if target.is_empty() || target.len() > PATH_MAX || target.starts_with('/') {
+        if target.is_empty() || target.len() > PATH_MAX {
             return false;
         }
-        let mut stack: Vec<&str> = self.0.split('/').collect();
-        stack.pop();
-        for segment in target.split('/') {
-            match segment {
-                "" | "." => {}
-                ".." => {
-                    if stack.pop().is_none() {
-                        return false;
-                    }
-                }
-                name if segment_fault(name).is_some() => return false,
-                name => stack.push(name),
-            }
-        }
-        stack
-            .first()
-            .is_none_or(|first| first.to_lowercase() != STATE_FOLDER)
+        let depth = self.ancestors().count();
+        let rest: Vec<&str> = target
+            .split('/')
+            .skip_while(|segment| *segment == "..")
+            .collect();
+        let climbed = target.split('/').count().saturating_sub(rest.len());
+        let plain = rest.iter().all(|segment| {
+            segment_fault(segment).is_none() && segment.to_lowercase() != STATE_FOLDER
+        });
+        // A link to the root itself would make a path to everything in it, the node's state too.
+        plain && (climbed < depth || (climbed == depth && !rest.is_empty()))
     }
 }
 
@@ -256,8 +253,8 @@ impl FromStr for RecipePath {
         {
             return Err(error("each part is 1 to 64 of A-Z a-z 0-9 . _ -"));
         }
-        let (depth, stem) = match segments.as_slice() {
-            ["customer", _, addon, _, stem] if belongs(stem, addon) => (5, *stem),
+        let stem = match segments.as_slice() {
+            ["customer", _, addon, _, stem] if belongs(stem, addon) => *stem,
             ["customer", ..] => {
                 return Err(error(
                     "customer/<customer>/<addon>/<series>/<addon>-<version>.spr",
@@ -278,14 +275,13 @@ impl FromStr for RecipePath {
                     version,
                 });
             }
-            [family, _, stem] if stem.starts_with(family) => (3, *stem),
+            [family, _, stem] if stem.starts_with(family) => *stem,
             _ => {
                 return Err(error(
                     "<family>/<series>/<family...>-<version>.spr, as in restapi/7.0/restapi-7.0.40.spr",
                 ));
             }
         };
-        debug_assert_eq!(segments.len(), depth);
         let (name, version) = cut(stem).ok_or_else(|| error("the file name has no version"))?;
         Ok(Self {
             text: format!("{path}.spr"),
@@ -363,7 +359,7 @@ mod tests {
     #[test]
     fn links_stay_inside() {
         let path: TreePath = "lib/a/link".parse().unwrap();
-        for good in ["b", "../b", "../../c", "./x/../y"] {
+        for good in ["b", "../b", "../../c", "x/y", ".."] {
             assert!(path.link_stays_inside(good), "{good}");
         }
         for bad in [
@@ -373,6 +369,12 @@ mod tests {
             "../../.lockstep/key",
             "../../.LOCKSTEP",
             "a\nb",
+            "x/../y",
+            "../..",
+            "u/../.lockstep/key",
+            "x/.lockstep",
+            "./x",
+            "x/",
         ] {
             assert!(!path.link_stays_inside(bad), "{bad}");
         }

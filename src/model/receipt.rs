@@ -34,10 +34,10 @@ pub struct Receipt {
     pub files: FileCounts,
     /// The file format.
     pub format: u32,
-    /// Always [`Kind::Receipt`].
-    pub kind: Kind,
     /// Config files kept as the customer has them; the new one lies beside as `.new`.
     pub kept: Vec<TreePath>,
+    /// Always [`Kind::Receipt`].
+    pub kind: Kind,
     /// The next snapshot and its signature.
     pub members: Vec<Member>,
     /// Which node.

@@ -15,8 +15,8 @@ use super::{
     Blake3, ContentId, Kind, Member, Name, Range, RecipePath, Sha256, Statement, TreePath, Version,
 };
 
-/// Most files in one recipe.
-pub const FILES_MAX: usize = 1_000_000;
+/// Most files in one recipe: what a statement has room for.
+pub const FILES_MAX: usize = 150_000;
 
 /// What a publisher says of one component version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

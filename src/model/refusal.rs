@@ -280,9 +280,15 @@ impl fmt::Display for Refusal {
         for (label, value) in &self.values {
             writeln!(f, "  {label:width$}  {value}")?;
         }
-        write!(f, "  {:width$}  {}", "unchanged", self.unchanged)?;
+        write!(f, "  {:width$}  {}", "unchanged", Escaped(&self.unchanged))?;
         if !self.next.is_empty() {
-            write!(f, "\n  {:width$}  {}", "next", self.next)?;
+            write!(
+                f,
+                "
+  {:width$}  {}",
+                "next",
+                Escaped(&self.next)
+            )?;
         }
         Ok(())
     }

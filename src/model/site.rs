@@ -87,7 +87,8 @@ string_serde!(Signer);
 pub struct Vendor {
     /// What the site calls it.
     pub name: Name,
-    /// The beginnings of recipe paths that it may serve; empty for all.
+    /// The beginnings of recipe paths that it may serve, in whole segments, such as
+    /// `customer/acme`; empty for all.
     pub prefixes: Vec<String>,
     /// SHA-256 of the member `vendor/<name>/root.json`, a TUF root.
     pub root: Sha256,
@@ -97,7 +98,11 @@ impl Vendor {
     /// Whether the vendor may serve this recipe.
     #[must_use]
     pub fn serves(&self, path: &str) -> bool {
-        self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| path.starts_with(prefix))
+        self.prefixes.is_empty()
+            || self.prefixes.iter().any(|prefix| {
+                path.strip_prefix(prefix.as_str())
+                    .is_some_and(|rest| rest.starts_with('/'))
+            })
     }
 }
 
@@ -154,6 +159,9 @@ pub struct Policy {
 
 /// Age of a snapshot, in days, from which on it is warned of.
 pub const AGE_WARNING_DAYS: u64 = 45;
+/// Longest name of a vendor, in bytes: `vendor/<name>/<version>.<role>.json.zst` must fit in a
+/// member name.
+pub const VENDOR_NAME_MAX: usize = 24;
 /// Most approvals a policy may ask for.
 const APPROVALS_MAX: u64 = 16;
 
@@ -206,6 +214,26 @@ impl Statement for Site {
         check_rising("preparers", &self.preparers, ToString::to_string)?;
         check_rising("approvers", &self.approvers, ToString::to_string)?;
         check_rising("vendors", &self.vendors, |vendor| vendor.name.clone())?;
+        for prefix in self.vendors.iter().flat_map(|vendor| &vendor.prefixes) {
+            if prefix
+                .split('/')
+                .any(|segment| segment.parse::<Name>().is_err())
+            {
+                return Err(RuleError(format!(
+                    "{prefix:?} is not the beginning of a recipe path"
+                )));
+            }
+        }
+        if let Some(long) = self
+            .vendors
+            .iter()
+            .find(|v| v.name.as_str().len() > VENDOR_NAME_MAX)
+        {
+            return Err(RuleError(format!(
+                "the vendor name {} is longer than {VENDOR_NAME_MAX}",
+                long.name
+            )));
+        }
         if self.version == 0 {
             return Err(RuleError("site versions start at 1".to_owned()));
         }

@@ -43,8 +43,10 @@ pub struct Snapshot {
     pub node: NodeId,
     /// The program that wrote it, and what it reads.
     pub program: Program,
-    /// SHA-256 of the last receipt's statement; the head of the receipt chain.
-    pub receipt: Sha256,
+    /// SHA-256 of the last receipt's statement: the head of the receipt chain. The snapshot inside a
+    /// receipt cannot name that receipt, so it names the one before it (none inside the first).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Sha256>,
     /// The node's sequence number; it only grows.
     pub sequence: u64,
     /// The site file in force.
@@ -118,6 +120,8 @@ pub struct Installed {
     pub path: RecipePath,
     /// SHA-256 of the recipe file, the TUF target.
     pub recipe: Sha256,
+    /// Whether it is a release: a baseline that names components and owns no files.
+    pub release: bool,
     /// Which of the site's vendors it came from.
     pub vendor: Name,
     /// Its version.

@@ -1,8 +1,29 @@
 //! The state digest: one SHA-256 for what is installed and how it drifted.
 
-use super::Sha256;
+use serde::{Deserialize, Serialize};
+
 use super::digest::Sha256Hasher;
-use super::snapshot::{Drift, Installed};
+use super::snapshot::{Challenge, Drift, Installed};
+use super::{Sha256, Time};
+
+/// Most challenges that may be open at a time; the oldest is closed first.
+pub const CHALLENGES_MAX: usize = 64;
+
+/// A challenge that a patch may still answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenChallenge {
+    /// The challenge.
+    pub challenge: Challenge,
+    /// When it was opened, by the host's clock.
+    pub created: Time,
+    /// The sequence number of its snapshot.
+    pub sequence: u64,
+    /// SHA-256 of its snapshot's statement.
+    pub snapshot: Sha256,
+    /// The state digest that its snapshot states.
+    pub state: Sha256,
+}
 
 /// The digest of `components` (rising by name) and `drift` (rising by path).
 ///
@@ -35,6 +56,7 @@ mod tests {
             name: "restapi".parse().unwrap(),
             path,
             recipe: Sha256::of(b"r"),
+            release: false,
             vendor: "stibo".parse().unwrap(),
             version: "7.0.40".parse().unwrap(),
         };

@@ -25,9 +25,13 @@ mod write;
 pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement};
 pub use write::{SprWriter, encode_small};
 
-use crate::model::{Kind, RefusalName};
+use std::io::ErrorKind;
+use std::path::Path;
 
-/// Largest statement, in bytes: a patch of a million operations stays below.
+use crate::model::{Kind, Refusal, RefusalName};
+
+/// Largest statement, in bytes: a recipe of 150,000 files (about 360 bytes each) stays below, and
+/// reading one stays below 256 MB of memory.
 pub const STATEMENT_MAX: u64 = 64 * 1024 * 1024;
 /// Largest signature member, in bytes; an armoured ed25519 signature has about 300.
 pub const SIGNATURE_MAX: u64 = 4_096;
@@ -64,8 +68,8 @@ pub enum SprError {
         /// What the file says.
         found: u64,
     },
-    /// The medium failed.
-    #[error("the file could not be read: {0}")]
+    /// The medium that is read from, or copied to, failed.
+    #[error("the file could not be read or copied: {0}")]
     Io(#[from] std::io::Error),
 }
 
@@ -78,7 +82,39 @@ impl SprError {
             Self::Foreign(_) | Self::Corrupt(_) => RefusalName::Corrupt,
             Self::Kind { .. } => RefusalName::Usage,
             Self::Format { .. } => RefusalName::UnsupportedFormat,
-            Self::Io(_) => RefusalName::Internal,
+            Self::Io(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => RefusalName::NoSpace,
+                ErrorKind::PermissionDenied => RefusalName::NotPermitted,
+                ErrorKind::IsADirectory => RefusalName::Usage,
+                _ => RefusalName::Internal,
+            },
         }
+    }
+
+    /// The refusal of the file at `path`, with what to do about it.
+    #[must_use]
+    pub fn refuse(&self, path: &Path) -> Refusal {
+        let name = self.refusal();
+        let next = match self {
+            Self::Cut(_) => "copy the file again, and compare its sha256sum on both sides",
+            Self::Foreign(_) => {
+                "a .spr made by SPOT itself is not readable here; prepare the patch with lockstep"
+            }
+            Self::Corrupt(_) => "copy the file again; if it stays so, ask whoever made it",
+            Self::Kind { .. } => "name the right file (lockstep inspect FILE says what a file is)",
+            Self::Format { .. } => {
+                "use the release of lockstep that wrote the file, or a later one"
+            }
+            Self::Io(error) if error.kind() == ErrorKind::StorageFull => {
+                "make room and run it again"
+            }
+            Self::Io(error) if error.kind() == ErrorKind::IsADirectory => {
+                "name the file in the folder"
+            }
+            Self::Io(_) => "check the medium, then copy the file again",
+        };
+        Refusal::new(name, self.to_string())
+            .value("file", path.display())
+            .next(next)
     }
 }

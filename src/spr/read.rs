@@ -300,7 +300,8 @@ impl<R: Read> Blocks<R> {
                 "{name} has {size} bytes, more than {limit}"
             )));
         }
-        let mut bytes = Vec::new();
+        // Bounded just above; grown in steps, the same bytes would take up to twice as much.
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         self.content(name, size, |chunk| {
             bytes.extend_from_slice(chunk);
             Ok(())

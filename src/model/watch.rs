@@ -1,0 +1,30 @@
+//! What a long command tells whoever watches it, and the one thing it may ask.
+
+/// Receives words, warnings and progress from a command. The command line prints them; a test
+/// keeps them; [`Unwatched`] drops them.
+pub trait Watch: Sync {
+    /// A line for the person at the keyboard.
+    fn say(&self, line: &str);
+
+    /// A line that the person should act on, though the command goes on.
+    fn warn(&self, line: &str);
+
+    /// `done` of `total` bytes (or files) of the named stage. Called often; cheap to ignore.
+    fn progress(&self, stage: &str, done: u64, total: u64);
+
+    /// Asks for the passphrase of a key file; nothing where nobody can be asked.
+    fn passphrase(&self, key_file: &str) -> Option<zeroize::Zeroizing<String>> {
+        let _ = key_file;
+        None
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn say(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn progress(&self, _: &str, _: u64, _: u64) {}
+}

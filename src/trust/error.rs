@@ -1,0 +1,223 @@
+//! Why something is not trusted, and which refusal that is.
+
+use crate::model::site::Signer;
+use crate::model::text::Escaped;
+use crate::model::{Name, PublicKey, RefusalName, Sha256, Time};
+use crate::spr::SprError;
+
+use super::sshsig::SignatureError;
+
+/// Labelled values of an error.
+pub type Values = Vec<(&'static str, String)>;
+
+/// Why something is not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file itself is wrong.
+    #[error(transparent)]
+    Spr(#[from] SprError),
+    /// What is inside a signed file does not fit together.
+    #[error("{}", Escaped(.0))]
+    Corrupt(String),
+    /// No signature at all.
+    #[error("the {what} has no signature")]
+    Unsigned {
+        /// What was to be verified.
+        what: &'static str,
+    },
+    /// A signature that is no good.
+    #[error("a signature of the {what} is no good: {why}")]
+    Signature {
+        /// What was to be verified.
+        what: &'static str,
+        /// The key id that the signature is named by, or its place in a list.
+        name: String,
+        /// Why.
+        why: SignatureError,
+    },
+    /// A good signature under the name of another key.
+    #[error("a signature of the {what} is named by another key than the one that made it")]
+    Misnamed {
+        /// What was to be verified.
+        what: &'static str,
+        /// The key id in the member's name.
+        named: Sha256,
+        /// The id of the key that made it.
+        made_by: Sha256,
+    },
+    /// More signatures than the one that there may be.
+    #[error("one preparer signs a patch, this one has {0} signatures")]
+    ManyPreparers(usize),
+    /// Two site files that both say they are the same version.
+    #[error("there are two different site files of version {version}")]
+    TwoSites {
+        /// The version.
+        version: u64,
+        /// SHA-256 of the one offered.
+        offered: Sha256,
+        /// SHA-256 of the one in force.
+        in_force: Sha256,
+    },
+    /// A good signature by a key that is not trusted for this.
+    #[error("the {what} is signed, but not by a key that is trusted for it")]
+    Untrusted {
+        /// What was verified.
+        what: &'static str,
+        /// Fingerprints of the keys that signed.
+        found: Vec<String>,
+        /// The keys that would have been trusted.
+        trusted: Vec<String>,
+    },
+    /// A site file of another owner than the one asked for.
+    #[error("the site file's owner has another key than the one you named")]
+    Fingerprint {
+        /// The owner's fingerprint.
+        owner: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// Too little of a fingerprint to tell keys apart.
+    #[error("{0:?} is not a fingerprint: SHA256: and 12 characters or more")]
+    ShortFingerprint(String),
+    /// A site file of another site.
+    #[error("this is the site file of another site")]
+    OtherSite {
+        /// The site of the file.
+        offered: Name,
+        /// The site in force.
+        in_force: Name,
+    },
+    /// Made under a site file that is no longer in force: whom it trusts is not whom the site
+    /// trusts now. Lifting that would bring a departed operator back.
+    #[error("it rests on an older site file than the one in force here")]
+    OlderSite {
+        /// The version offered.
+        offered: u64,
+        /// The version in force.
+        in_force: u64,
+    },
+    /// Made under a site file that is not here.
+    #[error("it rests on a newer site file than the one in force here, and does not carry it")]
+    NewerSite {
+        /// The version that it names.
+        offered: u64,
+        /// The version in force.
+        in_force: u64,
+    },
+    /// Fewer approvals than policy asks for.
+    #[error("policy asks for more approvals than there are")]
+    NotApproved {
+        /// How many policy asks for.
+        needed: u64,
+        /// Who approved, and counts.
+        have: Vec<String>,
+    },
+    /// Metadata that does not lead from the site's root to the recipe.
+    #[error("the metadata of vendor {vendor} is not to be trusted: {}", Escaped(.what))]
+    Vendor {
+        /// The vendor.
+        vendor: Name,
+        /// What is wrong.
+        what: String,
+        /// The values that differ.
+        values: Values,
+    },
+    /// Metadata older than what this node accepted before.
+    #[error("rollback: the {} metadata of vendor {vendor} is older than what was accepted before", Escaped(.role))]
+    Rollback {
+        /// The vendor.
+        vendor: Name,
+        /// The role.
+        role: String,
+        /// The version offered.
+        offered: u64,
+        /// The lowest version still accepted.
+        floor: u64,
+    },
+    /// Metadata past its expiry.
+    #[error("the {} metadata of vendor {vendor} has expired", Escaped(.role))]
+    Expired {
+        /// The vendor.
+        vendor: Name,
+        /// The role.
+        role: String,
+        /// When it expired.
+        expires: Time,
+        /// What counts as now: the clock, or the time floor where that is later.
+        now: Time,
+    },
+    /// Metadata older than policy takes.
+    #[error(
+        "the metadata of vendor {vendor} is outdated: older than the {days} days that policy allows"
+    )]
+    Outdated {
+        /// The vendor.
+        vendor: Name,
+        /// When it was issued.
+        issued: Time,
+        /// What counts as now.
+        now: Time,
+        /// The days that policy allows.
+        days: u64,
+    },
+    /// A recipe that travels as a difference to one that is not here.
+    #[error(
+        "the recipe {recipe} can only be read beside the installed recipe it was compressed against"
+    )]
+    BaseMissing {
+        /// The recipe.
+        recipe: Sha256,
+        /// The one that is missing, or damaged.
+        base: Sha256,
+    },
+}
+
+impl TrustError {
+    /// Something inside a signed file does not fit.
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt(what.into())
+    }
+
+    pub(super) fn untrusted(what: &'static str, found: &[PublicKey], trusted: &[Signer]) -> Self {
+        Self::Untrusted {
+            what,
+            found: found.iter().map(PublicKey::fingerprint).collect(),
+            trusted: trusted
+                .iter()
+                .map(|signer| format!("{} {}", signer.principal, signer.key.fingerprint()))
+                .collect(),
+        }
+    }
+
+    pub(super) fn other_key(what: &'static str, found: &[PublicKey], wanted: &PublicKey) -> Self {
+        Self::Untrusted {
+            what,
+            found: found.iter().map(PublicKey::fingerprint).collect(),
+            trusted: vec![wanted.fingerprint()],
+        }
+    }
+
+    /// The refusal that this is.
+    #[must_use]
+    pub fn refusal(&self) -> RefusalName {
+        match self {
+            Self::Spr(error) => error.refusal(),
+            Self::Corrupt(_) => RefusalName::Corrupt,
+            Self::Unsigned { .. }
+            | Self::Signature { .. }
+            | Self::Misnamed { .. }
+            | Self::ManyPreparers(_)
+            | Self::TwoSites { .. } => RefusalName::BadSignature,
+            Self::Untrusted { .. }
+            | Self::Fingerprint { .. }
+            | Self::OtherSite { .. }
+            | Self::OlderSite { .. }
+            | Self::NewerSite { .. } => RefusalName::UntrustedSigner,
+            Self::ShortFingerprint(_) => RefusalName::Usage,
+            Self::NotApproved { .. } => RefusalName::NotApproved,
+            Self::Vendor { .. } | Self::Rollback { .. } => RefusalName::VendorUntrusted,
+            Self::Expired { .. } | Self::Outdated { .. } => RefusalName::Expired,
+            Self::BaseMissing { .. } => RefusalName::Incomplete,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A patch without its packs, verified: who chose it, who approved it, whom it answers, and that a
+//! vendor signed each recipe in it. Host, desk and auditor all ask here.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a departed preparer's patch | a site file inside counts first; its preparers are the ones that may sign |
+//! | a patch made under an older site file | refused: it may rest on trust that was withdrawn |
+//! | a member swapped, added or left out by whoever handed the parts over | every member is compared with the signed list, and nothing may be left over |
+//! | a desk that authors a recipe, or picks one of another path | each recipe is the very target that the vendor's metadata names for its path |
+//! | a delegate's recipe that owns another's files | `install_paths` of its delegation |
+//! | a snapshot that the patch does not answer | digest, challenge, state, sequence, node and environment agree |
+//!
+//! Left to others: whether a snapshot's key is this node's own, its challenge open and its state
+//! the live one (the host); recipes that are in the target but not carried (`plan`); packs.
+
+mod members;
+mod metadata;
+mod recipes;
+mod snapshots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::model::patch::Patch;
+use crate::model::site::Signer;
+use crate::model::snapshot::{Floor, SiteRef, Snapshot};
+use crate::model::{Name, Principal, Sha256, Time};
+use crate::spr::RawStatement;
+
+use super::site::{self, Renewal, TrustedSite};
+use super::vendor::{Expiry, VerifiedVendor, merge_floors};
+use super::verified::{self, Verified};
+use super::{TrustError, approval};
+use members::Parts;
+pub use recipes::VerifiedRecipe;
+
+/// The member name of the site file that a patch may carry.
+pub const SITE_MEMBER: &str = "site.spr";
+
+/// A patch as it was read, without its packs; nothing of it is verified.
+pub struct PatchParts {
+    /// The statement and its signatures.
+    pub raw: RawStatement,
+    /// Every member but packs, by name.
+    pub members: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a patch is verified against.
+pub struct PatchContext<'a> {
+    /// The site file in force.
+    pub site: &'a TrustedSite,
+    /// The floors that the last commit accepted.
+    pub floors: &'a [Floor],
+    /// Detached approvals.
+    pub approvals: Approvals<'a>,
+    /// By whose rules expiry is judged; the limits come from the policy in force.
+    pub expiry: Expiry,
+    /// The bytes of an installed recipe file, which others are compressed against.
+    pub recipe_base: &'a dyn Fn(&Sha256) -> Option<Vec<u8>>,
+}
+
+/// The approvals that a patch has.
+#[derive(Debug, Clone, Copy)]
+pub enum Approvals<'a> {
+    /// These, armoured: policy says how many must be among them.
+    Given(&'a [Vec<u8>]),
+    /// None can be there yet: the desk checks the patch that it has just made.
+    NotYet,
+}
+
+/// What was checked, in order, for whoever wants it in writing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checklist(pub Vec<Check>);
+
+/// One check that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Checklist {
+    /// Notes that a check passed.
+    pub fn pass(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.0.push(Check {
+            name,
+            detail: detail.into(),
+        });
+    }
+}
+
+/// A patch that may be believed: made by [`verify`] alone.
+#[derive(Debug)]
+pub struct VerifiedPatch {
+    patch: Verified<Patch>,
+    site: TrustedSite,
+    newer_site: bool,
+    preparer: Signer,
+    approvals: Vec<Principal>,
+    snapshots: BTreeMap<Name, Verified<Snapshot>>,
+    vendors: Vec<VerifiedVendor>,
+    vendor_files: Vec<(Name, String, Vec<u8>)>,
+    recipes: BTreeMap<Sha256, VerifiedRecipe>,
+    floors: Vec<Floor>,
+}
+
+/// Verifies a patch; each check that passes is noted in `checks`, also when a later one fails.
+pub fn verify(
+    parts: PatchParts,
+    context: &PatchContext<'_>,
+    checks: &mut Checklist,
+) -> Result<VerifiedPatch, TrustError> {
+    let (site, newer_site) = site_in_force(&parts, context.site, checks)?;
+    let (patch, preparer) = prepared(&parts.raw, &site, checks)?;
+    let statement = patch.get();
+    check_site_ref(&statement.site, &site, checks)?;
+    let mut parts = Parts::of(statement, parts.members)?;
+    parts.take(SITE_MEMBER);
+    let approvals = match context.approvals {
+        Approvals::Given(given) => approval::count(patch.bytes(), given, site.site(), &preparer)?,
+        Approvals::NotYet => Vec::new(),
+    };
+    checks.pass("approvals", said(&approvals, site.site().policy.approvals));
+    let snapshots = snapshots::verify(statement, &mut parts, checks)?;
+    let policy = &site.site().policy;
+    let expiry = context.expiry.under(policy);
+    let metadata = metadata::verify(
+        statement,
+        &site,
+        &mut parts,
+        context.floors,
+        &expiry,
+        checks,
+    )?;
+    let recipes = recipes::verify(
+        statement,
+        &metadata.vendors,
+        &mut parts,
+        context.recipe_base,
+        checks,
+    )?;
+    parts.finish()?;
+    checks.pass(
+        "members",
+        format!("{} as the statement lists them", statement.members.len()),
+    );
+    let floors = metadata
+        .vendors
+        .iter()
+        .fold(context.floors.to_vec(), |floors, vendor| {
+            merge_floors(&floors, vendor.name(), vendor.floors())
+        });
+    Ok(VerifiedPatch {
+        site,
+        newer_site,
+        preparer,
+        approvals,
+        snapshots,
+        vendors: metadata.vendors,
+        vendor_files: metadata.files,
+        recipes,
+        floors,
+        patch,
+    })
+}
+
+/// The site file inside the patch counts where it is newer; it is the owner's word, so it is
+/// verified before, and without, the preparer's.
+fn site_in_force(
+    parts: &PatchParts,
+    ours: &TrustedSite,
+    checks: &mut Checklist,
+) -> Result<(TrustedSite, bool), TrustError> {
+    let renewal = match parts.members.get(SITE_MEMBER) {
+        None => Renewal::Same,
+        Some(file) => {
+            let (raw, members) = site::open(file)?;
+            ours.renew(raw, members)?
+        }
+    };
+    let (site, newer) = match renewal {
+        Renewal::Same => (ours.clone(), false),
+        Renewal::Newer(newer) => (*newer, true),
+    };
+    let origin = if newer {
+        "inside the patch"
+    } else {
+        "in force"
+    };
+    let detail = format!(
+        "{} version {}, {origin}, by {}",
+        site.site().name,
+        site.site().version,
+        site.site().owner.principal
+    );
+    checks.pass("site file", detail);
+    Ok((site, newer))
+}
+
+fn prepared(
+    raw: &RawStatement,
+    site: &TrustedSite,
+    checks: &mut Checklist,
+) -> Result<(Verified<Patch>, Signer), TrustError> {
+    let (patch, preparer) = verified::by_signers::<Patch>(raw, &site.site().preparers)?;
+    // A second preparer who signed could not be told apart from an approver.
+    if raw.signatures.len() != 1 {
+        return Err(TrustError::ManyPreparers(raw.signatures.len()));
+    }
+    let key = preparer.key.fingerprint();
+    checks.pass("preparer", format!("{} {key}", preparer.principal));
+    Ok((patch, preparer))
+}
+
+fn check_site_ref(
+    stated: &SiteRef,
+    site: &TrustedSite,
+    checks: &mut Checklist,
+) -> Result<(), TrustError> {
+    let version = site.site().version;
+    match stated.version.cmp(&version) {
+        std::cmp::Ordering::Less => Err(TrustError::OlderSite {
+            offered: stated.version,
+            in_force: version,
+        }),
+        std::cmp::Ordering::Greater => Err(TrustError::NewerSite {
+            offered: stated.version,
+            in_force: version,
+        }),
+        std::cmp::Ordering::Equal if stated.sha256 != site.sha256() => Err(TrustError::TwoSites {
+            version,
+            offered: stated.sha256,
+            in_force: site.sha256(),
+        }),
+        std::cmp::Ordering::Equal => {
+            checks.pass("made under", format!("site version {version}"));
+            Ok(())
+        }
+    }
+}
+
+fn said(approvals: &[Principal], needed: u64) -> String {
+    let names: Vec<&str> = approvals.iter().map(Principal::as_str).collect();
+    let by = if names.is_empty() {
+        "nobody".to_owned()
+    } else {
+        names.join(", ")
+    };
+    format!("{by}; policy asks for {needed}")
+}
+
+impl VerifiedPatch {
+    /// The statement.
+    #[must_use]
+    pub fn patch(&self) -> &Patch {
+        self.patch.get()
+    }
+
+    /// SHA-256 of the statement: the patch's identity.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256 {
+        self.patch.sha256()
+    }
+
+    /// The very bytes that were signed.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.patch.bytes()
+    }
+
+    /// The site file in force once the patch is applied.
+    #[must_use]
+    pub fn site(&self) -> &TrustedSite {
+        &self.site
+    }
+
+    /// Whether that site file came inside the patch and is newer.
+    #[must_use]
+    pub fn newer_site(&self) -> bool {
+        self.newer_site
+    }
+
+    /// Who chose what is in it.
+    #[must_use]
+    pub fn preparer(&self) -> &Signer {
+        &self.preparer
+    }
+
+    /// Who approved it, rising by name.
+    #[must_use]
+    pub fn approvals(&self) -> &[Principal] {
+        &self.approvals
+    }
+
+    /// The recipes inside, by digest.
+    #[must_use]
+    pub fn recipes(&self) -> &BTreeMap<Sha256, VerifiedRecipe> {
+        &self.recipes
+    }
+
+    /// The snapshot of a node that the patch answers. Its own key signed it; whether that key is
+    /// the right one is for the caller to say.
+    #[must_use]
+    pub fn snapshot(&self, node: &Name) -> Option<&Verified<Snapshot>> {
+        self.snapshots.get(node)
+    }
+
+    /// The floors of all vendors, to be moved at the commit; rising by vendor and role.
+    #[must_use]
+    pub fn floors(&self) -> &[Floor] {
+        &self.floors
+    }
+
+    /// The vendors whose metadata is inside.
+    #[must_use]
+    pub fn vendors(&self) -> &[VerifiedVendor] {
+        &self.vendors
+    }
+
+    /// The vendors' metadata files, to be stored: vendor, name as in a repository, bytes.
+    pub fn vendor_files(&self) -> impl Iterator<Item = (&Name, &str, &[u8])> {
+        self.vendor_files
+            .iter()
+            .map(|(vendor, name, bytes)| (vendor, name.as_str(), bytes.as_slice()))
+    }
+
+    /// The greatest `issued` of the vendors inside: the time floor, once it is committed.
+    #[must_use]
+    pub fn issued(&self) -> Option<Time> {
+        self.vendors.iter().map(VerifiedVendor::issued).max()
+    }
+
+    /// What a person should know although it is no reason to refuse.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.vendors
+            .iter()
+            .flat_map(VerifiedVendor::warnings)
+            .map(String::as_str)
+    }
+}

@@ -1,0 +1,230 @@
+//! The recipes inside a patch: each the very file that its vendor's metadata names for its path.
+
+use std::collections::BTreeMap;
+
+use crate::model::patch::{CarriedRecipe, Patch};
+use crate::model::recipe::Recipe;
+use crate::model::snapshot::Installed;
+use crate::model::{Name, Sha256};
+use crate::spr::Opened;
+
+use super::Checklist;
+use super::members::Parts;
+use crate::trust::TrustError;
+use crate::trust::unzstd::unzstd;
+use crate::trust::vendor::{RecipeTarget, VerifiedVendor};
+
+/// Largest recipe file: a statement as large as may be, and an SBOM.
+const RECIPE_MAX: u64 = 96 * 1024 * 1024;
+/// Most bytes of recipes in one patch, decompressed.
+const TOTAL_MAX: u64 = 512 * 1024 * 1024;
+
+/// A recipe that a vendor signed for its path.
+#[derive(Debug, Clone)]
+pub struct VerifiedRecipe {
+    installed: Installed,
+    recipe: Recipe,
+    file: Vec<u8>,
+}
+
+impl VerifiedRecipe {
+    /// The entry of the patch's target that it is for.
+    #[must_use]
+    pub fn installed(&self) -> &Installed {
+        &self.installed
+    }
+
+    /// The statement.
+    #[must_use]
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The file, byte for byte as the vendor published it.
+    #[must_use]
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
+}
+
+pub(super) fn verify(
+    patch: &Patch,
+    vendors: &[VerifiedVendor],
+    parts: &mut Parts,
+    base: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
+    checks: &mut Checklist,
+) -> Result<BTreeMap<Sha256, VerifiedRecipe>, TrustError> {
+    check_target(patch)?;
+    let mut left = TOTAL_MAX;
+    let mut recipes = BTreeMap::new();
+    for carried in &patch.recipes {
+        if carried.size > RECIPE_MAX.min(left) {
+            return Err(TrustError::corrupt(format!(
+                "recipe {} has {} bytes, too many",
+                carried.recipe, carried.size
+            )));
+        }
+        left = left.saturating_sub(carried.size);
+        let installed = target_entry(patch, carried)?;
+        let target = named_by_vendor(installed, carried, vendors)?;
+        let member = Patch::recipe_member(&carried.recipe);
+        let file = decompressed(carried, &parts.need(&member)?, base)?;
+        let recipe = opened(&file, installed)?;
+        check_ownership(&installed.vendor, &recipe, installed, &target)?;
+        checks.pass(
+            "recipe",
+            format!(
+                "{} by {}, role {}",
+                installed.path, installed.vendor, target.role
+            ),
+        );
+        let verified = VerifiedRecipe {
+            installed: installed.clone(),
+            recipe,
+            file,
+        };
+        recipes.insert(carried.recipe, verified);
+    }
+    Ok(recipes)
+}
+
+/// What the target says of each component is what its path says.
+fn check_target(patch: &Patch) -> Result<(), TrustError> {
+    let odd = patch.target.iter().find(|installed| {
+        &installed.name != installed.path.name() || &installed.version != installed.path.version()
+    });
+    match odd {
+        None => Ok(()),
+        Some(odd) => Err(TrustError::corrupt(format!(
+            "{} {} is not at {}",
+            odd.name, odd.version, odd.path
+        ))),
+    }
+}
+
+fn target_entry<'a>(
+    patch: &'a Patch,
+    carried: &CarriedRecipe,
+) -> Result<&'a Installed, TrustError> {
+    let mut entries = patch
+        .target
+        .iter()
+        .filter(|installed| installed.recipe == carried.recipe);
+    match (entries.next(), entries.next()) {
+        (Some(installed), None) => Ok(installed),
+        _ => Err(TrustError::corrupt(format!(
+            "recipe {} is not exactly one component of the target",
+            carried.recipe
+        ))),
+    }
+}
+
+fn named_by_vendor(
+    installed: &Installed,
+    carried: &CarriedRecipe,
+    vendors: &[VerifiedVendor],
+) -> Result<RecipeTarget, TrustError> {
+    let refuse = |what: String, values| TrustError::Vendor {
+        vendor: installed.vendor.clone(),
+        what,
+        values,
+    };
+    let vendor = vendors
+        .iter()
+        .find(|vendor| vendor.name() == &installed.vendor)
+        .ok_or_else(|| {
+            refuse(
+                format!("the patch has none that names {}", installed.path),
+                Vec::new(),
+            )
+        })?;
+    let target = vendor.target(&installed.path)?;
+    if (target.sha256, target.size) == (carried.recipe, carried.size) {
+        return Ok(target);
+    }
+    Err(refuse(
+        format!("it names another file for {}", installed.path),
+        vec![
+            (
+                "patch",
+                format!("{} ({} bytes)", carried.recipe, carried.size),
+            ),
+            (
+                "vendor",
+                format!("{} ({} bytes)", target.sha256, target.size),
+            ),
+        ],
+    ))
+}
+
+fn decompressed(
+    carried: &CarriedRecipe,
+    packed: &[u8],
+    base: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
+) -> Result<Vec<u8>, TrustError> {
+    let dictionary = match &carried.base {
+        None => None,
+        Some(wanted) => {
+            let found = base(wanted).filter(|bytes| &Sha256::of(bytes) == wanted);
+            let found = found.ok_or(TrustError::BaseMissing {
+                recipe: carried.recipe,
+                base: *wanted,
+            })?;
+            Some(found)
+        }
+    };
+    let name = Patch::recipe_member(&carried.recipe);
+    let file = unzstd(packed, dictionary.as_deref(), carried.size)
+        .map_err(|e| TrustError::corrupt(format!("{name}: {e}")))?;
+    let size = u64::try_from(file.len()).unwrap_or(u64::MAX);
+    if size == carried.size && Sha256::of(&file) == carried.recipe {
+        Ok(file)
+    } else {
+        Err(TrustError::corrupt(format!("{name} holds another file")))
+    }
+}
+
+fn opened(file: &[u8], installed: &Installed) -> Result<Recipe, TrustError> {
+    let opened = Opened::open(file)?;
+    let recipe: Recipe = opened.decode()?;
+    let (raw, _) = opened.into_memory(&recipe.members, RECIPE_MAX)?;
+    let path = &installed.path;
+    if !raw.signatures.is_empty() {
+        return Err(TrustError::corrupt(format!(
+            "the recipe {path} is signed; the vendor's metadata is its signature"
+        )));
+    }
+    recipe
+        .check_path(path)
+        .map_err(|e| TrustError::corrupt(e.to_string()))?;
+    Ok(recipe)
+}
+
+fn check_ownership(
+    vendor: &Name,
+    recipe: &Recipe,
+    installed: &Installed,
+    target: &RecipeTarget,
+) -> Result<(), TrustError> {
+    match recipe
+        .files
+        .iter()
+        .find(|entry| !target.may_own(&entry.path))
+    {
+        None => Ok(()),
+        Some(entry) => Err(TrustError::Vendor {
+            vendor: vendor.clone(),
+            what: format!(
+                "{} owns a path that role {} may not install to",
+                installed.path, target.role
+            ),
+            values: vec![
+                ("owns", entry.path.to_string()),
+                (
+                    "may own",
+                    target.install_paths.clone().unwrap_or_default().join(", "),
+                ),
+            ],
+        }),
+    }
+}

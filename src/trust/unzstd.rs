@@ -1,0 +1,87 @@
+//! Decompression of metadata and recipes, bounded. The digest of what comes out is checked by the
+//! caller: nothing here is trusted.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a few bytes that decompress to gigabytes | output stops one byte past the limit |
+//! | a frame that asks for a window of gigabytes | [`WINDOW_LOG_MAX`] |
+//! | further frames or other bytes behind the first | exactly one frame, to the last byte |
+
+use std::io::Read;
+
+use zstd::stream::read::Decoder;
+
+/// Largest window, as a power of two: 128 MiB, what `zstd -d` takes without further options.
+pub const WINDOW_LOG_MAX: u32 = 27;
+
+/// Bytes that do not decompress within the limit.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UnzstdError {
+    /// Not one zstd frame, or one that needs another dictionary.
+    #[error("it is not one zstd frame: {0}")]
+    Unreadable(String),
+    /// Larger than it may be.
+    #[error("it decompresses to more than {0} bytes")]
+    TooLarge(u64),
+}
+
+/// Decompresses one zstd frame of at most `limit` bytes of content. `dictionary` is plain content,
+/// as `zstd -D` takes it.
+pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec<u8>, UnzstdError> {
+    let unreadable = |e: std::io::Error| UnzstdError::Unreadable(e.to_string());
+    let dictionary = dictionary.unwrap_or_default();
+    let mut decoder = Decoder::with_dictionary(bytes, dictionary)
+        .map_err(unreadable)?
+        .single_frame();
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(unreadable)?;
+    let mut out = Vec::new();
+    let read = (&mut decoder)
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut out)
+        .map_err(unreadable)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > limit {
+        return Err(UnzstdError::TooLarge(limit));
+    }
+    if decoder.finish().is_empty() {
+        Ok(out)
+    } else {
+        Err(UnzstdError::Unreadable("bytes behind its end".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(bytes: &[u8], dictionary: &[u8]) -> Vec<u8> {
+        let mut packer = zstd::bulk::Compressor::with_dictionary(9, dictionary).unwrap();
+        packer.compress(bytes).unwrap()
+    }
+
+    #[test]
+    fn there_and_back() {
+        let plain = b"recipe ".repeat(100);
+        let base = b"recipe.json of the version before".repeat(9);
+        assert_eq!(unzstd(&pack(&plain, b""), None, 700), Ok(plain.clone()));
+        let small = pack(&plain, &base);
+        assert_eq!(unzstd(&small, Some(&base), 700), Ok(plain));
+    }
+
+    #[test]
+    fn bombs_cuts_and_tails_are_refused() {
+        let bomb = pack(&vec![0; 1 << 20], b"");
+        assert_eq!(
+            unzstd(&bomb, None, 1_000),
+            Err(UnzstdError::TooLarge(1_000))
+        );
+        let good = pack(b"x", b"");
+        let cut = &good[..good.len() - 1];
+        let twice = [good.clone(), good.clone()].concat();
+        for bad in [b"".as_slice(), b"x", cut, &twice] {
+            assert!(
+                matches!(unzstd(bad, None, 9), Err(UnzstdError::Unreadable(_))),
+                "{bad:?}"
+            );
+        }
+    }
+}

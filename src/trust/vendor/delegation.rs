@@ -1,0 +1,201 @@
+//! Which role may speak for a recipe path, and what it says.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a delegate that lists a path of somebody else | only a role whose delegation matches the path is asked, in order, up to a terminating one |
+//! | a delegate left out, so that a later one answers | a matching role that was not loaded is an error |
+//! | a pattern that reaches into subfolders | patterns match segment by segment (the library) |
+//! | a delegate's recipe that owns another's files | `install_paths` travels with the target |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sigstore_tuf::{DelegatedRole, Targets};
+
+use crate::model::{Name, RecipePath, Sha256, Time, TreePath};
+
+use super::chain::{Chain, time, untrusted, words};
+use crate::trust::TrustError;
+
+/// What a vendor says of a recipe path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipeTarget {
+    /// SHA-256 of the recipe file.
+    pub sha256: Sha256,
+    /// Bytes in the recipe file.
+    pub size: u64,
+    /// The folders and files that the recipe may own; nothing where it may own any.
+    pub install_paths: Option<Vec<String>>,
+    /// The role that listed it.
+    pub role: String,
+    /// When that role's metadata expires.
+    pub expires: Time,
+}
+
+impl RecipeTarget {
+    /// Whether the recipe may own `path`.
+    #[must_use]
+    pub fn may_own(&self, path: &TreePath) -> bool {
+        self.install_paths.as_ref().is_none_or(|allowed| {
+            allowed.iter().any(|folder| {
+                path.as_str()
+                    .strip_prefix(folder.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        })
+    }
+}
+
+/// What a loaded role lists.
+#[derive(Debug, Clone)]
+struct Listing {
+    expires: Time,
+    recipes: BTreeMap<RecipePath, (Sha256, u64)>,
+}
+
+#[derive(Debug, Clone)]
+struct Delegated {
+    role: DelegatedRole,
+    install_paths: Option<Vec<String>>,
+    listing: Option<Listing>,
+}
+
+/// The top-level targets and their delegations, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    top: Listing,
+    delegated: Vec<Delegated>,
+}
+
+impl Tree {
+    pub(super) fn of(vendor: &Name, chain: &Chain<'_>) -> Result<Self, TrustError> {
+        let refuse = |what| untrusted(vendor, what);
+        let targets = chain.targets()?;
+        let mut delegated = Vec::new();
+        for role in targets.delegations.iter().flat_map(|d| &d.roles) {
+            let loaded = chain.set.targets_role(&role.name);
+            delegated.push(Delegated {
+                role: role.clone(),
+                install_paths: install_paths(role).map_err(refuse)?,
+                listing: loaded.map(listing).transpose().map_err(refuse)?,
+            });
+        }
+        Ok(Self {
+            top: listing(targets).map_err(refuse)?,
+            delegated,
+        })
+    }
+
+    pub(super) fn has(&self, role: &str) -> bool {
+        self.delegated
+            .iter()
+            .any(|delegated| delegated.role.name == role && delegated.listing.is_some())
+    }
+
+    /// Walks to the first role that may speak for `path` and lists it.
+    pub(super) fn find(
+        &self,
+        vendor: &Name,
+        path: &RecipePath,
+    ) -> Result<RecipeTarget, TrustError> {
+        if let Some(found) = self.top.target(path, "targets", None) {
+            return Ok(found);
+        }
+        for delegated in &self.delegated {
+            let role = &delegated.role;
+            let matches = role
+                .matches_path(path.as_str())
+                .map_err(|e| untrusted(vendor, words(&e)))?;
+            if !matches {
+                continue;
+            }
+            let listing = delegated.listing.as_ref().ok_or_else(|| {
+                let name = &role.name;
+                untrusted(
+                    vendor,
+                    format!("the metadata of role {name} is missing, which may name {path}"),
+                )
+            })?;
+            let allowed = delegated.install_paths.as_ref();
+            if let Some(found) = listing.target(path, &role.name, allowed) {
+                return Ok(found);
+            }
+            if role.terminating {
+                break;
+            }
+        }
+        Err(untrusted(vendor, format!("no role that may names {path}")))
+    }
+
+    /// When each loaded delegation expires.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = Time> {
+        self.delegated
+            .iter()
+            .filter_map(|delegated| delegated.listing.as_ref().map(|l| l.expires))
+    }
+
+    /// The warnings for delegations that are accepted although expired.
+    pub(super) fn accepted(&self, judge: &super::Judge) -> Vec<String> {
+        self.delegated
+            .iter()
+            .filter_map(|d| d.listing.as_ref().map(|l| (&d.role.name, l.expires)))
+            .filter_map(|(role, expires)| judge.firm(role, expires).ok().flatten())
+            .collect()
+    }
+
+    pub(super) fn listed(&self) -> BTreeSet<&RecipePath> {
+        let delegated = self.delegated.iter().filter_map(|d| d.listing.as_ref());
+        delegated
+            .chain([&self.top])
+            .flat_map(|listing| listing.recipes.keys())
+            .collect()
+    }
+}
+
+impl Listing {
+    fn target(
+        &self,
+        path: &RecipePath,
+        role: &str,
+        allowed: Option<&Vec<String>>,
+    ) -> Option<RecipeTarget> {
+        self.recipes.get(path).map(|(sha256, size)| RecipeTarget {
+            sha256: *sha256,
+            size: *size,
+            install_paths: allowed.cloned(),
+            role: role.to_owned(),
+            expires: self.expires,
+        })
+    }
+}
+
+fn listing(targets: &Targets) -> Result<Listing, String> {
+    let mut recipes = BTreeMap::new();
+    for (name, file) in &targets.targets {
+        let path: RecipePath = name.parse().map_err(|e| format!("{e}"))?;
+        let sha256 = file.hashes.get("sha256").and_then(|hex| hex.parse().ok());
+        let sha256 = sha256.ok_or_else(|| format!("the target {name} has no SHA-256"))?;
+        recipes.insert(path, (sha256, file.length));
+    }
+    Ok(Listing {
+        expires: time(targets.expires),
+        recipes,
+    })
+}
+
+/// The custom field `install_paths` of a delegation: paths in an installation, without a slash
+/// behind.
+fn install_paths(role: &DelegatedRole) -> Result<Option<Vec<String>>, String> {
+    let Some(value) = role.extra.get("install_paths") else {
+        return Ok(None);
+    };
+    let malformed = || format!("the install_paths of role {} are malformed", role.name);
+    let list = value.as_array().ok_or_else(malformed)?;
+    let mut paths = Vec::new();
+    for item in list {
+        let text = item.as_str().ok_or_else(malformed)?;
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let path: TreePath = text.parse().ok().ok_or_else(malformed)?;
+        paths.push(path.as_str().to_owned());
+    }
+    Ok(Some(paths))
+}

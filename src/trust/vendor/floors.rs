@@ -1,0 +1,246 @@
+//! The ratchet: per vendor role the lowest version that is still accepted.
+//!
+//! Floors live in the node's protected state and move only at a commit, from a fully verified set.
+//! They do not rest on cached metadata: a cache cut short by a power loss would start again at
+//! version 1.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | an old, once valid repository | a version below the floor is refused |
+//! | a role counted up to the highest number by a stolen key, which bricks the node | a floor falls where a newer root (for a delegation: newer targets) changed that role's key set |
+//! | two roots or targets of one version, to fake such a change | the one that brings the change must itself be newer than its floor |
+//! | a role left out, to forget its floor | floors of roles no longer listed are kept |
+
+use crate::model::snapshot::Floor;
+use crate::model::{Name, Sha256};
+
+use super::keys::{TOP_LEVEL, of_nobody};
+use crate::trust::TrustError;
+
+/// A role's version in a verified set.
+pub(super) struct Offered {
+    /// The role.
+    pub(super) role: String,
+    /// Its version, from the file itself or from the snapshot's list.
+    pub(super) version: u64,
+    /// Its key set; nothing where nobody delegates to it.
+    pub(super) keys: Option<Sha256>,
+}
+
+/// Checks `offered` against the vendor's floors among `old`, and gives the vendor's new floors,
+/// rising by role.
+pub(super) fn ratchet(
+    vendor: &Name,
+    old: &[Floor],
+    offered: &[Offered],
+) -> Result<Vec<Floor>, TrustError> {
+    let root_newer = is_newer(vendor, old, offered, "root");
+    let targets_reset = root_newer && keys_changed(vendor, old, offered, "targets");
+    let targets_newer = targets_reset || is_newer(vendor, old, offered, "targets");
+    let mut floors: Vec<Floor> = old
+        .iter()
+        .filter(|floor| &floor.vendor == vendor)
+        .filter(|floor| offered.iter().all(|o| o.role != floor.role))
+        .cloned()
+        .collect();
+    for role in offered {
+        let floor = find(vendor, old, &role.role);
+        if let Some(floor) = floor
+            && role.version < floor.version
+        {
+            let change_is_newer = match role.role.as_str() {
+                "root" => false,
+                name if TOP_LEVEL.contains(&name) => root_newer,
+                _ => targets_newer,
+            };
+            let keys_changed = role.keys.is_some_and(|keys| keys != floor.keys);
+            if !(change_is_newer && keys_changed) {
+                return Err(TrustError::Rollback {
+                    vendor: vendor.clone(),
+                    role: role.role.clone(),
+                    offered: role.version,
+                    floor: floor.version,
+                });
+            }
+        }
+        let known = floor.map_or_else(of_nobody, |floor| floor.keys);
+        floors.push(Floor {
+            keys: role.keys.unwrap_or(known),
+            role: role.role.clone(),
+            vendor: vendor.clone(),
+            version: role.version,
+        });
+    }
+    floors.sort_by(|a, b| a.role.cmp(&b.role));
+    Ok(floors)
+}
+
+/// All floors with those of one vendor replaced; rising by vendor and role.
+#[must_use]
+pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
+    let mut all: Vec<Floor> = old
+        .iter()
+        .filter(|floor| &floor.vendor != vendor)
+        .chain(new)
+        .cloned()
+        .collect();
+    all.sort_by(|a, b| (&a.vendor, &a.role).cmp(&(&b.vendor, &b.role)));
+    all
+}
+
+fn find<'a>(vendor: &Name, old: &'a [Floor], role: &str) -> Option<&'a Floor> {
+    old.iter()
+        .filter(|floor| &floor.vendor == vendor && floor.role == role)
+        .max_by_key(|floor| floor.version)
+}
+
+fn of_role<'a>(offered: &'a [Offered], role: &str) -> Option<&'a Offered> {
+    offered.iter().find(|offered| offered.role == role)
+}
+
+fn is_newer(vendor: &Name, old: &[Floor], offered: &[Offered], role: &str) -> bool {
+    match (find(vendor, old, role), of_role(offered, role)) {
+        (Some(floor), Some(offered)) => offered.version > floor.version,
+        _ => false,
+    }
+}
+
+fn keys_changed(vendor: &Name, old: &[Floor], offered: &[Offered], role: &str) -> bool {
+    match (find(vendor, old, role), of_role(offered, role)) {
+        (Some(floor), Some(offered)) => offered.keys.is_some_and(|keys| keys != floor.keys),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(versions: [(&str, u64, &str); 4]) -> Vec<Offered> {
+        versions
+            .into_iter()
+            .map(|(role, version, keys)| Offered {
+                role: role.to_owned(),
+                version,
+                keys: (!keys.is_empty()).then(|| Sha256::of(keys.as_bytes())),
+            })
+            .collect()
+    }
+
+    /// Floors after `first`, then `second` against them.
+    fn then(
+        first: [(&str, u64, &str); 4],
+        second: [(&str, u64, &str); 4],
+    ) -> Result<Vec<Floor>, TrustError> {
+        let vendor: Name = "stibo".parse().unwrap();
+        let floors = ratchet(&vendor, &[], &set(first)).unwrap();
+        ratchet(&vendor, &floors, &set(second))
+    }
+
+    const START: [(&str, u64, &str); 4] = [
+        ("root", 2, "r"),
+        ("timestamp", 90, "t"),
+        ("targets", 5, "g"),
+        ("family", 7, "f"),
+    ];
+
+    #[test]
+    fn the_same_and_newer_versions_pass() {
+        assert!(then(START, START).is_ok());
+        let mut newer = START;
+        newer[1].1 = 91;
+        let floors = then(START, newer).unwrap();
+        assert!(
+            floors
+                .iter()
+                .any(|f| f.role == "timestamp" && f.version == 91)
+        );
+    }
+
+    #[test]
+    fn each_role_below_its_floor_is_refused() {
+        for index in 0..4 {
+            let mut older = START;
+            older[index].1 = 1;
+            let error = then(START, older).unwrap_err();
+            assert!(
+                matches!(error, TrustError::Rollback { ref role, offered: 1, .. } if role == older[index].0)
+            );
+        }
+    }
+
+    #[test]
+    fn a_newer_root_that_changed_the_keys_resets_the_role() {
+        let mut rotated = START;
+        rotated[0].1 = 3;
+        rotated[1] = ("timestamp", 1, "t2");
+        let floors = then(START, rotated).unwrap();
+        assert!(
+            floors
+                .iter()
+                .any(|f| f.role == "timestamp" && f.version == 1)
+        );
+    }
+
+    #[test]
+    fn changed_keys_without_a_newer_root_reset_nothing() {
+        let mut faked = START;
+        faked[1] = ("timestamp", 1, "t2");
+        assert!(then(START, faked).is_err());
+        faked[0] = ("root", 1, "r2");
+        assert!(then(START, faked).is_err());
+    }
+
+    #[test]
+    fn a_newer_root_alone_resets_nothing() {
+        let mut newer = START;
+        newer[0].1 = 3;
+        newer[1].1 = 1;
+        assert!(then(START, newer).is_err());
+    }
+
+    #[test]
+    fn newer_targets_that_changed_the_keys_reset_a_delegation() {
+        let mut rotated = START;
+        rotated[3] = ("family", 1, "f2");
+        assert!(then(START, rotated).is_err());
+        rotated[2].1 = 6;
+        assert!(then(START, rotated).is_ok());
+    }
+
+    #[test]
+    fn a_role_left_out_keeps_its_floor() {
+        let mut without = START;
+        without[3] = ("another", 1, "f");
+        let floors = then(START, without).unwrap();
+        assert!(floors.iter().any(|f| f.role == "family" && f.version == 7));
+    }
+
+    #[test]
+    fn a_role_that_nobody_delegates_keeps_its_keys_and_floor() {
+        let mut revoked = START;
+        revoked[2].1 = 6;
+        revoked[3] = ("family", 6, "");
+        assert!(then(START, revoked).is_err());
+        revoked[3] = ("family", 8, "");
+        let floors = then(START, revoked).unwrap();
+        let family = floors.iter().find(|f| f.role == "family").unwrap();
+        assert_eq!((family.version, family.keys), (8, Sha256::of(b"f")));
+    }
+
+    #[test]
+    fn merging_replaces_one_vendor() {
+        let floor = |vendor: &str, version| Floor {
+            keys: of_nobody(),
+            role: "root".to_owned(),
+            vendor: vendor.parse().unwrap(),
+            version,
+        };
+        let merged = merge(
+            &[floor("b", 1), floor("a", 1)],
+            &"b".parse().unwrap(),
+            &[floor("b", 2)],
+        );
+        assert_eq!(merged, [floor("a", 1), floor("b", 2)]);
+    }
+}
