@@ -5,5 +5,6 @@
 //! that). `docs/architecture.md` is the map.
 
 pub mod model;
+pub mod plan;
 pub mod spr;
 pub mod trust;

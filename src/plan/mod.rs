@@ -1,1 +1,30 @@
-//! Decisions without I/O.
+//! Decisions without I/O: what fits together, what follows from it, what may happen.
+//!
+//! The way through this room, on the desk and again on the host: [`resolve`] turns what was asked
+//! for into a set of components; [`tree`] turns components into the tree they own; [`change`]
+//! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
+//! the scan found into files to stage and moves to make. [`recovery`] decides what to do with moves
+//! that were interrupted.
+
+pub mod admit;
+pub mod change;
+pub mod content;
+pub mod lifting;
+pub mod moved;
+mod order;
+pub mod recovery;
+pub mod resolve;
+pub mod tree;
+pub mod work;
+
+use crate::model::recipe::Recipe;
+use crate::model::snapshot::Installed;
+
+/// A component as it is, or will be, installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Which one, from where.
+    pub installed: Installed,
+    /// Its publisher's description.
+    pub recipe: Recipe,
+}

@@ -1,0 +1,374 @@
+//! Admission: a verified patch meets the node it claims to be for.
+//!
+//! Everything here is cheap: no file of the installation has been read yet. The order is that of
+//! a person's questions: is it for us, was it applied already, does it answer an open challenge,
+//! may it do what it does.
+
+use super::Component;
+use super::change::{Changes, drift_after};
+use super::lifting::{Lifting, check_acceptable};
+use super::resolve::{check, unsatisfiable};
+use super::tree::Tree;
+use crate::model::patch::{Accepted, Patch, PatchNode};
+use crate::model::snapshot::{Drift, EnvironmentId, Installed, Snapshot};
+use crate::model::state::{OpenChallenge, state_digest};
+use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
+use crate::trust::patch::VerifiedPatch;
+
+/// What a node knows of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeFacts<'a> {
+    /// Its environment.
+    pub environment: &'a EnvironmentId,
+    /// Its name.
+    pub name: &'a Name,
+    /// Its public key.
+    pub key: &'a PublicKey,
+    /// What is installed, with recipes.
+    pub components: &'a [Component],
+    /// Its open challenges.
+    pub challenges: &'a [OpenChallenge],
+    /// The patches it applied: SHA-256 of each `patch.json`, with the sequence of its receipt.
+    pub applied: &'a [(Sha256, u64)],
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Bytes of memory that decoding may take.
+    pub memory: u64,
+    /// The moment, by the host's clock.
+    pub now: Time,
+}
+
+/// A patch that may be staged on this node, once the installation proves to be in its state.
+#[derive(Debug)]
+pub struct Admitted {
+    patch: VerifiedPatch,
+    node: PatchNode,
+    snapshot: Snapshot,
+    installed: Vec<Installed>,
+    target: Vec<Component>,
+    new: Tree,
+    changes: Changes,
+    accepted: Vec<Accepted>,
+    warnings: Vec<String>,
+}
+
+/// Refuses a patch for another environment or node, from the claim alone.
+pub fn check_identity(
+    environment: &EnvironmentId,
+    nodes: &[Name],
+    here: &EnvironmentId,
+    node: &Name,
+) -> Result<(), Refusal> {
+    if environment.id != here.id {
+        return Err(Refusal::new(
+            RefusalName::WrongEnvironment,
+            "the file was made for another environment",
+        )
+        .value(
+            "made for",
+            format!("{} ({})", environment.name, environment.id),
+        )
+        .value("this is", format!("{} ({})", here.name, here.id))
+        .next(format!(
+            "take the file made for {}: lockstep apply {}-NNNN.patch.spr",
+            here.name, here.name
+        )));
+    }
+    if nodes.contains(node) {
+        return Ok(());
+    }
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    Err(Refusal::new(
+        RefusalName::WrongEnvironment,
+        "the file was made for other nodes of this environment",
+    )
+    .value("made for", names.join(", "))
+    .value("this is", node)
+    .next("take a snapshot of this node as well, and prepare for both"))
+}
+
+impl Admitted {
+    /// Admits `patch` to the node, or says why not. `accepted` are the refusals that the admin
+    /// lifts.
+    pub fn new(
+        patch: VerifiedPatch,
+        facts: &NodeFacts<'_>,
+        accepted: Vec<Accepted>,
+    ) -> Result<Self, Refusal> {
+        let statement = patch.patch();
+        let node = check_claim(statement, patch.sha256(), facts)?;
+        let snapshot = own_snapshot(&patch, facts)?;
+        check_memory(statement, facts)?;
+        check_acceptable(&accepted, &patch.site().policy)?;
+        let lifting = Lifting {
+            policy: &patch.site().policy,
+            accepted: &accepted,
+        };
+        let mut warnings: Vec<String> = patch.warnings().map(str::to_owned).collect();
+        warnings.extend(lifting.check_age(&snapshot, facts.now)?);
+        let target = target(&patch, facts)?;
+        let faults = check(facts.components, &target);
+        if !faults.is_empty() {
+            return Err(unsatisfiable(&faults));
+        }
+        lifting.check_downgrades(statement, facts.components, &target)?;
+        let (Ok(old), Ok(new)) = (Tree::of(facts.components), Tree::of(&target)) else {
+            return Err(unsatisfiable(&["the trees clash".to_owned()]));
+        };
+        let changes = Changes::between(&old, &new);
+        check_foretold(&patch, &node, &snapshot, &new, &changes)?;
+        let installed = facts
+            .components
+            .iter()
+            .map(|c| c.installed.clone())
+            .collect();
+        Ok(Self {
+            patch,
+            node,
+            snapshot,
+            installed,
+            target,
+            new,
+            changes,
+            accepted,
+            warnings,
+        })
+    }
+
+    /// The verified patch.
+    #[must_use]
+    pub fn patch(&self) -> &VerifiedPatch {
+        &self.patch
+    }
+
+    /// The patch's entry for this node.
+    #[must_use]
+    pub fn node(&self) -> &PatchNode {
+        &self.node
+    }
+
+    /// What will be installed.
+    #[must_use]
+    pub fn target(&self) -> &[Component] {
+        &self.target
+    }
+
+    /// The tree afterwards, by recipe.
+    #[must_use]
+    pub fn new_tree(&self) -> &Tree {
+        &self.new
+    }
+
+    /// What differs between them.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// What the admin lifted.
+    #[must_use]
+    pub fn accepted(&self) -> &[Accepted] {
+        &self.accepted
+    }
+
+    /// What the admin should know.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Checks that the installation is in the state the patch was made for: `drift` as the scan
+    /// found it just now.
+    pub fn check_live(&self, drift: &[Drift]) -> Result<(), Refusal> {
+        let components = self.installed.as_slice();
+        let live = state_digest(components, drift);
+        if live == self.node.before {
+            return Ok(());
+        }
+        let lines = super::moved::differences(
+            super::moved::Holding {
+                components: &self.snapshot.components,
+                drift: &self.snapshot.drift,
+            },
+            super::moved::Holding { components, drift },
+        );
+        let mut refusal = Refusal::new(
+            RefusalName::Stale,
+            "the installation moved since the snapshot that the patch was made for",
+        )
+        .value("patch expects state", self.node.before.short())
+        .value("state found", live.short());
+        for line in lines.iter().take(8) {
+            refusal = refusal.value("moved", line);
+        }
+        Err(refusal.next(
+            "put it back as it was, or take a new snapshot and prepare again: lockstep snapshot",
+        ))
+    }
+}
+
+/// Refuses what a statement alone gives away: another environment, a patch that was applied, a
+/// snapshot that is closed. Asked of the claim before anything is verified, so that an old patch is
+/// refused for what it is and not for the age of what it carries; and again of the verified patch.
+pub fn check_claim(
+    patch: &Patch,
+    sha256: Sha256,
+    facts: &NodeFacts<'_>,
+) -> Result<PatchNode, Refusal> {
+    let nodes: Vec<Name> = patch.nodes.iter().map(|n| n.name.clone()).collect();
+    check_identity(&patch.environment, &nodes, facts.environment, facts.name)?;
+    check_not_applied(sha256, facts)?;
+    let node = own_node(patch, facts)?;
+    check_challenge(&node, facts)?;
+    Ok(node)
+}
+
+fn check_not_applied(patch: Sha256, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+    match facts.applied.iter().find(|(sha256, _)| *sha256 == patch) {
+        None => Ok(()),
+        Some((sha256, sequence)) => Err(Refusal::new(
+            RefusalName::AlreadyApplied,
+            "this patch was applied here already",
+        )
+        .value("patch", sha256.short())
+        .value(
+            "applied as",
+            format!("sequence {sequence}; the node is at {}", facts.sequence),
+        )
+        .next(format!(
+            "nothing to do; lockstep receipt {sequence} --output FILE writes its receipt again"
+        ))),
+    }
+}
+
+fn own_node(patch: &Patch, facts: &NodeFacts<'_>) -> Result<PatchNode, Refusal> {
+    patch
+        .nodes
+        .iter()
+        .find(|node| &node.name == facts.name)
+        .cloned()
+        .ok_or_else(|| {
+            Refusal::new(
+                RefusalName::WrongEnvironment,
+                "the patch does not name this node",
+            )
+        })
+}
+
+/// Only a snapshot that this very node signed is answered.
+fn own_snapshot(patch: &VerifiedPatch, facts: &NodeFacts<'_>) -> Result<Snapshot, Refusal> {
+    let snapshot = patch.snapshot(facts.name).ok_or_else(|| {
+        Refusal::new(
+            RefusalName::Corrupt,
+            "the patch does not carry the snapshot of this node",
+        )
+    })?;
+    if snapshot.signer() == facts.key {
+        return Ok(snapshot.get().clone());
+    }
+    Err(Refusal::new(
+        RefusalName::UntrustedSigner,
+        "the snapshot inside the patch was not signed by this node",
+    )
+    .value("signed by", snapshot.signer().fingerprint())
+    .value("this node", facts.key.fingerprint())
+    .next("take a snapshot here and prepare for it: lockstep snapshot"))
+}
+
+fn check_memory(patch: &Patch, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+    if patch.memory <= facts.memory {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::NoMemory,
+        "the patch needs more memory to decode than it is given",
+    )
+    .value("patch needs", format!("{} bytes", patch.memory))
+    .value("given", format!("{} bytes", facts.memory))
+    .next(format!("lockstep apply FILE --memory {}", patch.memory)))
+}
+
+/// The challenge must be open; a commit since the snapshot has closed it.
+fn check_challenge(node: &PatchNode, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+    let open = facts.challenges.iter().any(|open| {
+        open.challenge == node.challenge
+            && open.state == node.before
+            && open.snapshot == node.snapshot
+    });
+    if open {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::Stale,
+        "the snapshot that the patch was made for is closed: this node has moved on since",
+    )
+    .value(
+        "patch made for",
+        format!("sequence {}, state {}", node.sequence, node.before.short()),
+    )
+    .value(
+        "this node",
+        format!(
+            "sequence {}, {} open snapshot(s)",
+            facts.sequence,
+            facts.challenges.len()
+        ),
+    )
+    .next("take a new snapshot and prepare again: lockstep snapshot"))
+}
+
+/// Every component afterwards is one that is installed already, or one that the patch brings and
+/// its vendor vouches for.
+fn target(patch: &VerifiedPatch, facts: &NodeFacts<'_>) -> Result<Vec<Component>, Refusal> {
+    patch
+        .patch()
+        .target
+        .iter()
+        .map(|wanted| {
+            if let Some(carried) = patch.recipes().get(&wanted.recipe) {
+                return Ok(Component {
+                    installed: wanted.clone(),
+                    recipe: carried.recipe().clone(),
+                });
+            }
+            facts
+                .components
+                .iter()
+                .find(|c| &c.installed == wanted)
+                .cloned()
+                .ok_or_else(|| {
+                    Refusal::new(
+                        RefusalName::VendorUntrusted,
+                        "the patch names a component whose recipe it does not bring",
+                    )
+                    .value("component", format!("{} {}", wanted.name, wanted.version))
+                    .value("installed", "not in this version")
+                    .next("prepare the patch again: lockstep prepare")
+                })
+        })
+        .collect()
+}
+
+/// The state afterwards that the patch foretells must be the one that follows here.
+fn check_foretold(
+    patch: &VerifiedPatch,
+    node: &PatchNode,
+    snapshot: &Snapshot,
+    new: &Tree,
+    changes: &Changes,
+) -> Result<(), Refusal> {
+    let drift = drift_after(&snapshot.drift, changes, new, patch.site().policy.drift)?;
+    let after = state_digest(&patch.patch().target, &drift);
+    if after == node.after {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::Stale,
+        "the patch foretells another state than the one that follows here",
+    )
+    .value("patch foretells", node.after.short())
+    .value("follows here", after.short())
+    .next(
+        "prepare the patch again, under the site file that is in force here: lockstep trust show",
+    ))
+}

@@ -1,0 +1,251 @@
+//! What differs between two trees, and what drift is left afterwards.
+
+use std::collections::BTreeMap;
+
+use super::tree::{Owned, Tree};
+use crate::model::receipt::Change as ComponentChange;
+use crate::model::recipe::{Mode, What};
+use crate::model::site::DriftRule;
+use crate::model::snapshot::{ConfigFile, ConfigState, Drift, Found, Installed};
+use crate::model::{Blake3, Refusal, RefusalName, TreePath};
+
+/// One path that is not the same before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub path: TreePath,
+    /// What stands there before, by recipe.
+    pub from: Option<Owned>,
+    /// What stands there afterwards, by recipe.
+    pub to: Option<Owned>,
+}
+
+impl Change {
+    /// Whether the customer's edits are kept: the file is config on every side it has.
+    #[must_use]
+    pub fn keeps_edits(&self) -> bool {
+        self.from.iter().chain(&self.to).all(|owned| owned.config)
+    }
+}
+
+/// All that differs between two trees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files and links, rising by path.
+    pub paths: Vec<Change>,
+    /// Folders to make where they are missing, the topmost first.
+    pub new_folders: Vec<(TreePath, Mode)>,
+    /// Folders to remove where they are empty, the deepest first.
+    pub gone_folders: Vec<TreePath>,
+}
+
+impl Changes {
+    /// Compares two trees.
+    #[must_use]
+    pub fn between(old: &Tree, new: &Tree) -> Self {
+        let mut paths: BTreeMap<&TreePath, Change> = BTreeMap::new();
+        for (path, from) in &old.paths {
+            let to = new.paths.get(path);
+            // A file that stops being config must be as its recipe has it, so it is touched.
+            let same =
+                to.is_some_and(|to| same_what(&from.what, &to.what) && (to.config || !from.config));
+            if !same {
+                let change = Change {
+                    path: path.clone(),
+                    from: Some(from.clone()),
+                    to: to.cloned(),
+                };
+                paths.insert(path, change);
+            }
+        }
+        for (path, to) in &new.paths {
+            if !old.paths.contains_key(path) {
+                paths.insert(
+                    path,
+                    Change {
+                        path: path.clone(),
+                        from: None,
+                        to: Some(to.clone()),
+                    },
+                );
+            }
+        }
+        let new_folders = new
+            .folders
+            .iter()
+            .filter(|(path, _)| !old.folders.contains_key(path))
+            .map(|(path, mode)| (path.clone(), *mode))
+            .collect();
+        let mut gone_folders: Vec<TreePath> = old
+            .folders
+            .keys()
+            .filter(|path| !new.folders.contains_key(path))
+            .cloned()
+            .collect();
+        gone_folders.reverse();
+        Self {
+            paths: paths.into_values().collect(),
+            new_folders,
+            gone_folders,
+        }
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.new_folders.is_empty() && self.gone_folders.is_empty()
+    }
+}
+
+/// Whether two entries put the same content with the same mode at a path; how a blob is stored
+/// does not count.
+#[must_use]
+pub fn same_what(a: &What, b: &What) -> bool {
+    match (a, b) {
+        (What::File(a), What::File(b)) => a.id() == b.id() && a.mode == b.mode,
+        _ => a == b,
+    }
+}
+
+/// Whether what was found is what a recipe asks for, in the terms in which drift is judged.
+#[must_use]
+pub fn is_as(found: &Found, what: &What) -> bool {
+    match (found, what) {
+        (Found::File { blake3, executable }, What::File(file)) => {
+            *blake3 == file.blake3 && *executable == file.mode.executable()
+        }
+        (Found::Link { blake3 }, What::Link { target }) => *blake3 == Blake3::of(target.as_bytes()),
+        (Found::Folder, What::Folder { .. }) => true,
+        _ => false,
+    }
+}
+
+/// The drift that is left once `changes` are made to a node with `drift`, or the conflict.
+///
+/// Desk and host compute this alike, so that the state digest afterwards can be foretold.
+pub fn drift_after(
+    drift: &[Drift],
+    changes: &Changes,
+    new: &Tree,
+    rule: DriftRule,
+) -> Result<Vec<Drift>, Refusal> {
+    let touched: BTreeMap<&TreePath, &Change> =
+        changes.paths.iter().map(|c| (&c.path, c)).collect();
+    let mut conflicts = Vec::new();
+    let mut left = Vec::new();
+    for drift in drift {
+        let to = new.paths.get(&drift.path);
+        let in_the_way = touched.contains_key(&drift.path)
+            && to.is_none_or(|to| !is_as(&drift.found, &to.what))
+            && !(to.is_none() && drift.found == Found::Absent);
+        match rule {
+            DriftRule::Refuse if in_the_way => conflicts.push(drift),
+            DriftRule::Overwrite if touched.contains_key(&drift.path) => {}
+            _ => {
+                let still = to.is_some_and(|to| !to.config && !is_as(&drift.found, &to.what));
+                if still {
+                    left.push(drift.clone());
+                }
+            }
+        }
+    }
+    if conflicts.is_empty() {
+        Ok(left)
+    } else {
+        Err(conflict(&conflicts))
+    }
+}
+
+/// The config files that are not as their recipe has them, once the new tree stands: those that the
+/// customer edited or deleted stay so, as long as they are config files; and drift that is kept at
+/// a path that becomes one.
+#[must_use]
+pub fn config_after(config: &[ConfigFile], drift: &[Drift], new: &Tree) -> Vec<ConfigFile> {
+    let is_config = |path: &TreePath| new.paths.get(path).filter(|owned| owned.config);
+    let mut after: Vec<ConfigFile> = config
+        .iter()
+        .filter(|file| is_config(&file.path).is_some())
+        .cloned()
+        .collect();
+    for drift in drift {
+        if is_config(&drift.path).is_some_and(|owned| !is_as(&drift.found, &owned.what)) {
+            let gone = drift.found == Found::Absent;
+            let state = if gone {
+                ConfigState::Deleted
+            } else {
+                ConfigState::Changed
+            };
+            after.push(ConfigFile {
+                path: drift.path.clone(),
+                state,
+            });
+        }
+    }
+    after.sort_by(|a, b| a.path.cmp(&b.path));
+    after
+}
+
+fn conflict(drift: &[&Drift]) -> Refusal {
+    const SHOWN: usize = 5;
+    let mut refusal = Refusal::new(
+        RefusalName::Conflict,
+        format!(
+            "{} file(s) that the patch touches are not as their recipe has them",
+            drift.len()
+        ),
+    );
+    for drift in drift.iter().take(SHOWN) {
+        refusal = refusal.value(drift.path.as_str(), describe(&drift.found));
+    }
+    if drift.len() > SHOWN {
+        refusal = refusal.value(
+            "and",
+            format!(
+                "{} more (lockstep status --full)",
+                drift.len().saturating_sub(SHOWN)
+            ),
+        );
+    }
+    refusal.next(
+        "put the files back as they were, or let the site's policy say drift = \"keep\" or \"overwrite\"",
+    )
+}
+
+/// What was found, for a person.
+#[must_use]
+pub fn describe(found: &Found) -> String {
+    match found {
+        Found::Absent => "deleted".to_owned(),
+        Found::File { blake3, executable } => {
+            format!(
+                "changed: BLAKE3 {}{}",
+                blake3.short(),
+                if *executable { ", executable" } else { "" }
+            )
+        }
+        Found::Folder => "a folder stands there".to_owned(),
+        Found::Link { .. } => "a link, or with another target".to_owned(),
+        Found::Other => "neither file, folder nor link".to_owned(),
+    }
+}
+
+/// The components that differ between two sets, rising by name.
+#[must_use]
+pub fn components(before: &[Installed], after: &[Installed]) -> Vec<ComponentChange> {
+    let names: std::collections::BTreeSet<_> =
+        before.iter().chain(after).map(|c| &c.name).collect();
+    let version = |set: &[Installed], name| {
+        set.iter()
+            .find(|c: &&Installed| &c.name == name)
+            .map(|c| c.version.clone())
+    };
+    names
+        .into_iter()
+        .map(|name| ComponentChange {
+            component: name.clone(),
+            from: version(before, name),
+            to: version(after, name),
+        })
+        .filter(|change| change.from != change.to)
+        .collect()
+}

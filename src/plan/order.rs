@@ -1,0 +1,156 @@
+//! The order of the moves: files away, folders away (the deepest first), exchanges, folders in (the
+//! topmost first), files in. Each path is moved once, so that recovery can judge it by itself.
+
+use crate::model::TreePath;
+use crate::model::receipt::FileCounts;
+use crate::model::recipe::{Mode, What};
+
+/// Something to stage: it gets the slot with its index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// What to make.
+    pub what: What,
+    /// Where it will go.
+    pub path: TreePath,
+    /// Whether it takes over owner, mode and attributes of what stands there.
+    pub replaces: bool,
+}
+
+/// Which way a path and a slot move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Both change places.
+    Exchange,
+    /// The slot moves to the path.
+    Place,
+    /// The path moves to the slot.
+    Remove,
+}
+
+/// A move between a slot and a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Which move.
+    pub turn: Turn,
+    /// The path in the tree.
+    pub path: TreePath,
+    /// The slot in the staging folder; a removed path goes to one with no [`Put`].
+    pub slot: u64,
+}
+
+/// All that is to be done, in the order in which it must be done.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// What to stage, by slot.
+    pub puts: Vec<Put>,
+    /// The moves: files away, folders away, exchanges, folders in, files in. A path is moved once.
+    pub moves: Vec<Intent>,
+    /// Config files that stay as the customer has them.
+    pub kept: Vec<TreePath>,
+    /// What the receipt will count.
+    pub counts: FileCounts,
+}
+
+impl Work {
+    /// Bytes and slots that staging takes.
+    #[must_use]
+    pub fn space(&self) -> (u64, u64) {
+        let bytes = self
+            .puts
+            .iter()
+            .map(|put| {
+                if let What::File(file) = &put.what {
+                    file.size
+                } else {
+                    0
+                }
+            })
+            .fold(0, u64::saturating_add);
+        (bytes, u64::try_from(self.puts.len()).unwrap_or(u64::MAX))
+    }
+}
+
+/// What is to be done, sorted by how.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) away: Vec<TreePath>,
+    pub(super) folders_away: Vec<TreePath>,
+    pub(super) folders_in: Vec<(TreePath, Mode)>,
+    pub(super) exchange: Vec<(TreePath, What)>,
+    pub(super) place: Vec<(TreePath, What)>,
+    pub(super) kept: Vec<TreePath>,
+}
+
+impl Parts {
+    /// What goes and comes at one path (a file becomes a folder, or a folder a file) is exchanged.
+    fn join_same_paths(&mut self) {
+        let coming_folders: Vec<_> = self.folders_in.clone();
+        for (path, mode) in coming_folders {
+            if take(&mut self.away, &path) {
+                self.folders_in.retain(|(other, _)| *other != path);
+                self.exchange.push((path, What::Folder { mode }));
+            }
+        }
+        let coming: Vec<_> = self.place.clone();
+        for (path, what) in coming {
+            if take(&mut self.folders_away, &path) {
+                self.place.retain(|(other, _)| *other != path);
+                self.exchange.push((path, what));
+            }
+        }
+    }
+
+    pub(super) fn into_work(mut self) -> Work {
+        self.join_same_paths();
+        let mut work = Work {
+            kept: self.kept,
+            ..Work::default()
+        };
+        let exchanged = self
+            .exchange
+            .into_iter()
+            .map(|(path, what)| (Turn::Exchange, path, what));
+        let folders = self
+            .folders_in
+            .into_iter()
+            .map(|(path, mode)| (Turn::Place, path, What::Folder { mode }));
+        let placed = self
+            .place
+            .into_iter()
+            .map(|(path, what)| (Turn::Place, path, what));
+        let mut moves_in = Vec::new();
+        for (slot, (turn, path, what)) in (0_u64..).zip(exchanged.chain(folders).chain(placed)) {
+            let count = match turn {
+                Turn::Exchange => &mut work.counts.changed,
+                _ => &mut work.counts.added,
+            };
+            *count = count.saturating_add(1);
+            let replaces = turn == Turn::Exchange;
+            work.puts.push(Put {
+                what,
+                path: path.clone(),
+                replaces,
+            });
+            moves_in.push(Intent { turn, path, slot });
+        }
+        let first_free = u64::try_from(work.puts.len()).unwrap_or(u64::MAX);
+        let away = self.away.into_iter().chain(self.folders_away);
+        for (slot, path) in (first_free..).zip(away) {
+            work.counts.removed = work.counts.removed.saturating_add(1);
+            work.moves.push(Intent {
+                turn: Turn::Remove,
+                path,
+                slot,
+            });
+        }
+        work.moves.extend(moves_in);
+        work
+    }
+}
+
+/// Takes a path out of a list, and says whether it was there.
+fn take(list: &mut Vec<TreePath>, path: &TreePath) -> bool {
+    let before = list.len();
+    list.retain(|other| other != path);
+    list.len() < before
+}

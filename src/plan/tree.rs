@@ -1,0 +1,127 @@
+//! The tree that a set of components owns: every path once.
+
+use std::collections::BTreeMap;
+
+use super::Component;
+use crate::model::recipe::{ConfigGlobs, Mode, What};
+use crate::model::{Name, TreePath};
+
+/// Who owns a path, and what belongs there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// The component.
+    pub owner: Name,
+    /// A file or a link.
+    pub what: What,
+    /// Whether the customer may edit it.
+    pub config: bool,
+}
+
+/// Files and links by path, and the folders that they need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Files and links.
+    pub paths: BTreeMap<TreePath, Owned>,
+    /// Folders, stated or needed, with the mode a new one gets.
+    pub folders: BTreeMap<TreePath, Mode>,
+}
+
+impl Tree {
+    /// The tree of `components`, or every clash of owners, one sentence each.
+    ///
+    /// A path has one owner, compared with case folded away. A recipe that takes a component over
+    /// ([`crate::model::recipe::Recipe::takes`]) owns the paths that both have. Folders are shared.
+    pub fn of(components: &[Component]) -> Result<Self, Vec<String>> {
+        let mut tree = Self::default();
+        let mut owners: BTreeMap<String, (&Component, &TreePath)> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for component in components {
+            let Ok(config) = ConfigGlobs::new(&component.recipe.config) else {
+                faults.push(format!(
+                    "{} has a malformed config glob",
+                    component.installed.name
+                ));
+                continue;
+            };
+            for entry in &component.recipe.files {
+                if let What::Folder { mode } = entry.what {
+                    tree.folders.insert(entry.path.clone(), mode);
+                    continue;
+                }
+                let owned = Owned {
+                    owner: component.installed.name.clone(),
+                    what: entry.what.clone(),
+                    config: config.matches(&entry.path),
+                };
+                match owners.get(&entry.path.folded()) {
+                    None => {}
+                    Some((other, path)) if takes(other, component) && *path == &entry.path => {
+                        continue;
+                    }
+                    Some((other, path)) if takes(component, other) && *path == &entry.path => {}
+                    Some((other, path)) => {
+                        faults.push(clash(other, path, component, &entry.path));
+                        continue;
+                    }
+                }
+                owners.insert(entry.path.folded(), (component, &entry.path));
+                tree.paths.insert(entry.path.clone(), owned);
+            }
+        }
+        tree.add_needed_folders();
+        faults.extend(tree.files_where_folders_must_be(&owners));
+        if faults.is_empty() {
+            Ok(tree)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn add_needed_folders(&mut self) {
+        let stated: Vec<TreePath> = self.folders.keys().cloned().collect();
+        for path in self.paths.keys().chain(&stated) {
+            for above in path.ancestors() {
+                self.folders.entry(above).or_insert(Mode::FOLDER);
+            }
+        }
+    }
+
+    fn files_where_folders_must_be(
+        &self,
+        owners: &BTreeMap<String, (&Component, &TreePath)>,
+    ) -> Vec<String> {
+        self.folders
+            .keys()
+            .filter_map(|folder| owners.get(&folder.folded()))
+            .map(|(owner, path)| {
+                format!(
+                    "{path} of {} stands where a folder must be",
+                    owner.installed.name
+                )
+            })
+            .collect()
+    }
+}
+
+/// A publisher takes over what is its own alone.
+fn takes(taker: &Component, from: &Component) -> bool {
+    taker.installed.vendor == from.installed.vendor
+        && taker.recipe.takes.iter().any(|pin| {
+            pin.component == from.installed.name && pin.version == from.installed.version
+        })
+}
+
+fn clash(a: &Component, a_path: &TreePath, b: &Component, b_path: &TreePath) -> String {
+    let (a, b) = (&a.installed, &b.installed);
+    if a_path == b_path {
+        format!(
+            "{a_path} would belong to both {} {} and {} {}",
+            a.name, a.version, b.name, b.version
+        )
+    } else {
+        format!(
+            "{a_path} of {} {} and {b_path} of {} {} differ by case alone",
+            a.name, a.version, b.name, b.version
+        )
+    }
+}
