@@ -4,6 +4,7 @@
 //! The rooms stand in layers; each imports only what stands below it (`tests/house.rs` holds
 //! that). `docs/architecture.md` is the map.
 
+pub mod disk;
 pub mod model;
 pub mod plan;
 pub mod spr;

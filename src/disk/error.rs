@@ -1,0 +1,292 @@
+//! What can go wrong with files, and the refusal that each of it is.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use crate::model::{Refusal, RefusalName};
+
+/// What the operating system refused, or what stands where something else should.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A call failed.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was being done: `read`, `write`, `rename`.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A file is larger than it can be.
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Something is there already that is only ever made new.
+    #[error("{} is there already", path.display())]
+    AlreadyThere {
+        /// Which path.
+        path: PathBuf,
+    },
+    /// A folder that is no installation, nor lies in one.
+    #[error("{} is not in an installation: no folder above it holds .lockstep", path.display())]
+    NotARoot {
+        /// Where the search began.
+        path: PathBuf,
+    },
+    /// A link, or a file, stands where a path needs a folder.
+    #[error("{} cannot be reached without following a link", path.display())]
+    Blocked {
+        /// Which path.
+        path: PathBuf,
+    },
+    /// The path lies on another file system or mount than the root.
+    #[error("{} lies on another mount than the root, so no file can be exchanged there", path.display())]
+    OtherMount {
+        /// Which path.
+        path: PathBuf,
+    },
+    /// Something stands at a path that a change needs, and it is not what the change was made for.
+    #[error("{} is in the way: {reason}", path.display())]
+    InTheWay {
+        /// Which path.
+        path: PathBuf,
+        /// What is the matter with it.
+        reason: &'static str,
+    },
+    /// Another command holds the lock.
+    #[error("another command is at work on this environment")]
+    Busy {
+        /// Its process id.
+        pid: String,
+        /// What it is.
+        command: String,
+        /// Since when.
+        since: String,
+    },
+    /// The user is not the one who owns the state folder.
+    #[error("this environment belongs to another user")]
+    NotOperator {
+        /// Who owns it.
+        operator: String,
+        /// Who runs this.
+        user: String,
+        /// The line to type instead.
+        line: String,
+    },
+    /// Others than the operator can read the node's key.
+    #[error("others can read the node's key {}", path.display())]
+    KeyOpen {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// An owner, mode or attribute cannot be kept by this user.
+    #[error("{} cannot be kept as it is: {reason}", path.display())]
+    CannotKeep {
+        /// Which file.
+        path: PathBuf,
+        /// What cannot be kept.
+        reason: String,
+    },
+    /// Trusted state is missing or not what it says it is.
+    #[error("the trusted state {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Content with other digests than it must have.
+    #[error("{} does not have the content it must have", path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What it must have.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
+    /// A file system has too little room.
+    #[error("the file system of {} has too little room", path.display())]
+    NoSpace {
+        /// A folder on it.
+        path: PathBuf,
+        /// Bytes needed.
+        bytes: u64,
+        /// Bytes free.
+        bytes_free: u64,
+        /// Inodes needed.
+        inodes: u64,
+        /// Inodes free.
+        inodes_free: u64,
+    },
+    /// An interrupted change that cannot be judged without a person.
+    #[error("an interrupted change cannot be recovered by itself: {reason}")]
+    NeedsRecovery {
+        /// Where.
+        path: PathBuf,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// The system has no random bytes, or a key could not be made.
+    #[error("no key could be made: {0}")]
+    Random(String),
+}
+
+impl DiskError {
+    /// Wraps an error of the operating system with what was being done to which path.
+    pub fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// [`DiskError::io`] for a system call.
+    pub(super) fn os(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let wrap = Self::io(action, path);
+        move |errno| wrap(errno.into())
+    }
+
+    /// The kind of the operating system's error, where there is one.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
+
+    /// The refusal that this is.
+    #[must_use]
+    pub fn refusal(&self) -> RefusalName {
+        match self {
+            Self::Io { source, .. } => io_refusal(source.kind()),
+            Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
+            Self::AlreadyThere { .. } | Self::NotARoot { .. } => RefusalName::Usage,
+            Self::Blocked { .. } | Self::InTheWay { .. } => RefusalName::Conflict,
+            Self::Busy { .. } => RefusalName::Busy,
+            Self::OtherMount { .. }
+            | Self::NotOperator { .. }
+            | Self::KeyOpen { .. }
+            | Self::CannotKeep { .. } => RefusalName::NotPermitted,
+            Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
+            Self::NoSpace { .. } => RefusalName::NoSpace,
+            Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::Io { source, .. } => io_next(io_refusal(source.kind())).to_owned(),
+            Self::TooLarge { .. } => "look at the file; this program did not write it".to_owned(),
+            Self::AlreadyThere { .. } => "lockstep status".to_owned(),
+            Self::NotARoot { .. } => "name the installation with --root DIR".to_owned(),
+            Self::Blocked { .. } => {
+                "put the folder itself where the link is, and run the same command again".to_owned()
+            }
+            Self::InTheWay { .. } => {
+                "move it out of the installation and run the same command again".to_owned()
+            }
+            Self::OtherMount { .. } => {
+                "mount one file system at the root, and none below it".to_owned()
+            }
+            Self::Busy { .. } => "wait until it has ended and run the command again".to_owned(),
+            Self::NotOperator { line, .. } => line.clone(),
+            Self::KeyOpen { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::CannotKeep { .. } => {
+                "give the file to the operator, or run as root with root as the operator".to_owned()
+            }
+            Self::Damaged { .. } => {
+                "put .lockstep back from a backup that you trust, or ask for help; do not init again".to_owned()
+            }
+            Self::Content { .. } => {
+                "make the file anew from its source and run the command again".to_owned()
+            }
+            Self::NoSpace { .. } => io_next(RefusalName::NoSpace).to_owned(),
+            Self::NeedsRecovery { .. } => {
+                "put the path right by hand, then lockstep recover".to_owned()
+            }
+            Self::Random(_) => "check that the system has /dev/urandom".to_owned(),
+        }
+    }
+
+    fn values(&self, refusal: Refusal) -> Refusal {
+        match self {
+            Self::Busy {
+                pid,
+                command,
+                since,
+            } => refusal
+                .value("process", pid)
+                .value("command", command)
+                .value("since", since),
+            Self::NotOperator { operator, user, .. } => {
+                refusal.value("operator", operator).value("you are", user)
+            }
+            Self::KeyOpen { mode, .. } => refusal
+                .value("mode", format!("{mode:04o}"))
+                .value("at most", "0600"),
+            Self::Content {
+                expected, found, ..
+            } => refusal.value("expected", expected).value("found", found),
+            Self::NoSpace {
+                bytes,
+                bytes_free,
+                inodes,
+                inodes_free,
+                ..
+            } => refusal
+                .value("needed", format!("{bytes} bytes, {inodes} inodes"))
+                .value("free", format!("{bytes_free} bytes, {inodes_free} inodes")),
+            Self::NeedsRecovery { path, .. } => refusal.value("path", path.display()),
+            _ => refusal,
+        }
+    }
+}
+
+impl From<DiskError> for Refusal {
+    fn from(error: DiskError) -> Self {
+        let refusal = Self::new(error.refusal(), error.to_string()).next(error.next());
+        let refusal = error.values(refusal);
+        if refusal.name == RefusalName::NeedsRecovery {
+            refusal.unchanged("the journal stands; no path was changed on a guess")
+        } else {
+            refusal
+        }
+    }
+}
+
+fn io_refusal(kind: ErrorKind) -> RefusalName {
+    match kind {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => RefusalName::NotPermitted,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => RefusalName::NoSpace,
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+            RefusalName::Usage
+        }
+        _ => RefusalName::Internal,
+    }
+}
+
+fn io_next(name: RefusalName) -> &'static str {
+    match name {
+        RefusalName::NotPermitted => "run it as the user who owns the file, or mend its rights",
+        RefusalName::NoSpace => "make room and run the same command again",
+        RefusalName::Usage => "check the path and run the command again",
+        _ => "see what the system says of this device (dmesg), then run the same command again",
+    }
+}

@@ -1,0 +1,146 @@
+//! The journal on disk: `.lockstep/journal`, sealed before the first move and gone after the last.
+//!
+//! Its first line is the SHA-256 of the rest, which is canonical JSON. It is written durably beside
+//! its name and renamed, so that it is whole or missing, never torn; one that does not fit its
+//! seal was damaged by something else, and is for a person. A missing journal means that nothing
+//! is under way.
+
+use std::path::PathBuf;
+
+use super::root::Root;
+use super::{DiskError, durable, folder};
+use crate::model::Sha256;
+use crate::model::statement::FORMAT;
+use crate::plan::recovery::Journal;
+use crate::spr::{STATEMENT_MAX, canonical};
+
+/// Seals a journal: from here on, recovery can take over. Refused while another stands.
+pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
+    let path = path(root);
+    if is_there(root)? {
+        return Err(DiskError::NeedsRecovery {
+            path,
+            reason: "another change is under way".to_owned(),
+        });
+    }
+    journal.check().map_err(|e| damaged(root, e.to_string()))?;
+    durable::write(&path, &encode(root, journal)?, 0o600)
+}
+
+/// The sealed journal; nothing where no change is under way.
+pub fn read(root: &Root) -> Result<Option<Journal>, DiskError> {
+    // A seal, a line feed, and the largest statement.
+    let limit = STATEMENT_MAX.saturating_add(65);
+    let Some(bytes) = durable::read_if_there(&path(root), limit)? else {
+        return Ok(None);
+    };
+    decode(&bytes)
+        .map(Some)
+        .map_err(|reason| damaged(root, reason))
+}
+
+/// Whether a journal stands. It is not read.
+pub fn is_there(root: &Root) -> Result<bool, DiskError> {
+    let path = path(root);
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(DiskError::io("look at", path)(e)),
+    }
+}
+
+/// Removes the journal, durably: the change is over.
+pub fn remove(root: &Root) -> Result<(), DiskError> {
+    folder::remove_file(&path(root))
+}
+
+/// The sealed bytes of a journal.
+pub(super) fn encode(root: &Root, journal: &Journal) -> Result<Vec<u8>, DiskError> {
+    let body = canonical::encode(journal).map_err(|e| damaged(root, e.to_string()))?;
+    let mut sealed = format!("{}\n", Sha256::of(&body)).into_bytes();
+    sealed.extend_from_slice(&body);
+    Ok(sealed)
+}
+
+/// The journal in sealed bytes, or what is wrong with them.
+pub(super) fn decode(bytes: &[u8]) -> Result<Journal, String> {
+    let (seal, rest) = bytes
+        .split_first_chunk::<64>()
+        .ok_or("it is too short for a seal")?;
+    let body = rest.strip_prefix(b"\n").ok_or("its seal has no end")?;
+    if Sha256::of(body).to_string().as_bytes() != seal {
+        return Err("it does not fit its seal".to_owned());
+    }
+    let journal: Journal = canonical::decode_value(body).map_err(|e| e.to_string())?;
+    journal.check().map_err(|e| e.to_string())?;
+    if journal.format == FORMAT {
+        Ok(journal)
+    } else {
+        Err(format!("it has format {}", journal.format))
+    }
+}
+
+fn path(root: &Root) -> PathBuf {
+    root.state_folder().join("journal")
+}
+
+fn damaged(root: &Root, reason: impl std::fmt::Display) -> DiskError {
+    DiskError::NeedsRecovery {
+        path: path(root),
+        reason: format!("the journal is damaged: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::founding::samples;
+    use crate::plan::recovery::{Action, Inode, Kind, Mark, Move};
+
+    fn journal() -> Journal {
+        let mark = Mark {
+            blake3: None,
+            inode: Inode(u64::MAX),
+            kind: Kind::File,
+        };
+        Journal {
+            entries: vec![Move {
+                action: Action::Place { staged: mark },
+                path: "lib/a".parse().unwrap(),
+                slot: 0,
+            }],
+            format: 0,
+            sequence: 2,
+        }
+    }
+
+    #[test]
+    fn whole_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        assert_eq!(read(&root).unwrap(), None);
+        seal(&root, &journal()).unwrap();
+        assert_eq!(read(&root).unwrap(), Some(journal()));
+        assert!(matches!(
+            seal(&root, &journal()),
+            Err(DiskError::NeedsRecovery { .. })
+        ));
+        let bytes = durable::read(&path(&root), 10_000).unwrap();
+        for end in 0..bytes.len() {
+            durable::write(&path(&root), &bytes[..end], 0o600).unwrap();
+            let torn = read(&root).unwrap_err();
+            assert!(matches!(torn, DiskError::NeedsRecovery { .. }), "{end}");
+        }
+        remove(&root).unwrap();
+        assert!(!is_there(&root).unwrap());
+    }
+
+    #[test]
+    fn no_path_twice() {
+        let mut twice = journal();
+        twice.entries.extend(journal().entries);
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        assert!(seal(&root, &twice).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! What ties a node's key to its place: machine, hardware, root and the key file itself.
+//!
+//! None of the values leaves the host as it is: each but the inode is an HMAC under a constant of
+//! this program, so that a snapshot can be compared but tells nobody a machine-id.
+
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+
+use super::root::Root;
+use super::{DiskError, durable};
+use crate::model::Sha256;
+use crate::model::snapshot::Marks;
+
+/// This program's application id, drawn at random once: `systemd-id128 machine-id
+/// --app-specific=5b1d6f0e9c2a4b7f8a3e71c4d90b26ef` prints the machine mark.
+pub const APPLICATION: [u8; 16] = [
+    0x5b, 0x1d, 0x6f, 0x0e, 0x9c, 0x2a, 0x4b, 0x7f, 0x8a, 0x3e, 0x71, 0xc4, 0xd9, 0x0b, 0x26, 0xef,
+];
+/// The largest integer that a statement holds; an inode is cut to it.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Most bytes read from either identity file.
+const IDENTITY_MAX: u64 = 4_096;
+
+/// Where a machine says who it is.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// 32 hexadecimal digits.
+    pub machine_id: PathBuf,
+    /// The DMI UUID; only root can read it on most systems.
+    pub product_uuid: PathBuf,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            machine_id: "/etc/machine-id".into(),
+            product_uuid: "/sys/class/dmi/id/product_uuid".into(),
+        }
+    }
+}
+
+/// The marks of this place. What cannot be read is absent: unknown, not different.
+pub fn live(root: &Root, state_folder: &Path, sources: &Sources) -> Result<Marks, DiskError> {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let key = state_folder.join("key");
+    let inode = key
+        .symlink_metadata()
+        .map_err(DiskError::io("look at", &key))?
+        .ino();
+    Ok(Marks {
+        hardware: text(&sources.product_uuid)
+            .map(|uuid| keyed(&APPLICATION, uuid.to_lowercase().as_bytes())),
+        inode: inode & INTEGER_MAX,
+        machine: text(&sources.machine_id).and_then(|id| machine(&id)),
+        root: keyed(&APPLICATION, root.path().as_os_str().as_bytes()),
+    })
+}
+
+/// The first mark that differs, with both values, the stored one first; nothing where none does.
+#[must_use]
+pub fn compare(stored: &Marks, live: &Marks) -> Option<String> {
+    let differ = |what: &str, old: &dyn ToString, new: &dyn ToString| {
+        let (old, new) = (short(&old.to_string()), short(&new.to_string()));
+        format!("{what}: it was {old}, it is {new}")
+    };
+    if let (Some(old), Some(new)) = (&stored.machine, &live.machine)
+        && old != new
+    {
+        return Some(differ("machine-id", old, new));
+    }
+    if let (Some(old), Some(new)) = (&stored.hardware, &live.hardware)
+        && old != new
+    {
+        return Some(differ("hardware", old, new));
+    }
+    if stored.root != live.root {
+        return Some(differ("path of the root", &stored.root, &live.root));
+    }
+    (stored.inode != live.inode).then(|| differ("inode of the key", &stored.inode, &live.inode))
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(12).collect()
+}
+
+fn text(path: &Path) -> Option<String> {
+    let bytes = durable::read(path, IDENTITY_MAX).ok()?;
+    let text = String::from_utf8(bytes).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// As `sd_id128_get_machine_app_specific(3)`: HMAC-SHA256 keyed with the machine-id over the
+/// application id, its first 16 bytes, made a UUID of version 4.
+fn machine(id: &str) -> Option<String> {
+    let id = uuid::Uuid::try_parse(id).ok().filter(|id| !id.is_nil())?;
+    let code = keyed(id.as_bytes(), &APPLICATION);
+    let head: [u8; 16] = code.as_bytes().first_chunk().copied()?;
+    let made = uuid::Builder::from_random_bytes(head).into_uuid();
+    Some(made.simple().to_string())
+}
+
+fn keyed(key: &[u8], message: &[u8]) -> Sha256 {
+    // A key of any length is taken; the other arm cannot be reached, and differs from everything.
+    Hmac::<sha2::Sha256>::new_from_slice(key).map_or_else(
+        |_| Sha256::from_bytes([0; 32]),
+        |mac| Sha256::from_bytes(mac.chain_update(message).finalize().into_bytes().into()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(machine: Option<&str>, inode: u64) -> Marks {
+        Marks {
+            hardware: None,
+            inode,
+            machine: machine.map(str::to_owned),
+            root: Sha256::of(b"/opt/step"),
+        }
+    }
+
+    #[test]
+    fn unknown_is_not_different() {
+        assert_eq!(compare(&marks(Some("a"), 1), &marks(None, 1)), None);
+        assert_eq!(
+            compare(&marks(Some("a"), 1), &marks(Some("b"), 1)).unwrap(),
+            "machine-id: it was a, it is b"
+        );
+        assert_eq!(
+            compare(&marks(None, 1), &marks(Some("b"), 2)).unwrap(),
+            "inode of the key: it was 1, it is 2"
+        );
+    }
+
+    #[test]
+    fn read_where_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        durable::write(&folder.path().join("key"), b"", 0o600).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let sources = Sources {
+            machine_id: folder.path().join("id"),
+            product_uuid: folder.path().join("uuid"),
+        };
+        let bare = live(&root, folder.path(), &sources).unwrap();
+        assert_eq!((&bare.machine, &bare.hardware), (&None, &None));
+        durable::write(&sources.machine_id, b"uninitialized\n", 0o644).unwrap();
+        durable::write(&sources.product_uuid, b"AB-C\n", 0o644).unwrap();
+        let upper = live(&root, folder.path(), &sources).unwrap();
+        assert_eq!(upper.machine, None);
+        durable::write(&sources.product_uuid, b"ab-c", 0o644).unwrap();
+        assert_eq!(live(&root, folder.path(), &sources).unwrap(), upper);
+    }
+
+    /// An invented machine-id; the same computation was compared with systemd 252 on a real one.
+    #[test]
+    fn as_systemd_computes_it() {
+        assert_eq!(
+            machine("00112233445566778899aabbccddeeff").unwrap(),
+            "52f597e24ca04e889f5a9cce3aa61653"
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! The root of an installation, held open, and the way to every path below it.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | `lib -> /etc`, made between check and use, so that a write below `lib` lands elsewhere | every folder on the way is opened without following links (`openat2` with `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`, or segment by segment), and the last segment is only ever used with calls relative to that open folder which do not follow either |
+//! | the root renamed or replaced while a command runs | the folder itself is held, not its name |
+//! | a pipe or device in place of a file, so that opening hangs | opened with `O_NONBLOCK`, then looked at |
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::io::Errno;
+
+use super::DiskError;
+use super::stamp::{Mount, Stamp};
+use crate::model::TreePath;
+use crate::model::path::STATE_FOLDER;
+
+/// How a folder is opened.
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// An installation's root folder, open.
+pub struct Root {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+/// The last segment of a path and its folder, open: what `*at` calls take.
+pub struct Spot {
+    /// The folder.
+    pub folder: OwnedFd,
+    /// The last segment.
+    pub name: String,
+    /// The whole path, for messages.
+    pub path: PathBuf,
+}
+
+impl Root {
+    /// Opens the folder `path`, whatever it holds.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let path = path.canonicalize().map_err(DiskError::io("open", path))?;
+        let folder = openat(rustix::fs::CWD, &path, FOLDER, Mode::empty())
+            .map_err(DiskError::os("open", &path))?;
+        Ok(Self { path, folder })
+    }
+
+    /// Opens the nearest folder, from `start` upwards, that holds `.lockstep`.
+    pub fn find(start: &Path) -> Result<Self, DiskError> {
+        let from = start.canonicalize().map_err(DiskError::io("open", start))?;
+        from.ancestors()
+            .find(|folder| {
+                let state = folder.join(STATE_FOLDER);
+                state.symlink_metadata().is_ok_and(|m| m.is_dir())
+            })
+            .ok_or_else(|| DiskError::NotARoot {
+                path: start.to_owned(),
+            })
+            .and_then(Self::open)
+    }
+
+    /// The canonical path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The node's own state, `.lockstep` under the root.
+    #[must_use]
+    pub fn state_folder(&self) -> PathBuf {
+        self.path.join(STATE_FOLDER)
+    }
+
+    /// The absolute path, for messages.
+    #[must_use]
+    pub fn absolute(&self, path: &TreePath) -> PathBuf {
+        self.path.join(path.as_str())
+    }
+
+    /// The open folder.
+    #[must_use]
+    pub fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// Opens a folder below the root without following any link.
+    pub fn open_folder(&self, path: &TreePath) -> Result<OwnedFd, DiskError> {
+        open_beneath(self.folder.as_fd(), path.as_str()).map_err(|errno| match errno {
+            // BENEATH and NO_SYMLINKS say LOOP; O_DIRECTORY with O_NOFOLLOW says NOTDIR.
+            Errno::LOOP | Errno::NOTDIR | Errno::XDEV => DiskError::Blocked {
+                path: self.absolute(path),
+            },
+            other => DiskError::os("open", self.absolute(path))(other),
+        })
+    }
+
+    /// The open folder in which `path` lies, and the path's last segment.
+    pub fn spot(&self, path: &TreePath) -> Result<Spot, DiskError> {
+        let folder = match path.parent() {
+            Some(parent) => self.open_folder(&parent)?,
+            None => self
+                .folder
+                .try_clone()
+                .map_err(DiskError::io("open", &self.path))?,
+        };
+        let name = path.as_str().rsplit('/').next().unwrap_or_default();
+        Ok(Spot {
+            folder,
+            name: name.to_owned(),
+            path: self.absolute(path),
+        })
+    }
+
+    /// What stands at `path`; nothing where it, or a folder above it, does not exist. A link or
+    /// file in place of a folder above it is [`DiskError::Blocked`].
+    pub fn look(&self, path: &TreePath) -> Result<Option<Stamp>, DiskError> {
+        match self.spot(path) {
+            Ok(spot) => spot.look(),
+            Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What lies directly in a folder; a name that no recipe could own is nothing.
+    pub fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, DiskError> {
+        let wrap = || DiskError::os("list", self.absolute(folder));
+        let mut children = Vec::new();
+        for entry in rustix::fs::Dir::new(self.open_folder(folder)?).map_err(wrap())? {
+            let entry = entry.map_err(wrap())?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                let name = entry.file_name().to_str().ok();
+                children
+                    .push(name.and_then(|name| format!("{}/{name}", folder.as_str()).parse().ok()));
+            }
+        }
+        Ok(children)
+    }
+
+    /// Refuses a path whose nearest existing folder lies on another mount than the root: files
+    /// cannot be exchanged across mounts.
+    pub fn check_mount(&self, path: &TreePath) -> Result<(), DiskError> {
+        let root = Mount::of(self.folder()).map_err(DiskError::os("look at", &self.path))?;
+        let above: Vec<TreePath> = path.ancestors().collect();
+        for folder in above.iter().rev() {
+            let open = match self.open_folder(folder) {
+                Ok(open) => open,
+                Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => continue,
+                Err(e) => return Err(e),
+            };
+            let mount =
+                Mount::of(&open).map_err(DiskError::os("look at", self.absolute(folder)))?;
+            return if mount == root {
+                Ok(())
+            } else {
+                Err(DiskError::OtherMount {
+                    path: self.absolute(folder),
+                })
+            };
+        }
+        Ok(())
+    }
+}
+
+impl Spot {
+    /// What stands here.
+    pub fn look(&self) -> Result<Option<Stamp>, DiskError> {
+        match Stamp::at(&self.folder, &self.name) {
+            Ok(stamp) => Ok(Some(stamp)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(DiskError::os("look at", &self.path)(errno)),
+        }
+    }
+
+    /// Opens the file that stands here for reading, with the stamp of what was opened.
+    pub fn open(&self) -> Result<(File, Stamp), DiskError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.folder, &self.name, flags, Mode::empty())
+            .map_err(DiskError::os("open", &self.path))?;
+        let stamp = Stamp::of(&file).map_err(DiskError::os("look at", &self.path))?;
+        Ok((File::from(file), stamp))
+    }
+
+    /// The text of the link that stands here.
+    pub fn read_link(&self) -> Result<Vec<u8>, DiskError> {
+        readlinkat(&self.folder, &self.name, Vec::new())
+            .map(std::ffi::CString::into_bytes)
+            .map_err(DiskError::os("read the link", &self.path))
+    }
+
+    /// Whether the folder that stands here holds nothing.
+    pub fn is_empty_folder(&self) -> Result<bool, DiskError> {
+        let wrap = || DiskError::os("list", &self.path);
+        let folder = openat(&self.folder, &self.name, FOLDER, Mode::empty()).map_err(wrap())?;
+        for entry in rustix::fs::Dir::new(folder).map_err(wrap())? {
+            let entry = entry.map_err(wrap())?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn open_beneath(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(root, path, FOLDER, Mode::empty(), resolve) {
+        // Kernels before 5.6, and sandboxes that do not know the call; AGAIN when a rename
+        // elsewhere made the kernel unsure.
+        Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => open_by_segment(root, path),
+        opened => opened,
+    }
+}
+
+/// The same without `openat2`: a [`TreePath`] holds plain segments only, never `..`.
+fn open_by_segment(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> {
+    let mut folder: Option<OwnedFd> = None;
+    for segment in path.split('/') {
+        let here = folder.as_ref().map_or(root, AsFd::as_fd);
+        folder = Some(openat(here, segment, FOLDER, Mode::empty())?);
+    }
+    folder.ok_or(Errno::NOENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn path(text: &str) -> TreePath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_link_above_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("real/in")).unwrap();
+        symlink("/etc", folder.path().join("lib")).unwrap();
+        symlink("in", folder.path().join("real/alias")).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        for blocked in ["lib/passwd", "real/alias/x", "lib/a/b"] {
+            assert!(
+                matches!(root.look(&path(blocked)), Err(DiskError::Blocked { .. })),
+                "{blocked}"
+            );
+            let parent = path(blocked).parent().unwrap();
+            assert!(open_by_segment(root.folder(), parent.as_str()).is_err());
+        }
+        assert!(root.look(&path("lib")).unwrap().is_some());
+        assert_eq!(root.look(&path("real/none/x")).unwrap(), None);
+        assert!(open_by_segment(root.folder(), "real/in").is_ok());
+        assert!(
+            root.spot(&path("real/in"))
+                .unwrap()
+                .is_empty_folder()
+                .unwrap()
+        );
+        assert!(!root.spot(&path("real")).unwrap().is_empty_folder().unwrap());
+        root.check_mount(&path("real/none/x")).unwrap();
+    }
+
+    #[test]
+    fn the_nearest_root_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::create_dir(folder.path().join(".lockstep")).unwrap();
+        let root = Root::find(&deep).unwrap();
+        assert_eq!(root.path(), folder.path().canonicalize().unwrap());
+        assert!(matches!(
+            Root::find(Path::new("/proc")),
+            Err(DiskError::NotARoot { .. })
+        ));
+    }
+}

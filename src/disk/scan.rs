@@ -1,0 +1,233 @@
+//! Hashing an installation against what should stand there.
+//!
+//! One pass over the paths that recipes own, on all cores, with a buffer for each core and nothing
+//! else in memory but the answer. A path differs by content, kind or owner-execute bit; a folder
+//! by not being one. Config files are only told as changed or deleted: no digest of one is kept.
+//!
+//! The stamp of each path is taken from the open file before it is hashed, so that equal stamps
+//! later mean that the hash still holds.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::DiskError;
+use super::root::{Root, Spot};
+use super::stamp::{FileKind, Stamp};
+use crate::model::recipe::What;
+use crate::model::snapshot::{ConfigFile, ConfigState, Drift, Found};
+use crate::model::{Blake3, TreePath, Watch};
+
+/// Bytes read at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// What should stand at a path.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Where.
+    pub path: &'a TreePath,
+    /// What.
+    pub what: &'a What,
+    /// Whether the customer may edit it.
+    pub config: bool,
+}
+
+/// What a scan found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// Config files that are not as their recipe has them, rising by path.
+    pub config: Vec<ConfigFile>,
+    /// Other paths that are not, rising by path.
+    pub drift: Vec<Drift>,
+    /// What stands at each path where something does.
+    pub stamps: BTreeMap<TreePath, Stamp>,
+}
+
+/// Looks at every expected path, each given once.
+pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result<Scan, DiskError> {
+    let progress = Progress {
+        done: AtomicU64::new(0),
+        total: expected.iter().map(|e| size(e.what)).sum(),
+        watch,
+    };
+    let mut answers = expected
+        .par_iter()
+        .map_init(
+            || vec![0; CHUNK],
+            |buffer, expected| {
+                let eye = Eye {
+                    buffer,
+                    progress: &progress,
+                };
+                eye.look(root, expected).map(|answer| (expected, answer))
+            },
+        )
+        .collect::<Result<Vec<_>, _>>()?;
+    answers.sort_unstable_by_key(|(expected, _)| expected.path);
+    let mut scan = Scan::default();
+    for (expected, (stamp, difference)) in answers {
+        let path = expected.path.clone();
+        match difference {
+            Some(Difference::Config(state)) => scan.config.push(ConfigFile {
+                path: path.clone(),
+                state,
+            }),
+            Some(Difference::Drift(found)) => scan.drift.push(Drift {
+                found,
+                path: path.clone(),
+            }),
+            None => {}
+        }
+        if let Some(stamp) = stamp {
+            scan.stamps.insert(path, stamp);
+        }
+    }
+    Ok(scan)
+}
+
+/// BLAKE3 of what stands at one path now: for a path whose stamp is not that of the scan.
+pub fn found_at(root: &Root, path: &TreePath) -> Result<Found, DiskError> {
+    let progress = Progress {
+        done: AtomicU64::new(0),
+        total: 0,
+        watch: &crate::model::Unwatched,
+    };
+    let mut buffer = vec![0; CHUNK];
+    let mut eye = Eye {
+        buffer: &mut buffer,
+        progress: &progress,
+    };
+    match standing(root, path)? {
+        Ok((spot, stamp)) => eye.found(&spot, stamp).map(|(_, found)| found),
+        Err(found) => Ok(found),
+    }
+}
+
+enum Difference {
+    Config(ConfigState),
+    Drift(Found),
+}
+
+struct Progress<'a> {
+    done: AtomicU64,
+    total: u64,
+    watch: &'a dyn Watch,
+}
+
+impl Progress<'_> {
+    fn add(&self, bytes: u64) {
+        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
+        let done = before.saturating_add(bytes);
+        self.watch.progress("scan", done, self.total.max(done));
+    }
+}
+
+struct Eye<'a> {
+    buffer: &'a mut [u8],
+    progress: &'a Progress<'a>,
+}
+
+impl Eye<'_> {
+    fn look(
+        mut self,
+        root: &Root,
+        expected: &Expected<'_>,
+    ) -> Result<(Option<Stamp>, Option<Difference>), DiskError> {
+        let (stamp, found) = match standing(root, expected.path)? {
+            Err(found) => (None, found),
+            Ok((_, stamp)) if expected.config && other_size(expected.what, &stamp) => {
+                return Ok((Some(stamp), Some(Difference::Config(ConfigState::Changed))));
+            }
+            Ok((spot, stamp)) => {
+                let (stamp, found) = self.found(&spot, stamp)?;
+                (Some(stamp), found)
+            }
+        };
+        Ok((stamp, difference(expected, found)))
+    }
+
+    fn found(&mut self, spot: &Spot, stamp: Stamp) -> Result<(Stamp, Found), DiskError> {
+        match stamp.kind {
+            FileKind::Folder => Ok((stamp, Found::Folder)),
+            FileKind::Other => Ok((stamp, Found::Other)),
+            FileKind::Link => {
+                let blake3 = Blake3::of(&spot.read_link()?);
+                Ok((stamp, Found::Link { blake3 }))
+            }
+            FileKind::File => self.file(spot),
+        }
+    }
+
+    fn file(&mut self, spot: &Spot) -> Result<(Stamp, Found), DiskError> {
+        let (mut file, stamp) = spot.open()?;
+        if stamp.kind != FileKind::File {
+            return Ok((stamp, Found::Other));
+        }
+        let mut hasher = blake3::Hasher::new();
+        loop {
+            let count = match file.read(self.buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(DiskError::io("read", &spot.path)(e)),
+            };
+            hasher.update(self.buffer.get(..count).unwrap_or_default());
+            self.progress.add(u64::try_from(count).unwrap_or(0));
+        }
+        let found = Found::File {
+            blake3: Blake3::from_bytes(*hasher.finalize().as_bytes()),
+            executable: stamp.executable(),
+        };
+        Ok((stamp, found))
+    }
+}
+
+/// What stands at a path, or what that it cannot be reached counts as: below a folder that is
+/// missing there is nothing; what lies behind a link, or below a file, is something else.
+fn standing(root: &Root, path: &TreePath) -> Result<Result<(Spot, Stamp), Found>, DiskError> {
+    let spot = match root.spot(path) {
+        Ok(spot) => spot,
+        Err(DiskError::Blocked { .. }) => return Ok(Err(Found::Other)),
+        Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => return Ok(Err(Found::Absent)),
+        Err(e) => return Err(e),
+    };
+    Ok(match spot.look()? {
+        Some(stamp) => Ok((spot, stamp)),
+        None => Err(Found::Absent),
+    })
+}
+
+fn difference(expected: &Expected<'_>, found: Found) -> Option<Difference> {
+    let fits = match (expected.what, &found) {
+        (What::File(file), Found::File { blake3, executable }) => {
+            file.blake3 == *blake3 && (expected.config || file.mode.executable() == *executable)
+        }
+        (What::Link { target }, Found::Link { blake3 }) => Blake3::of(target.as_bytes()) == *blake3,
+        (What::Folder { .. }, Found::Folder) => true,
+        _ => false,
+    };
+    match (fits, expected.config, found) {
+        (true, ..) => None,
+        (false, false, found) => Some(Difference::Drift(found)),
+        (false, true, Found::Absent) => Some(Difference::Config(ConfigState::Deleted)),
+        (false, true, _) => Some(Difference::Config(ConfigState::Changed)),
+    }
+}
+
+/// A config file of another size is changed: nobody asks for its digest.
+fn other_size(what: &What, stamp: &Stamp) -> bool {
+    matches!(what, What::File(file) if stamp.kind == FileKind::File && stamp.size != file.size)
+}
+
+fn size(what: &What) -> u64 {
+    match what {
+        What::File(file) => file.size,
+        What::Folder { .. } | What::Link { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

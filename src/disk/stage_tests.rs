@@ -1,0 +1,89 @@
+//! Tests of the stage.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use super::*;
+use crate::disk::founding::samples;
+use crate::model::{Refusal, RefusalName};
+use crate::plan::recovery::Kind;
+
+const PLAIN: Mode = Mode::from_bits(0o644);
+
+#[test]
+fn slots_hold_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = samples::node(folder.path());
+    durable::write(&folder.path().join("old"), b"content", 0o644).unwrap();
+    let first = Stage::create(&root, 2).unwrap();
+    first.folder(9, PLAIN).unwrap();
+    // A second try begins with an empty stage.
+    let stage = Stage::create(&root, 2).unwrap();
+    let id = ContentId::of(b"content");
+    let mut file = stage.file(0, Mode::from_bits(0o750)).unwrap();
+    file.write_all(b"con").unwrap();
+    file.write_all(b"tent").unwrap();
+    let file = file.finish(&id).unwrap();
+    let copied = stage.copy(1, &root, &"old".parse().unwrap(), &id, PLAIN);
+    let link = stage.link(2, "old").unwrap();
+    let made = stage.folder(3, Mode::from_bits(0o777)).unwrap();
+    stage.settle().unwrap();
+    assert_eq!(file.blake3, Some(id.blake3));
+    assert_eq!(copied.unwrap().blake3, Some(id.blake3));
+    assert_eq!(
+        (file.kind, link.kind, made.kind),
+        (Kind::File, Kind::Link, Kind::Folder)
+    );
+    let modes: Vec<u32> = [0, 1, 3]
+        .iter()
+        .map(|slot| stage.look(*slot).unwrap().unwrap().mode)
+        .collect();
+    assert_eq!(modes, [0o750, 0o644, 0o777]);
+    assert_eq!(folder::numbers(stage.path()).unwrap(), [0, 1, 2, 3]);
+    assert!(stage.file(0, PLAIN).is_err());
+}
+
+#[test]
+fn other_content_is_refused_with_both_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = samples::node(folder.path());
+    durable::write(&folder.path().join("old"), b"other", 0o644).unwrap();
+    let stage = Stage::create(&root, 2).unwrap();
+    let good = ContentId::of(b"content");
+    let half = [
+        ContentId { size: 8, ..good },
+        ContentId {
+            sha256: crate::model::Sha256::of(b""),
+            ..good
+        },
+        ContentId {
+            blake3: Blake3::of(b""),
+            ..good
+        },
+    ];
+    for (slot, expected) in (0..).zip(half) {
+        let mut file = stage.file(slot, PLAIN).unwrap();
+        file.write_all(b"content").unwrap();
+        let refusal = Refusal::from(file.finish(&expected).unwrap_err());
+        assert_eq!(refusal.name, RefusalName::Corrupt);
+        assert_eq!(refusal.values.len(), 2);
+        // It never got its mode.
+        let path = stage.path().join(slot.to_string());
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o600);
+    }
+    let copied = stage.copy(9, &root, &"old".parse().unwrap(), &good, PLAIN);
+    assert!(matches!(copied, Err(DiskError::Content { .. })));
+}
+
+#[test]
+fn a_link_in_place_of_the_source_is_not_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = samples::node(folder.path());
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("old")).unwrap();
+    let stage = Stage::create(&root, 2).unwrap();
+    let id = ContentId::of(b"content");
+    assert!(
+        stage
+            .copy(0, &root, &"old".parse().unwrap(), &id, PLAIN)
+            .is_err()
+    );
+}

@@ -1,0 +1,166 @@
+//! Documents that the node keeps beside its trusted state: the recipes of what is installed, the
+//! last accepted metadata of each vendor, and `environment.json`.
+//!
+//! A recipe is named by its SHA-256 and checked when it is read. Vendor metadata is signed and is
+//! verified again by whoever uses it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::state::{EnvironmentFile, StateStore};
+use super::{DiskError, durable, folder};
+use crate::model::statement::FORMAT;
+use crate::model::{Name, Sha256};
+use crate::spr::canonical;
+
+/// Largest recipe or metadata file, in bytes.
+const DOCUMENT_MAX: u64 = 256 * 1024 * 1024;
+
+impl StateStore {
+    /// What the node is.
+    pub fn environment(&self) -> Result<EnvironmentFile, DiskError> {
+        let path = self.folder().join("environment.json");
+        let damaged = |reason: String| DiskError::Damaged {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = durable::read_if_there(&path, 65_536)?
+            .ok_or_else(|| damaged("it is missing".to_owned()))?;
+        let file: EnvironmentFile =
+            canonical::decode_value(&bytes).map_err(|e| damaged(e.to_string()))?;
+        if file.format == FORMAT {
+            Ok(file)
+        } else {
+            Err(damaged(format!("it has format {}", file.format)))
+        }
+    }
+
+    /// Writes what the node is: `init`, and a copy that gets its own identity.
+    pub fn write_environment(&self, file: &EnvironmentFile) -> Result<(), DiskError> {
+        let path = self.folder().join("environment.json");
+        let bytes = canonical::encode(file).map_err(|e| DiskError::Damaged {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        durable::write(&path, &bytes, 0o600)
+    }
+
+    /// Keeps a recipe under its digest.
+    pub fn store_recipe(&self, bytes: &[u8]) -> Result<Sha256, DiskError> {
+        let sha256 = Sha256::of(bytes);
+        let path = self.recipe_path(&sha256);
+        if self.recipe(&sha256).is_err() {
+            durable::make_folders(&self.folder().join("installed"), 0o700)?;
+            durable::write(&path, bytes, 0o600)?;
+        }
+        Ok(sha256)
+    }
+
+    /// A kept recipe, checked by its digest.
+    pub fn recipe(&self, sha256: &Sha256) -> Result<Vec<u8>, DiskError> {
+        let path = self.recipe_path(sha256);
+        let Some(bytes) = durable::read_if_there(&path, DOCUMENT_MAX)? else {
+            return Err(DiskError::Damaged {
+                path,
+                reason: "it is missing".to_owned(),
+            });
+        };
+        let found = Sha256::of(&bytes);
+        if found == *sha256 {
+            Ok(bytes)
+        } else {
+            Err(DiskError::Content {
+                path,
+                expected: format!("sha256 {sha256}"),
+                found: format!("sha256 {found}"),
+            })
+        }
+    }
+
+    /// Keeps the metadata files of a vendor in place of those kept before. Names are those of
+    /// TUF metadata: `1.root.json`.
+    pub fn store_vendor(
+        &self,
+        vendor: &Name,
+        files: &BTreeMap<Name, Vec<u8>>,
+    ) -> Result<(), DiskError> {
+        let folder = self.vendor_path(vendor);
+        durable::make_folders(&folder, 0o700)?;
+        for (name, bytes) in files {
+            let path = folder.join(name.as_str());
+            if durable::read_if_there(&path, DOCUMENT_MAX)?.as_deref() != Some(bytes) {
+                durable::write(&path, bytes, 0o600)?;
+            }
+        }
+        for name in folder::names(&folder)? {
+            let kept = name
+                .to_str()
+                .is_some_and(|name| files.keys().any(|kept| kept.as_str() == name));
+            if !kept {
+                folder::remove_file(&folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kept metadata files of a vendor; none where nothing was kept.
+    pub fn vendor(&self, vendor: &Name) -> Result<BTreeMap<Name, Vec<u8>>, DiskError> {
+        let folder = self.vendor_path(vendor);
+        let mut files = BTreeMap::new();
+        for name in folder::names(&folder)? {
+            // Drafts of an interrupted command begin with a dot and are no names.
+            if let Some(known) = name.to_str().and_then(|name| name.parse::<Name>().ok()) {
+                files.insert(known, durable::read(&folder.join(&name), DOCUMENT_MAX)?);
+            }
+        }
+        Ok(files)
+    }
+
+    fn recipe_path(&self, sha256: &Sha256) -> PathBuf {
+        self.folder()
+            .join("installed")
+            .join(format!("{sha256}.spr"))
+    }
+
+    fn vendor_path(&self, vendor: &Name) -> PathBuf {
+        self.folder().join("vendor").join(vendor.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_is_checked_when_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::at(folder.path().to_owned());
+        let sha256 = store.store_recipe(b"recipe").unwrap();
+        assert_eq!(store.recipe(&sha256).unwrap(), b"recipe");
+        durable::write(&store.recipe_path(&sha256), b"other", 0o600).unwrap();
+        assert!(matches!(
+            store.recipe(&sha256),
+            Err(DiskError::Content { .. })
+        ));
+        store.store_recipe(b"recipe").unwrap();
+        store.recipe(&sha256).unwrap();
+    }
+
+    #[test]
+    fn vendor_metadata_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::at(folder.path().to_owned());
+        let vendor = "stibo".parse().unwrap();
+        let set = |names: &[&str]| -> BTreeMap<Name, Vec<u8>> {
+            names
+                .iter()
+                .map(|name| (name.parse().unwrap(), name.as_bytes().to_vec()))
+                .collect()
+        };
+        assert_eq!(store.vendor(&vendor).unwrap(), set(&[]));
+        for names in [&["1.root.json", "timestamp.json"][..], &["2.root.json"]] {
+            store.store_vendor(&vendor, &set(names)).unwrap();
+            assert_eq!(store.vendor(&vendor).unwrap(), set(names));
+        }
+    }
+}
