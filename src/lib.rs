@@ -7,5 +7,9 @@
 pub mod disk;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "publish")]
+pub mod publish;
+#[cfg(any(feature = "desk", feature = "publish"))]
+pub mod release;
 pub mod spr;
 pub mod trust;

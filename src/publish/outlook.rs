@@ -1,0 +1,46 @@
+//! What a publisher should see coming: ends of validity, a clock gone wrong, a root half signed.
+
+use crate::model::{Refusal, Time, Watch};
+use crate::release::{Paper, Repository};
+
+/// Days before its end that the root is warned of: it takes people with keys.
+const ROOT_WARNING_DAYS: i64 = 120;
+/// Days before their end that targets and delegations are warned of.
+const TARGETS_WARNING_DAYS: i64 = 45;
+
+/// Warns of all that is not yet wrong with the repository.
+pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Result<(), Refusal> {
+    let state = repository.state();
+    let root = &state.root.signed;
+    let tally = Paper::of(repository, "root")?.tally()?;
+    if !tally.complete() {
+        watch.warn(&format!(
+            "{}.root.json has {} of {} signatures and is of no use yet: lockstep publish sign --role root",
+            root.version, tally.have, tally.threshold
+        ));
+    }
+    if root.expires < now.plus_days(ROOT_WARNING_DAYS) {
+        watch.warn(&format!(
+            "the root is valid until {}: have it signed anew before then",
+            root.expires.date()
+        ));
+    }
+    let first_end = state
+        .delegated
+        .values()
+        .chain([&state.targets])
+        .map(|role| role.signed.expires)
+        .min();
+    if let Some(end) = first_end.filter(|end| *end < now.plus_days(TARGETS_WARNING_DAYS)) {
+        watch.warn(&format!(
+            "recipes are valid until {}: lockstep publish renew --targets",
+            end.date()
+        ));
+    }
+    if let Some(issued) = state.timestamp.signed.issued.filter(|issued| *issued > now) {
+        watch.warn(&format!(
+            "the clock says {now}, the repository was signed at {issued}: check the clock"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Where a release repository is read from.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | metadata without end | [`METADATA_MAX`]; targets and blobs have a limit from what points to them |
+//! | a file name that leaves the folder | only names that [`layout`] makes are opened |
+//! | a recipe swapped for another | its digest is checked before it is handed out |
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::layout::{self, METADATA_MAX};
+use super::{ReleaseError, blob};
+use crate::disk::{DiskError, durable};
+use crate::model::{Blake3, RecipePath, Sha256};
+
+/// A release repository to read from: a directory, or (elsewhere) a web server.
+pub trait Source: Sync {
+    /// A metadata file by its name, such as `3.targets.json`; nothing if it does not exist.
+    fn metadata(&self, file: &str) -> Result<Option<Vec<u8>>, ReleaseError>;
+
+    /// The bytes of a recipe file of at most `limit` bytes; their digest is `sha256`.
+    fn target(
+        &self,
+        path: &RecipePath,
+        sha256: &Sha256,
+        limit: u64,
+    ) -> Result<Vec<u8>, ReleaseError>;
+
+    /// A content as it is stored, compressed and unchecked: the recipe says what it must be.
+    fn blob(&self, blake3: &Blake3) -> Result<Box<dyn Read + Send>, ReleaseError>;
+
+    /// What to call it in a message.
+    fn describe(&self) -> String;
+}
+
+/// A repository in a folder.
+#[derive(Debug, Clone)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// The repository in this folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn missing(&self, file: String) -> ReleaseError {
+        ReleaseError::Missing {
+            file,
+            place: self.describe(),
+        }
+    }
+}
+
+impl Source for Directory {
+    fn metadata(&self, file: &str) -> Result<Option<Vec<u8>>, ReleaseError> {
+        if !layout::is_metadata_file(file) {
+            return Err(ReleaseError::Name {
+                name: file.chars().take(80).collect(),
+                why: "it is not the name of a metadata file",
+            });
+        }
+        let path = self.0.join(layout::METADATA).join(file);
+        Ok(durable::read_if_there(&path, METADATA_MAX)?)
+    }
+
+    fn target(
+        &self,
+        path: &RecipePath,
+        sha256: &Sha256,
+        limit: u64,
+    ) -> Result<Vec<u8>, ReleaseError> {
+        let file = layout::target_file(path, sha256);
+        let bytes = durable::read_if_there(&self.0.join(layout::TARGETS).join(&file), limit)?
+            .ok_or_else(|| self.missing(file.clone()))?;
+        let found = Sha256::of(&bytes);
+        if found == *sha256 {
+            Ok(bytes)
+        } else {
+            Err(ReleaseError::Digest {
+                file,
+                wanted: sha256.to_string(),
+                found: found.to_string(),
+            })
+        }
+    }
+
+    fn blob(&self, blake3: &Blake3) -> Result<Box<dyn Read + Send>, ReleaseError> {
+        let path = blob::path(&self.0, blake3);
+        match File::open(&path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Err(self.missing(layout::blob_file(blake3)))
+            }
+            Err(e) => Err(DiskError::io("open", path)(e).into()),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.0.display().to_string()
+    }
+}
