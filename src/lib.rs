@@ -4,6 +4,8 @@
 //! The rooms stand in layers; each imports only what stands below it (`tests/house.rs` holds
 //! that). `docs/architecture.md` is the map.
 
+#[cfg(feature = "desk")]
+pub mod desk;
 pub mod disk;
 pub mod model;
 pub mod plan;

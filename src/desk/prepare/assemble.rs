@@ -1,0 +1,287 @@
+//! The file: members in their order, the statement over them, the signature, and a check of it all.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::nodes::Nodes;
+use super::packs::Stream;
+use super::sign::Preparer;
+use super::vendors::Vendors;
+use super::workshop::{Workshop, head_name};
+use crate::disk::{DiskError, durable};
+use crate::model::digest::Sha256Hasher;
+use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
+use crate::model::snapshot::{Drift, Installed};
+use crate::model::state::state_digest;
+use crate::model::statement::FORMAT;
+use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Time, Watch};
+use crate::plan::Component;
+use crate::spr::{MemberBytes, Opened, RawSignature, SprWriter, canonical};
+use crate::trust::TrustedSite;
+use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
+use crate::trust::vendor::Expiry;
+
+/// All that goes into the file.
+pub(super) struct Parts<'a> {
+    pub(super) nodes: &'a Nodes,
+    pub(super) site: &'a TrustedSite,
+    pub(super) vendors: &'a Vendors,
+    pub(super) installed: &'a [Component],
+    pub(super) target: &'a [Component],
+    pub(super) downgrades: &'a [Downgrade],
+    pub(super) drift: &'a [Vec<Drift>],
+    pub(super) accepted: &'a [Accepted],
+    /// Whether recipes travel whole, and not against those that are installed.
+    pub(super) whole: bool,
+    pub(super) stream: Stream,
+    pub(super) now: Time,
+}
+
+/// The file that was made.
+pub(super) struct Made {
+    pub(super) file: PathBuf,
+    pub(super) head: PathBuf,
+    pub(super) size: u64,
+    pub(super) file_sha256: Sha256,
+    pub(super) patch: Sha256,
+    pub(super) apply_before: Time,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Parts<'_> {
+    /// Writes patch and head beside each other, reads the patch back and verifies it.
+    pub(super) fn write(
+        self,
+        shop: &Workshop,
+        preparer: &Preparer,
+        watch: &dyn Watch,
+    ) -> Result<Made, Refusal> {
+        let (recipes, carried) = self.recipes()?;
+        let (metadata, vendors, apply_before) = self.metadata()?;
+        let mut small = self.snapshots();
+        small.extend(metadata);
+        small.extend(recipes);
+        if self.nodes.lack_site(self.site) {
+            small.push(("site.spr".to_owned(), self.site.to_spr()?));
+        }
+        let patch = self.statement(&small, carried, vendors, apply_before);
+        let refuse = |e: crate::spr::SprError| e.refuse(&shop.output);
+        let statement = canonical::encode(&patch).map_err(refuse)?;
+        let signature = preparer.sign(&statement)?;
+
+        let mut draft = durable::Draft::create(&shop.output, 0o644)?;
+        let (file_sha256, size) = {
+            let out = BufWriter::new(draft.file());
+            let mut out = Tee {
+                out,
+                hasher: Sha256Hasher::default(),
+                size: 0,
+            };
+            self.spr(&mut out, &statement, &signature, &small, true)
+                .map_err(refuse)?;
+            (out.hasher.finish(), out.size)
+        };
+        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
+        draft.commit()?;
+
+        let head = head_name(&shop.output);
+        let mut draft = durable::Draft::create(&head, 0o644)?;
+        self.spr(
+            &mut BufWriter::new(draft.file()),
+            &statement,
+            &signature,
+            &small,
+            false,
+        )
+        .map_err(refuse)?;
+        draft.commit()?;
+        Ok(Made {
+            file: shop.output.clone(),
+            head,
+            size,
+            file_sha256,
+            patch: Sha256::of(&statement),
+            apply_before,
+            warnings,
+        })
+    }
+
+    fn spr(
+        &self,
+        out: &mut dyn Write,
+        statement: &[u8],
+        signature: &RawSignature,
+        small: &[MemberBytes],
+        packs: bool,
+    ) -> Result<(), crate::spr::SprError> {
+        let mut writer = SprWriter::new(out, Kind::Patch, statement)?;
+        writer.signature(&signature.key, &signature.armoured)?;
+        for (name, bytes) in small {
+            writer.bytes(name, bytes)?;
+        }
+        for made in self.stream.packs.iter().filter(|_| packs) {
+            writer.member(
+                &made.member.name,
+                made.member.size,
+                std::fs::File::open(&made.path)?,
+            )?;
+        }
+        writer.finish()?.flush()?;
+        Ok(())
+    }
+
+    fn statement(
+        &self,
+        small: &[MemberBytes],
+        recipes: Vec<CarriedRecipe>,
+        vendors: Vec<CarriedVendor>,
+        apply_before: Time,
+    ) -> Patch {
+        let target: Vec<Installed> = self.target.iter().map(|c| c.installed.clone()).collect();
+        let nodes = self
+            .nodes
+            .words()
+            .iter()
+            .zip(self.drift)
+            .map(|(word, drift)| {
+                let snapshot = word.snapshot.get();
+                PatchNode {
+                    after: state_digest(&target, drift),
+                    before: snapshot.state,
+                    challenge: snapshot.challenge,
+                    name: snapshot.node.name.clone(),
+                    sequence: snapshot.sequence,
+                    snapshot: word.snapshot.sha256(),
+                }
+            });
+        let members = small
+            .iter()
+            .map(|(name, bytes)| Member::of(name.clone(), bytes));
+        let packs = self.stream.packs.iter().map(|made| made.member.clone());
+        Patch {
+            accepted: self.accepted.to_vec(),
+            apply_before,
+            created: self.now,
+            downgrades: self.downgrades.to_vec(),
+            environment: self.nodes.environment().clone(),
+            format: FORMAT,
+            kind: Kind::Patch,
+            members: members.chain(packs).collect(),
+            memory: self
+                .stream
+                .operations
+                .iter()
+                .map(|op| op.memory)
+                .max()
+                .unwrap_or(0),
+            nodes: nodes.collect(),
+            operations: self.stream.operations.clone(),
+            packs: self
+                .stream
+                .packs
+                .iter()
+                .map(|made| made.pack.clone())
+                .collect(),
+            recipes,
+            site: self.site.site_ref(),
+            target,
+            vendors,
+            volumes: vec![u64::try_from(self.stream.packs.len()).unwrap_or(u64::MAX)],
+        }
+    }
+
+    /// Reads the file back as the host will: signatures, vendor chain, recipes, every pack.
+    fn verify_own(
+        &self,
+        file: &mut std::fs::File,
+        path: &Path,
+        preparer: &Preparer,
+        watch: &dyn Watch,
+    ) -> Result<Vec<String>, Refusal> {
+        use std::io::Seek as _;
+        let refuse = |e: crate::spr::SprError| e.refuse(path);
+        file.rewind().map_err(DiskError::io("read", path))?;
+        let opened = Opened::open(std::io::BufReader::new(&*file)).map_err(refuse)?;
+        let patch: Patch = opened.decode().map_err(refuse)?;
+        let (raw, mut members) = opened.members(&patch.members, |_| false).map_err(refuse)?;
+        let mut small = BTreeMap::new();
+        let mut packed = 0_u64;
+        while let Some(member) = members.peek().map_err(refuse)?.cloned() {
+            if let Some(pack) = patch.packs.iter().find(|pack| pack.member == member.name) {
+                let mut bytes = Vec::new();
+                members.copy_next(&mut bytes).map_err(refuse)?;
+                let decoded = decoded_size(&bytes).map_err(DiskError::io("decode", path))?;
+                if decoded != pack.size {
+                    return Err(Refusal::new(
+                        RefusalName::Internal,
+                        "a pack does not decode to its size",
+                    )
+                    .value("stated", pack.size)
+                    .value("decoded", decoded));
+                }
+                packed = packed.saturating_add(decoded);
+                watch.progress("checking", packed, patch.packs.iter().map(|p| p.size).sum());
+            } else if let Some((member, bytes)) = members
+                .next_in_memory(crate::spr::STATEMENT_MAX)
+                .map_err(refuse)?
+            {
+                small.insert(member.name, bytes);
+            }
+        }
+        let floors: Vec<_> = self
+            .nodes
+            .snapshots()
+            .flat_map(|s| s.floors.clone())
+            .collect();
+        let context = PatchContext {
+            site: self.site,
+            floors: &floors,
+            approvals: Approvals::NotYet,
+            expiry: Expiry::Desk {
+                now: self.now,
+                source_age_days: self.site.policy.source_age_days,
+            },
+            recipe_base: &|recipe| self.vendors.recipe_file(recipe),
+        };
+        let mut checks = Checklist::default();
+        let verified = verify(
+            PatchParts {
+                raw,
+                members: small,
+            },
+            &context,
+            &mut checks,
+        )?;
+        debug_assert_eq!(verified.preparer(), preparer.signer());
+        Ok(verified.warnings().map(str::to_owned).collect())
+    }
+}
+
+fn decoded_size(pack: &[u8]) -> std::io::Result<u64> {
+    std::io::copy(
+        &mut zstd::stream::read::Decoder::new(pack)?,
+        &mut std::io::sink(),
+    )
+}
+
+struct Tee<W> {
+    out: W,
+    hasher: Sha256Hasher,
+    size: u64,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.size = self
+            .size
+            .saturating_add(u64::try_from(written).unwrap_or(0));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}

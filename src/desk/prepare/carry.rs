@@ -1,0 +1,135 @@
+//! What travels beside the packs: snapshots, vendor metadata and recipes, as members.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+use super::assemble::Parts;
+use crate::model::patch::{CarriedRecipe, CarriedVendor, Patch};
+use crate::model::snapshot::Installed;
+use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
+use crate::spr::MemberBytes;
+
+/// zstd level of metadata and recipes: they are small, and travel with every patch.
+const LEVEL: i32 = 19;
+/// Days for which a patch may be applied when it carries no vendor metadata.
+const UNBOUND_DAYS: i64 = 365;
+
+impl Parts<'_> {
+    pub(super) fn snapshots(&self) -> Vec<MemberBytes> {
+        let mut members = Vec::new();
+        for word in self.nodes.words() {
+            let node = &word.snapshot.get().node.name;
+            members.push((Patch::snapshot_member(node), word.raw.bytes.clone()));
+            for signature in &word.raw.signatures {
+                members.push((
+                    Patch::snapshot_signature_member(node),
+                    signature.armoured.clone(),
+                ));
+            }
+        }
+        members
+    }
+
+    /// Recipes that the nodes lack, each compressed against the one it takes the place of.
+    pub(super) fn recipes(&self) -> Result<(Vec<MemberBytes>, Vec<CarriedRecipe>), Refusal> {
+        let mut made: BTreeMap<Sha256, (MemberBytes, CarriedRecipe)> = BTreeMap::new();
+        for new in self.target {
+            let recipe = new.installed.recipe;
+            if self
+                .installed
+                .iter()
+                .any(|old| old.installed.recipe == recipe)
+            {
+                continue;
+            }
+            let old = self
+                .installed
+                .iter()
+                .find(|old| old.installed.name == new.installed.name);
+            let base = old.filter(|_| !self.whole).map(|old| old.installed.recipe);
+            let bytes = self.vendors.recipe_file(&recipe).unwrap_or_default();
+            let dictionary = base
+                .and_then(|base| self.vendors.recipe_file(&base))
+                .unwrap_or_default();
+            let packed = compress(&bytes, &dictionary)?;
+            let carried = CarriedRecipe {
+                base: base.filter(|_| !dictionary.is_empty()),
+                recipe,
+                size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            };
+            made.insert(recipe, ((Patch::recipe_member(&recipe), packed), carried));
+        }
+        Ok(made.into_values().unzip())
+    }
+
+    /// The metadata of every vendor that a carried recipe is of: only the roles that vouch for it.
+    pub(super) fn metadata(&self) -> Result<(Vec<MemberBytes>, Vec<CarriedVendor>, Time), Refusal> {
+        let mut wanted: BTreeMap<&Name, Vec<&Installed>> = BTreeMap::new();
+        for new in self.target {
+            if !self
+                .installed
+                .iter()
+                .any(|old| old.installed.recipe == new.installed.recipe)
+            {
+                wanted
+                    .entry(&new.installed.vendor)
+                    .or_default()
+                    .push(&new.installed);
+            }
+        }
+        let mut members = Vec::new();
+        let mut vendors = Vec::new();
+        let mut apply_before = self.now.plus_days(UNBOUND_DAYS);
+        for (name, recipes) in wanted {
+            let Some(vendor) = self.vendors.get(name) else {
+                continue;
+            };
+            let paths: Vec<_> = recipes.iter().map(|recipe| &recipe.path).collect();
+            let expires = vendor.verified.apply_before_of(paths)?;
+            let mut roles = BTreeSet::new();
+            for recipe in recipes {
+                roles.insert(vendor.verified.target(&recipe.path)?.role);
+            }
+            for (file, bytes) in vendor
+                .fetched
+                .files()
+                .filter(|(file, _)| travels(file, &roles))
+            {
+                members.push((format!("vendor/{name}/{file}.zst"), compress(bytes, &[])?));
+            }
+            // The host takes expired snapshots and timestamps for as long as policy says.
+            let limit = i64::try_from(self.site.policy.metadata_age_days).unwrap_or(0);
+            let aged = vendor.verified.issued().plus_days(limit);
+            apply_before = apply_before.min(expires).min(aged);
+            vendors.push(CarriedVendor {
+                issued: vendor.verified.issued(),
+                name: name.clone(),
+            });
+        }
+        Ok((members, vendors, apply_before))
+    }
+}
+
+/// Whether a metadata file goes into the patch: the top-level roles, and those that vouch for what
+/// it brings. What others a vendor delegates to is nobody's business.
+fn travels(file: &str, roles: &BTreeSet<String>) -> bool {
+    let role = file.strip_suffix(".json").unwrap_or(file);
+    let role = role.split_once('.').map_or(role, |(_, role)| role);
+    matches!(role, "root" | "timestamp" | "snapshot" | "targets") || roles.contains(role)
+}
+
+fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let work = || -> std::io::Result<Vec<u8>> {
+        let mut encoder =
+            zstd::stream::write::Encoder::with_dictionary(Vec::new(), LEVEL, dictionary)?;
+        encoder.include_checksum(true)?;
+        encoder.write_all(bytes)?;
+        encoder.finish()
+    };
+    work().map_err(|e| {
+        Refusal::new(
+            RefusalName::Internal,
+            format!("compressing did not work: {e}"),
+        )
+    })
+}

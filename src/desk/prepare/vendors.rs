@@ -1,0 +1,399 @@
+//! The vendors of the site, each with its repository: fetched, verified, asked for recipes.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use crate::desk::Desk;
+use crate::desk::store::Settings;
+use crate::model::recipe::{FileContent, Pin, Recipe};
+use crate::model::snapshot::{Floor, Installed};
+use crate::model::{Name, RecipePath, Refusal, RefusalName, Sha256, Time};
+use crate::plan::Component;
+use crate::release::layout::RECIPE_MAX;
+use crate::release::read::{FetchedVendor, Wanted, fetch};
+use crate::release::source::{Directory, Source};
+use crate::spr::Opened;
+use crate::trust::TrustedSite;
+use crate::trust::vendor::{Expiry, VendorFiles, VerifiedVendor, check_root, verify};
+
+use super::Request;
+use super::nodes::Nodes;
+
+/// A vendor whose repository is at hand.
+pub(super) struct OpenVendor {
+    pub(super) verified: VerifiedVendor,
+    pub(super) fetched: FetchedVendor,
+    source: Box<dyn Source>,
+    place: String,
+}
+
+impl OpenVendor {
+    fn open(
+        name: &Name,
+        place: &str,
+        site: &TrustedSite,
+        floors: &[Floor],
+        now: Time,
+    ) -> Result<Self, Refusal> {
+        let (Some(vendor), Some(root)) = (site.vendor(name), site.root(name)) else {
+            return Err(
+                Refusal::new(RefusalName::VendorUntrusted, "the site has no such vendor")
+                    .value("vendor", name),
+            );
+        };
+        let source = Directory::new(place);
+        let fetched = fetch(&source, check_root(name, root)?, Wanted::All)?;
+        let files = VendorFiles {
+            roots: fetched.roots.clone(),
+            timestamp: fetched.timestamp.clone(),
+            snapshot: fetched.snapshot.clone(),
+            targets: fetched.targets.clone(),
+            delegated: fetched.delegated.clone(),
+        };
+        let source_age_days = site.policy.source_age_days;
+        let verified = verify(
+            vendor,
+            root,
+            &files,
+            floors,
+            &Expiry::Desk {
+                now,
+                source_age_days,
+            },
+        )?;
+        Ok(Self {
+            verified,
+            fetched,
+            source: Box::new(source),
+            place: place.to_owned(),
+        })
+    }
+}
+
+/// All vendors whose repositories are at hand, by name.
+pub(super) struct Vendors {
+    open: BTreeMap<Name, OpenVendor>,
+    // Vendors whose sources cannot be used, and why.
+    shut: BTreeMap<Name, Refusal>,
+    // Recipe files by digest, as they were verified.
+    files: std::cell::RefCell<BTreeMap<Sha256, Vec<u8>>>,
+    owners: std::cell::RefCell<BTreeMap<Name, Name>>,
+}
+
+impl Vendors {
+    /// Opens every source that is known. One that cannot be used is missed only by a patch that
+    /// needs it.
+    pub(super) fn open(
+        request: &Request,
+        settings: &Settings,
+        site: &TrustedSite,
+        nodes: &Nodes,
+        now: Time,
+    ) -> Result<Self, Refusal> {
+        let floors: Vec<Floor> = nodes.snapshots().flat_map(|s| s.floors.clone()).collect();
+        let mut vendors = Self {
+            open: BTreeMap::new(),
+            shut: BTreeMap::new(),
+            files: BTreeMap::new().into(),
+            owners: BTreeMap::new().into(),
+        };
+        for (name, place) in places(request, settings, site)? {
+            match OpenVendor::open(&name, &place, site, &floors, now) {
+                Ok(vendor) => drop(vendors.open.insert(name, vendor)),
+                Err(refusal) => drop(vendors.shut.insert(name, refusal.value("source", &place))),
+            }
+        }
+        Ok(vendors)
+    }
+
+    /// The vendors and where their repositories are.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Name, String)> + '_ {
+        self.open
+            .iter()
+            .map(|(name, vendor)| (name.clone(), vendor.place.clone()))
+    }
+
+    /// The open vendor with this name.
+    pub(super) fn get(&self, name: &Name) -> Option<&OpenVendor> {
+        self.open.get(name)
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let shut = self
+            .shut
+            .iter()
+            .map(|(name, why)| format!("the source of vendor {name} was not used: {}", why.what));
+        let open = self
+            .open
+            .values()
+            .flat_map(|vendor| vendor.verified.warnings().to_vec());
+        open.chain(shut).collect()
+    }
+
+    /// The bytes of a recipe file that was read before.
+    pub(super) fn recipe_file(&self, recipe: &Sha256) -> Option<Vec<u8>> {
+        self.files.borrow().get(recipe).cloned()
+    }
+
+    /// The component under this path, of the one vendor that vouches for it today.
+    pub(super) fn component(&self, path: &RecipePath) -> Result<Component, Refusal> {
+        let lists = |vendor: &OpenVendor| vendor.verified.recipes().any(|listed| listed == path);
+        let by: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, vendor)| lists(vendor))
+            .collect();
+        match by.as_slice() {
+            [] => Err(self.unknown(path)),
+            [(name, vendor)] => self.component_of(name, vendor, path),
+            several => {
+                let names: Vec<String> = several.iter().map(|(name, _)| name.to_string()).collect();
+                Err(Refusal::new(RefusalName::Unsatisfiable, "several vendors have this recipe")
+                    .value("asked for", format!("to:{path}"))
+                    .value("vendors", names.join(", "))
+                    .next("let the site file say who serves it: lockstep site renew --prefix VENDOR=FAMILY"))
+            }
+        }
+    }
+
+    fn component_of(
+        &self,
+        name: &Name,
+        vendor: &OpenVendor,
+        path: &RecipePath,
+    ) -> Result<Component, Refusal> {
+        let target = vendor.verified.target(path)?;
+        let file = vendor.source.target(path, &target.sha256, RECIPE_MAX)?;
+        self.read(name, path, target.sha256, file)
+    }
+
+    fn unknown(&self, path: &RecipePath) -> Refusal {
+        // Where a source could not be used, that is why.
+        if let Some(shut) = self.shut.values().next().filter(|_| self.open.is_empty()) {
+            return shut.clone();
+        }
+        let like: Vec<String> = self
+            .open
+            .values()
+            .flat_map(|vendor| vendor.verified.recipes())
+            .filter(|listed| listed.name() == path.name())
+            .map(|listed| format!("to:{listed}"))
+            .collect();
+        let places: Vec<String> = self
+            .places()
+            .map(|(name, place)| format!("{name} at {place}"))
+            .collect();
+        Refusal::new(
+            RefusalName::Unsatisfiable,
+            "no vendor of the site has this recipe",
+        )
+        .value("asked for", format!("to:{path}"))
+        .value(
+            "there are",
+            if like.is_empty() {
+                "none of that name".to_owned()
+            } else {
+                like.join(", ")
+            },
+        )
+        .value(
+            "looked in",
+            if places.is_empty() {
+                "no source".to_owned()
+            } else {
+                places.join(", ")
+            },
+        )
+        .next("ask for one of these, or name the vendor's repository: --source FOLDER")
+    }
+
+    /// The component that a release names, from the release's own vendor.
+    pub(super) fn pinned(&self, release: &Component, pin: &Pin) -> Result<Component, Refusal> {
+        let name = &release.installed.vendor;
+        let refuse = |what: &str, found: &str| {
+            Refusal::new(RefusalName::Unsatisfiable, what)
+                .value("release", &release.installed.path)
+                .value("names", format!("{} {}", pin.component, pin.version))
+                .value("found", found)
+                .next("tell the vendor; ask for another release meanwhile")
+        };
+        let Some(vendor) = self.open.get(name) else {
+            return Err(refuse(
+                "the vendor of the release is not at hand",
+                "no source",
+            ));
+        };
+        let fits =
+            |path: &&RecipePath| path.name() == &pin.component && path.version() == &pin.version;
+        let paths: Vec<RecipePath> = vendor.verified.recipes().filter(fits).cloned().collect();
+        match paths.as_slice() {
+            [path] => self.component_of(name, vendor, path),
+            [] => Err(refuse(
+                "the release names a component that its vendor does not have",
+                "none",
+            )),
+            several => {
+                let found: Vec<String> = several.iter().map(ToString::to_string).collect();
+                Err(refuse(
+                    "the release names a component that could be several",
+                    &found.join(", "),
+                ))
+            }
+        }
+    }
+
+    /// What is installed, with recipes: from the desk's own cache, or from the vendors.
+    pub(super) fn installed(&self, desk: &Desk, nodes: &Nodes) -> Result<Vec<Component>, Refusal> {
+        nodes
+            .components()
+            .iter()
+            .map(|installed| {
+                let file = match desk.recipe(installed.recipe)? {
+                    Some(file) => file,
+                    None => self.fetch_installed(installed)?,
+                };
+                let component = self.read(
+                    &installed.vendor,
+                    &installed.path,
+                    installed.recipe,
+                    file.clone(),
+                )?;
+                desk.keep_recipe(installed.recipe, &file)?;
+                Ok(component)
+            })
+            .collect()
+    }
+
+    fn fetch_installed(&self, installed: &Installed) -> Result<Vec<u8>, Refusal> {
+        if let Some(shut) = self.shut.get(&installed.vendor) {
+            return Err(shut.clone());
+        }
+        let Some(vendor) = self.open.get(&installed.vendor) else {
+            return Err(
+                Refusal::new(RefusalName::Usage, "the repository of a vendor is needed")
+                    .value("vendor", &installed.vendor)
+                    .value(
+                        "needed for",
+                        format!(
+                            "{} {}, which is installed",
+                            installed.name, installed.version
+                        ),
+                    )
+                    .next(format!("add --source {}=FOLDER", installed.vendor)),
+            );
+        };
+        Ok(vendor
+            .source
+            .target(&installed.path, &installed.recipe, RECIPE_MAX)?)
+    }
+
+    fn read(
+        &self,
+        vendor: &Name,
+        path: &RecipePath,
+        sha256: Sha256,
+        file: Vec<u8>,
+    ) -> Result<Component, Refusal> {
+        let corrupt = |what: String| {
+            Refusal::new(RefusalName::Corrupt, what)
+                .value("recipe", path)
+                .next("tell whoever keeps the repository; nothing was prepared")
+        };
+        let found = Sha256::of(&file);
+        if found != sha256 {
+            return Err(
+                corrupt("a recipe of the repository is not what it should be".to_owned())
+                    .value("should be", sha256)
+                    .value("found", found),
+            );
+        }
+        let recipe: Recipe = Opened::open(file.as_slice())
+            .and_then(|opened| {
+                let recipe: Recipe = opened.decode()?;
+                opened.into_memory(&recipe.members, RECIPE_MAX)?;
+                Ok(recipe)
+            })
+            .map_err(|e| corrupt(e.to_string()))?;
+        recipe
+            .check_path(path)
+            .map_err(|e| corrupt(e.to_string()))?;
+        let installed = Installed {
+            name: recipe.name.clone(),
+            path: path.clone(),
+            recipe: sha256,
+            release: recipe.is_release(),
+            vendor: vendor.clone(),
+            version: recipe.version.clone(),
+        };
+        self.files.borrow_mut().insert(sha256, file);
+        self.owners
+            .borrow_mut()
+            .insert(recipe.name.clone(), vendor.clone());
+        Ok(Component { installed, recipe })
+    }
+
+    /// The content of a file, decompressed while it is read; `owner` is the component it is of.
+    pub(super) fn blob(
+        &self,
+        owner: Option<&Name>,
+        file: &FileContent,
+    ) -> Result<Box<dyn Read + Send>, Refusal> {
+        let owners = self.owners.borrow();
+        let vendor = owner
+            .and_then(|owner| owners.get(owner))
+            .and_then(|name| self.open.get(name));
+        let Some(vendor) = vendor else {
+            return Err(
+                Refusal::new(RefusalName::Usage, "the repository of a vendor is needed")
+                    .value("needed for", format!("the content {}", file.sha256.short()))
+                    .next("add --source VENDOR=FOLDER"),
+            );
+        };
+        let stored = vendor.source.blob(&file.blake3)?;
+        let content =
+            zstd::stream::read::Decoder::new(stored.take(file.stored_size)).map_err(|e| {
+                Refusal::new(
+                    RefusalName::Internal,
+                    format!("the blob {} cannot be read: {e}", file.blake3),
+                )
+            })?;
+        // One byte more than the recipe says would be noticed, and no bomb goes beyond it.
+        Ok(Box::new(content.take(file.size.saturating_add(1))))
+    }
+}
+
+/// Where each vendor's repository is: as given now, else as remembered.
+fn places(
+    request: &Request,
+    settings: &Settings,
+    site: &TrustedSite,
+) -> Result<BTreeMap<Name, String>, Refusal> {
+    let mut places = settings.sources();
+    for source in &request.sources {
+        let (vendor, place) = match (source.split_once('='), site.vendors.as_slice()) {
+            (Some((vendor, place)), _)
+                if site.vendors.iter().any(|v| v.name.as_str() == vendor) =>
+            {
+                (vendor.to_owned(), place)
+            }
+            (_, [only]) => (only.name.to_string(), source.as_str()),
+            _ => {
+                let names: Vec<String> = site.vendors.iter().map(|v| v.name.to_string()).collect();
+                return Err(Refusal::new(
+                    RefusalName::Usage,
+                    "the site has several vendors, or none",
+                )
+                .value("source", source)
+                .value("vendors", names.join(", "))
+                .next("say whose it is: --source VENDOR=FOLDER"));
+            }
+        };
+        let name = site
+            .vendors
+            .iter()
+            .find(|v| v.name.as_str() == vendor)
+            .map(|v| v.name.clone());
+        places.extend(name.map(|name| (name, place.to_owned())));
+    }
+    Ok(places)
+}

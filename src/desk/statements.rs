@@ -1,0 +1,186 @@
+//! Node statements as the desk takes them in: snapshots, and receipts with the snapshot inside.
+
+use std::path::Path;
+
+use super::Desk;
+use super::store::{NodeRecord, STATEMENT_FILE_MAX};
+use crate::disk::durable;
+use crate::model::receipt::Receipt;
+use crate::model::snapshot::{EnvironmentId, NodeId, Snapshot};
+use crate::model::{Kind, PublicKey, Refusal, RefusalName};
+use crate::spr::{Opened, RawSignature, RawStatement, SprError};
+use crate::trust::verified::{Verified, by_key};
+
+/// A node's word: a verified snapshot, and the receipt that it came in, if any.
+#[derive(Debug)]
+pub struct Word {
+    /// The snapshot.
+    pub snapshot: Verified<Snapshot>,
+    /// The snapshot's statement and signatures, as they go into a patch.
+    pub raw: RawStatement,
+    /// The receipt that it came in.
+    pub receipt: Option<Verified<Receipt>>,
+    /// The whole file.
+    pub file: Vec<u8>,
+}
+
+/// A file read from disk and not yet believed.
+pub struct Unread {
+    /// Its statement.
+    pub raw: RawStatement,
+    members: Vec<(String, Vec<u8>)>,
+    file: Vec<u8>,
+}
+
+impl Unread {
+    /// Reads a snapshot or receipt file.
+    pub fn read(path: &Path) -> Result<Self, Refusal> {
+        let file = durable::read(path, STATEMENT_FILE_MAX)?;
+        Self::parse(file).map_err(|e| e.refuse(path))
+    }
+
+    /// Takes a file from memory.
+    pub fn parse(file: Vec<u8>) -> Result<Self, SprError> {
+        let opened = Opened::open(file.as_slice())?;
+        let list = match opened.raw().kind {
+            Kind::Snapshot => opened.decode::<Snapshot>()?.members,
+            Kind::Receipt => opened.decode::<Receipt>()?.members,
+            found => {
+                return Err(SprError::Kind {
+                    wanted: Kind::Snapshot,
+                    found,
+                });
+            }
+        };
+        let (raw, members) = opened.into_memory(&list, STATEMENT_FILE_MAX)?;
+        Ok(Self { raw, members, file })
+    }
+
+    /// Whose word it claims to be.
+    pub fn claims(&self) -> Result<(EnvironmentId, NodeId), SprError> {
+        Ok(if self.raw.kind == Kind::Receipt {
+            let receipt: Receipt = self.raw.decode()?;
+            (receipt.environment, receipt.node)
+        } else {
+            let snapshot: Snapshot = self.raw.decode()?;
+            (snapshot.environment, snapshot.node)
+        })
+    }
+
+    /// Believes it, if `key` signed it.
+    pub fn verify(self, key: &PublicKey) -> Result<Word, Refusal> {
+        if self.raw.kind == Kind::Snapshot {
+            let snapshot = by_key::<Snapshot>(&self.raw, key)?;
+            return Ok(Word {
+                snapshot,
+                raw: self.raw,
+                receipt: None,
+                file: self.file,
+            });
+        }
+        let receipt = by_key::<Receipt>(&self.raw, key)?;
+        let raw = self.inner_snapshot()?;
+        let snapshot = by_key::<Snapshot>(&raw, key)?;
+        let (outer, inner) = (receipt.get(), snapshot.get());
+        let agree = outer.environment == inner.environment
+            && outer.node == inner.node
+            && outer.sequence == inner.sequence
+            && outer.after == inner.state
+            && inner.receipt == outer.previous;
+        if !agree {
+            return Err(Refusal::new(
+                RefusalName::Corrupt,
+                "the receipt and the snapshot inside it do not agree",
+            )
+            .value(
+                "receipt",
+                format!("sequence {}, state {}", outer.sequence, outer.after.short()),
+            )
+            .value(
+                "snapshot",
+                format!("sequence {}, state {}", inner.sequence, inner.state.short()),
+            )
+            .next("ask for the receipt again: lockstep receipt --output FILE on the host"));
+        }
+        Ok(Word {
+            snapshot,
+            raw,
+            receipt: Some(receipt),
+            file: self.file,
+        })
+    }
+
+    fn inner_snapshot(&self) -> Result<RawStatement, Refusal> {
+        inner_snapshot(&self.members).ok_or_else(|| {
+            Refusal::new(RefusalName::Corrupt, "the receipt holds no signed snapshot")
+        })
+    }
+}
+
+fn inner_snapshot(members: &[(String, Vec<u8>)]) -> Option<RawStatement> {
+    let [(_, bytes), (name, armoured)] = members else {
+        return None;
+    };
+    let key = name
+        .strip_prefix(Kind::Snapshot.member())?
+        .strip_prefix('.')?
+        .strip_suffix(".sig")?;
+    Some(RawStatement {
+        kind: Kind::Snapshot,
+        bytes: bytes.clone(),
+        signatures: vec![RawSignature {
+            key: key.parse().ok()?,
+            armoured: armoured.clone(),
+        }],
+    })
+}
+
+/// Reads a node's statement and believes it by the key that the node is enrolled with.
+pub fn read_enrolled(desk: &Desk, path: &Path) -> Result<Word, Refusal> {
+    let unread = Unread::read(path)?;
+    let (environment, node) = unread.claims().map_err(|e| e.refuse(path))?;
+    let record = desk.environment(&environment)?;
+    let Some(known) = record.as_ref().and_then(|record| record.node(&node.name)) else {
+        return Err(not_enrolled(path, &environment, &node));
+    };
+    check_key(known, &node, path)?;
+    unread.verify(&known.key)
+}
+
+fn not_enrolled(path: &Path, environment: &EnvironmentId, node: &NodeId) -> Refusal {
+    Refusal::new(
+        RefusalName::NotEnrolled,
+        "this desk does not know the node that the file is from",
+    )
+    .value("file", path.display())
+    .value(
+        "from",
+        format!(
+            "{environment}, node {}, key {}",
+            node.name,
+            node.key.fingerprint()
+        ),
+    )
+    .value("known here", "no such node")
+    .next(format!(
+        "lockstep enrol {} (compare the fingerprint with the host's lockstep status)",
+        path.display()
+    ))
+}
+
+/// Refuses a statement of a node that is known by another key.
+pub(super) fn check_key(known: &NodeRecord, node: &NodeId, path: &Path) -> Result<(), Refusal> {
+    if known.key == node.key {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::NotEnrolled,
+        "the node is enrolled here with another key",
+    )
+    .value("file has", node.key.fingerprint())
+    .value("known here", known.key.fingerprint())
+    .next(format!(
+        "find out why its key changed; if it was made anew: lockstep enrol {} --replace",
+        path.display()
+    )))
+}

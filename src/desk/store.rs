@@ -1,0 +1,288 @@
+//! What a desk remembers: one record per environment, every statement seen, its settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::Desk;
+use crate::disk::{DiskError, durable};
+use crate::model::snapshot::{EnvironmentId, Snapshot};
+use crate::model::statement::FORMAT;
+use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
+use crate::spr::canonical;
+
+/// Largest record, in bytes.
+const RECORD_MAX: u64 = 16 * 1024 * 1024;
+/// Largest statement file that is kept, in bytes.
+pub(super) const STATEMENT_FILE_MAX: u64 = 160 * 1024 * 1024;
+/// How many sequence numbers are remembered per node, to find forks.
+const SEEN_MAX: usize = 512;
+
+/// What the desk knows of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentRecord {
+    /// Which one.
+    pub environment: EnvironmentId,
+    /// The format of this record.
+    pub format: u32,
+    /// Its nodes, rising by name.
+    pub nodes: Vec<NodeRecord>,
+    /// Patches prepared and not yet confirmed by a receipt.
+    pub prepared: Vec<PreparedRecord>,
+}
+
+/// What the desk knows of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRecord {
+    /// Its enrolled key.
+    pub key: PublicKey,
+    /// Its name.
+    pub name: Name,
+    /// SHA-256 of the last receipt known.
+    pub receipt: Sha256,
+    /// The sequence number of the snapshot that came in that receipt.
+    pub receipt_sequence: u64,
+    /// Snapshots seen, rising by sequence number.
+    pub seen: Vec<SeenSnapshot>,
+}
+
+/// A snapshot that the desk has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenSnapshot {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// SHA-256 of its statement, which lies in `statements/`.
+    pub sha256: Sha256,
+}
+
+/// A patch that was prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreparedRecord {
+    /// The day after which the host refuses it.
+    pub apply_before: Time,
+    /// When.
+    pub created: Time,
+    /// Into which file.
+    pub file: String,
+    /// SHA-256 of `patch.json`.
+    pub patch: Sha256,
+    /// The greatest sequence number of the snapshots that it answers.
+    pub sequence: u64,
+    /// The recipes asked for.
+    pub to: Vec<String>,
+}
+
+/// What routine commands need not be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The preparer's key file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<PathBuf>,
+    /// Sources, rising by vendor.
+    pub sources: Vec<VendorSource>,
+}
+
+/// Where a vendor's repository is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorSource {
+    /// A folder.
+    pub place: String,
+    /// The vendor.
+    pub vendor: Name,
+}
+
+impl EnvironmentRecord {
+    /// A record of an environment without nodes.
+    #[must_use]
+    pub fn new(environment: EnvironmentId) -> Self {
+        Self {
+            environment,
+            format: FORMAT,
+            nodes: Vec::new(),
+            prepared: Vec::new(),
+        }
+    }
+
+    /// The node with this name.
+    #[must_use]
+    pub fn node(&self, name: &Name) -> Option<&NodeRecord> {
+        self.nodes.iter().find(|node| &node.name == name)
+    }
+}
+
+impl NodeRecord {
+    /// Remembers a snapshot. Two statements under one sequence number are a fork, unless `accepted`.
+    pub fn see(
+        &mut self,
+        snapshot: &Snapshot,
+        sha256: Sha256,
+        accepted: bool,
+    ) -> Result<(), Refusal> {
+        let sequence = snapshot.sequence;
+        if let Some(other) = self.seen.iter_mut().find(|seen| seen.sequence == sequence) {
+            if other.sha256 != sha256 {
+                if !accepted {
+                    return Err(forked(&self.name, sequence, other.sha256, sha256));
+                }
+                other.sha256 = sha256;
+            }
+            return Ok(());
+        }
+        self.seen.push(SeenSnapshot { sequence, sha256 });
+        self.seen.sort_by_key(|seen| seen.sequence);
+        let excess = self.seen.len().saturating_sub(SEEN_MAX);
+        self.seen.drain(..excess);
+        Ok(())
+    }
+
+    /// The last snapshot seen.
+    #[must_use]
+    pub fn last(&self) -> Option<&SeenSnapshot> {
+        self.seen.last()
+    }
+}
+
+pub(super) fn forked(node: &Name, sequence: u64, known: Sha256, new: Sha256) -> Refusal {
+    Refusal::new(
+        RefusalName::Forked,
+        format!("node {node} signed two different statements as sequence {sequence}: it was copied or set back"),
+    )
+    .value("this one", new.short())
+    .value("known here", known.short())
+    .next("find out which of the two is real and switch the other off; then add --accept forked --reason TEXT")
+}
+
+impl Desk {
+    /// Every environment known, rising by name.
+    pub fn environments(&self) -> Result<Vec<EnvironmentRecord>, Refusal> {
+        let folder = self.state.join("environments");
+        let mut records: Vec<EnvironmentRecord> = Vec::new();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(records),
+            Err(e) => return Err(DiskError::io("read", &folder)(e).into()),
+        };
+        for entry in entries {
+            let path = entry.map_err(DiskError::io("read", &folder))?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                records.extend(read_record(&path)?);
+            }
+        }
+        records.sort_by(|a, b| a.environment.cmp(&b.environment));
+        Ok(records)
+    }
+
+    /// The record of an environment.
+    pub fn environment(&self, id: &EnvironmentId) -> Result<Option<EnvironmentRecord>, Refusal> {
+        read_record(&self.record_path(id))
+    }
+
+    /// Stores a record.
+    pub fn store_environment(&self, record: &EnvironmentRecord) -> Result<(), Refusal> {
+        write_record(&self.record_path(&record.environment), record)
+    }
+
+    fn record_path(&self, id: &EnvironmentId) -> PathBuf {
+        self.state
+            .join("environments")
+            .join(format!("{}.json", id.id))
+    }
+
+    /// The settings; defaults where there are none yet.
+    pub fn settings(&self) -> Result<Settings, Refusal> {
+        Ok(read_record(&self.state.join("settings.json"))?.unwrap_or_default())
+    }
+
+    /// Stores the settings.
+    pub fn store_settings(&self, settings: &Settings) -> Result<(), Refusal> {
+        write_record(&self.state.join("settings.json"), settings)
+    }
+
+    /// Where the desk's site file lies.
+    #[must_use]
+    pub fn site_path(&self) -> PathBuf {
+        self.state.join("site.spr")
+    }
+
+    /// Keeps a statement file under the digest of its statement.
+    pub fn keep_statement(&self, sha256: Sha256, file: &[u8]) -> Result<(), Refusal> {
+        let path = self.statement_path(sha256);
+        if path.exists() {
+            return Ok(());
+        }
+        make_parent(&path)?;
+        Ok(durable::write(&path, file, 0o644)?)
+    }
+
+    /// A statement file kept before.
+    pub fn statement(&self, sha256: Sha256) -> Result<Option<Vec<u8>>, Refusal> {
+        Ok(durable::read_if_there(
+            &self.statement_path(sha256),
+            STATEMENT_FILE_MAX,
+        )?)
+    }
+
+    fn statement_path(&self, sha256: Sha256) -> PathBuf {
+        self.state.join("statements").join(format!("{sha256}.spr"))
+    }
+
+    /// Keeps a recipe file, so that it is at hand when a source no longer has it.
+    pub fn keep_recipe(&self, sha256: Sha256, file: &[u8]) -> Result<(), Refusal> {
+        let path = self.recipe_path(sha256);
+        if path.exists() {
+            return Ok(());
+        }
+        make_parent(&path)?;
+        Ok(durable::write(&path, file, 0o644)?)
+    }
+
+    /// A recipe file kept before, if it is still what it was.
+    pub fn recipe(&self, sha256: Sha256) -> Result<Option<Vec<u8>>, Refusal> {
+        let file = durable::read_if_there(&self.recipe_path(sha256), STATEMENT_FILE_MAX)?;
+        Ok(file.filter(|bytes| Sha256::of(bytes) == sha256))
+    }
+
+    fn recipe_path(&self, sha256: Sha256) -> PathBuf {
+        self.cache.join("recipes").join(format!("{sha256}.spr"))
+    }
+}
+
+impl Settings {
+    /// The sources as a map.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<Name, String> {
+        self.sources
+            .iter()
+            .map(|s| (s.vendor.clone(), s.place.clone()))
+            .collect()
+    }
+}
+
+fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Refusal> {
+    durable::read_if_there(path, RECORD_MAX)?
+        .map(|bytes| canonical::decode_value(&bytes).map_err(|e| e.refuse(path)))
+        .transpose()
+}
+
+fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), Refusal> {
+    make_parent(path)?;
+    let bytes = canonical::encode(record).map_err(|e| e.refuse(path))?;
+    Ok(durable::write(path, &bytes, 0o644)?)
+}
+
+fn make_parent(path: &Path) -> Result<(), Refusal> {
+    if let Some(parent) = path.parent() {
+        durable::make_folders(parent, 0o755)?;
+    }
+    Ok(())
+}
