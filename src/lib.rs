@@ -4,9 +4,11 @@
 //! The rooms stand in layers; each imports only what stands below it (`tests/house.rs` holds
 //! that). `docs/architecture.md` is the map.
 
+pub mod audit;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod disk;
+pub mod host;
 pub mod model;
 pub mod plan;
 #[cfg(feature = "publish")]

@@ -1,0 +1,367 @@
+//! `inspect`: what a file says, for a person or as JSON. Nothing in it is believed.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::disk::DiskError;
+use crate::model::enrolment::Enrolment;
+use crate::model::patch::{Codec, Patch};
+use crate::model::receipt::Receipt;
+use crate::model::recipe::{Hot, Recipe};
+use crate::model::site::Site;
+use crate::model::snapshot::Snapshot;
+use crate::model::text::{Escaped, bytes, escaped_lines};
+use crate::model::{Kind, Member, Refusal, Sha256, Statement};
+use crate::plan::change::describe;
+use crate::spr::{Opened, RawStatement, SprError};
+
+/// What a file says.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The file.
+    pub file: PathBuf,
+    /// Its kind.
+    pub kind: Kind,
+    /// SHA-256 of its statement.
+    pub sha256: Sha256,
+    /// The ids of the keys that signed it, as the member names have them.
+    pub signatures: Vec<Sha256>,
+    /// Members present, of those that the statement lists.
+    pub members: (usize, usize),
+    /// The statement itself.
+    pub statement: Box<RawValue>,
+    #[serde(skip)]
+    lines: Vec<(&'static str, String)>,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "{}: a {}, not verified (lockstep verify checks it)",
+            self.file.display(),
+            self.kind
+        )?;
+        writeln!(f, "  statement    {}", self.sha256)?;
+        for key in &self.signatures {
+            writeln!(f, "  signed by    key {key}")?;
+        }
+        for (label, text) in &self.lines {
+            writeln!(f, "  {label:<11}  {text}")?;
+        }
+        let (present, listed) = self.members;
+        if present < listed {
+            write!(
+                f,
+                "  members      {present} of {listed}: a head, or one of several volumes"
+            )
+        } else {
+            write!(
+                f,
+                "  members      {listed}, each with the digest that the statement gives"
+            )
+        }
+    }
+}
+
+/// Reads a file to its end and says what it says.
+pub fn run(path: &Path) -> Result<Outcome, Refusal> {
+    let file = File::open(path).map_err(DiskError::io("open", path))?;
+    let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
+    let (list, lines) = describe_statement(opened.raw()).map_err(|e| e.refuse(path))?;
+    let listed = list.len();
+    let (raw, mut members) = opened
+        .members(&list, |member| member.name.starts_with("packs/"))
+        .map_err(|e| e.refuse(path))?;
+    let mut present = 0_usize;
+    while members
+        .copy_next(&mut std::io::sink())
+        .map_err(|e| e.refuse(path))?
+        .is_some()
+    {
+        present = present.saturating_add(1);
+    }
+    let statement = serde_json::from_slice(&raw.bytes)
+        .map_err(|e| SprError::Corrupt(e.to_string()).refuse(path))?;
+    Ok(Outcome {
+        file: path.to_owned(),
+        kind: raw.kind,
+        sha256: raw.sha256(),
+        signatures: raw
+            .signatures
+            .iter()
+            .map(|signature| signature.key)
+            .collect(),
+        members: (present, listed),
+        statement,
+        lines,
+    })
+}
+
+type Lines = Vec<(&'static str, String)>;
+
+fn describe_statement(raw: &RawStatement) -> Result<(Vec<Member>, Lines), SprError> {
+    fn with<S: Statement>(
+        raw: &RawStatement,
+        lines: fn(&S) -> Lines,
+    ) -> Result<(Vec<Member>, Lines), SprError> {
+        let statement: S = raw.decode()?;
+        Ok((statement.members().to_vec(), lines(&statement)))
+    }
+    match raw.kind {
+        Kind::Enrolment => with(raw, enrolment),
+        Kind::Patch => with(raw, patch),
+        Kind::Receipt => with(raw, receipt),
+        Kind::Recipe => with(raw, recipe),
+        Kind::Site => with(raw, site),
+        Kind::Snapshot => with(raw, snapshot),
+    }
+}
+
+fn enrolment(e: &Enrolment) -> Lines {
+    vec![
+        (
+            "environment",
+            format!("{} ({})", e.environment.name, e.environment.id),
+        ),
+        (
+            "node",
+            format!("{} {}", e.node.name, e.node.key.fingerprint()),
+        ),
+        ("created", e.created.to_string()),
+        ("sequence", e.sequence.to_string()),
+        ("site", format!("version {}", e.site.version)),
+    ]
+}
+
+fn snapshot(s: &Snapshot) -> Lines {
+    let mut lines = vec![
+        (
+            "environment",
+            format!("{} ({})", s.environment.name, s.environment.id),
+        ),
+        (
+            "node",
+            format!("{} {}", s.node.name, s.node.key.fingerprint()),
+        ),
+        ("created", s.created.to_string()),
+        ("sequence", s.sequence.to_string()),
+        ("challenge", s.challenge.to_string()),
+        ("state", s.state.to_string()),
+        ("site", format!("version {}", s.site.version)),
+        ("program", Escaped(&s.program.version).to_string()),
+    ];
+    lines.extend(s.components.iter().map(|c| {
+        (
+            "component",
+            format!("{} {} of {} (to:{})", c.name, c.version, c.vendor, c.path),
+        )
+    }));
+    lines.extend(
+        s.drift
+            .iter()
+            .map(|d| ("drift", format!("{}: {}", d.path, describe(&d.found)))),
+    );
+    lines.extend(s.config.iter().map(|c| {
+        (
+            "config",
+            format!("{}: {:?} by the customer", c.path, c.state),
+        )
+    }));
+    lines
+}
+
+fn patch(p: &Patch) -> Lines {
+    let mut lines = vec![
+        (
+            "environment",
+            format!("{} ({})", p.environment.name, p.environment.id),
+        ),
+        ("created", p.created.to_string()),
+        ("apply", format!("before {}", p.apply_before.date())),
+    ];
+    for node in &p.nodes {
+        lines.push(("node", format!("{}, sequence {}", node.name, node.sequence)));
+        lines.push(("state", format!("{} before", node.before)));
+        lines.push(("state", format!("{} afterwards", node.after)));
+    }
+    lines.extend(p.target.iter().map(|c| {
+        (
+            "target",
+            format!("{} {} of {} (to:{})", c.name, c.version, c.vendor, c.path),
+        )
+    }));
+    lines.extend(p.downgrades.iter().map(|d| ("downgrade", d.to_string())));
+    lines.extend(
+        p.accepted
+            .iter()
+            .map(|a| ("accepted", format!("{}: {}", a.name, Escaped(&a.reason)))),
+    );
+    lines.extend(
+        p.vendors
+            .iter()
+            .map(|v| ("vendor", format!("{}, metadata of {}", v.name, v.issued))),
+    );
+    lines.push(("site", format!("version {}", p.site.version)));
+    let count = |codec: Codec| p.operations.iter().filter(|op| op.codec == codec).count();
+    let travels = p
+        .packs
+        .iter()
+        .map(|pack| pack.size)
+        .fold(0, u64::saturating_add);
+    lines.push((
+        "contents",
+        format!(
+            "{} whole ({}), {} copied on the host",
+            count(Codec::Whole),
+            bytes(travels),
+            count(Codec::Copy)
+        ),
+    ));
+    lines
+}
+
+fn receipt(r: &Receipt) -> Lines {
+    let mut lines = vec![
+        (
+            "environment",
+            format!("{} ({})", r.environment.name, r.environment.id),
+        ),
+        (
+            "node",
+            format!("{} {}", r.node.name, r.node.key.fingerprint()),
+        ),
+        ("action", r.action.word().to_owned()),
+        ("created", r.created.to_string()),
+        ("operator", Escaped(&r.operator).to_string()),
+        ("sequence", r.sequence.to_string()),
+    ];
+    lines.extend(r.changes.iter().map(|c| ("change", c.to_string())));
+    lines.push((
+        "files",
+        format!(
+            "{} added, {} changed, {} removed",
+            r.files.added, r.files.changed, r.files.removed
+        ),
+    ));
+    lines.extend(r.kept.iter().map(|path| ("config", format!("{path} kept"))));
+    lines.extend(r.patch.map(|patch| ("patch", patch.to_string())));
+    lines.extend(r.preparer.iter().map(|p| ("prepared", format!("by {p}"))));
+    lines.extend(r.approvals.iter().map(|p| ("approved", format!("by {p}"))));
+    lines.extend(
+        r.accepted
+            .iter()
+            .map(|a| ("accepted", format!("{}: {}", a.name, Escaped(&a.reason)))),
+    );
+    lines.extend(r.before.map(|before| ("state", format!("{before} before"))));
+    lines.push(("state", format!("{} afterwards", r.after)));
+    lines.extend(
+        r.previous
+            .map(|previous| ("previous", previous.to_string())),
+    );
+    lines
+}
+
+fn site(s: &Site) -> Lines {
+    let mut lines = vec![
+        ("site", format!("{} version {}", s.name, s.version)),
+        ("created", s.created.to_string()),
+        (
+            "owner",
+            format!("{} {}", s.owner.principal, s.owner.key.fingerprint()),
+        ),
+    ];
+    lines.extend(s.preparers.iter().map(|p| {
+        (
+            "preparer",
+            format!("{} {}", p.principal, p.key.fingerprint()),
+        )
+    }));
+    lines.extend(s.approvers.iter().map(|p| {
+        (
+            "approver",
+            format!("{} {}", p.principal, p.key.fingerprint()),
+        )
+    }));
+    lines.push(("approvals", s.policy.approvals.to_string()));
+    lines.extend(s.vendors.iter().map(|v| {
+        let prefixes = if v.prefixes.is_empty() {
+            "all recipes".to_owned()
+        } else {
+            v.prefixes.join(", ")
+        };
+        (
+            "vendor",
+            format!(
+                "{} (root {}): {}",
+                v.name,
+                v.root.short(),
+                Escaped(&prefixes)
+            ),
+        )
+    }));
+    lines
+}
+
+fn recipe(r: &Recipe) -> Lines {
+    let mut lines = vec![("component", format!("{} {}", r.name, r.version))];
+    lines.extend(
+        r.release
+            .iter()
+            .map(|pin| ("brings", format!("{} {}", pin.component, pin.version))),
+    );
+    lines.extend(
+        r.requires
+            .iter()
+            .map(|n| ("requires", format!("{} {}", n.component, n.range))),
+    );
+    lines.extend(
+        r.joint
+            .iter()
+            .map(|n| ("together", format!("{} {}", n.component, n.range))),
+    );
+    lines.extend(
+        r.replaces
+            .iter()
+            .map(|n| ("replaces", format!("{} {}", n.component, n.range))),
+    );
+    lines.extend(
+        r.takes
+            .iter()
+            .map(|pin| ("takes over", format!("{} {}", pin.component, pin.version))),
+    );
+    lines.push(("files", format!("{} ({})", r.files.len(), bytes(r.size()))));
+    lines.extend(
+        r.config
+            .iter()
+            .map(|glob| ("config", Escaped(glob).to_string())),
+    );
+    lines.push((
+        "hot",
+        match &r.hot {
+            Hot::Yes => "yes".to_owned(),
+            Hot::No(reason) => format!("no: {}", Escaped(reason)),
+        },
+    ));
+    lines.extend(
+        r.one_way
+            .iter()
+            .map(|reason| ("one way", Escaped(reason).to_string())),
+    );
+    lines.extend(
+        r.licence
+            .iter()
+            .map(|licence| ("licence", Escaped(licence).to_string())),
+    );
+    lines.extend(
+        r.notes
+            .iter()
+            .flat_map(|notes| escaped_lines(notes))
+            .map(|line| ("note", line)),
+    );
+    lines
+}

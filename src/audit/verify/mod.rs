@@ -1,0 +1,349 @@
+//! `verify`: check a file against a pinned site file, and list every check with its outcome.
+//!
+//! Without something pinned, a good signature says only that some key made it: the outcome is "not
+//! verified", and the exit code is not 0.
+
+mod outcome;
+mod reading;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use crate::disk::{DiskError, durable};
+use crate::model::enrolment::Enrolment;
+use crate::model::patch::Patch;
+use crate::model::receipt::Receipt;
+use crate::model::recipe::Recipe;
+use crate::model::site::Site;
+use crate::model::snapshot::Snapshot;
+use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Statement, Time};
+use crate::spr::{Opened, RawStatement, SIGNATURE_MAX, SprError};
+use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
+use crate::trust::site::TrustedSite;
+use crate::trust::vendor::Expiry;
+use crate::trust::verified::{by_key, by_signers};
+pub use outcome::{Line, Outcome};
+use reading::{allowed_signers, pin, read_members, recipes};
+
+/// What `verify` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// Any `.spr` file.
+    pub file: PathBuf,
+    /// The site file that is trusted.
+    pub site: Option<PathBuf>,
+    /// The site owner's fingerprint.
+    pub fingerprint: Option<String>,
+    /// Nodes' keys, as an `allowed_signers` file.
+    pub allowed_signers: Option<PathBuf>,
+    /// Detached approvals.
+    pub approvals: Vec<PathBuf>,
+    /// Recipe files that recipes inside a patch are compressed against.
+    pub recipes: Vec<PathBuf>,
+}
+
+/// Verifies a file.
+pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
+    let path = &request.file;
+    let file = File::open(path).map_err(DiskError::io("open", path))?;
+    let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
+    let kind = opened.raw().kind;
+    let mut auditor = Auditor {
+        request,
+        now,
+        lines: Vec::new(),
+        pinned: false,
+    };
+    let failed = auditor.check(opened).err();
+    if let Some(refusal) = &failed {
+        let values: Vec<String> = refusal
+            .values
+            .iter()
+            .map(|(label, value)| format!("{label}: {value}"))
+            .collect();
+        auditor.line(
+            "failed",
+            refusal.name.word(),
+            format!("{} ({})", refusal.what, values.join("; ")),
+        );
+    }
+    let code = match &failed {
+        Some(refusal) => Some(refusal.name.code()),
+        None if auditor.pinned => None,
+        None => Some(RefusalName::UntrustedSigner.code()),
+    };
+    Ok(Outcome {
+        file: path.clone(),
+        kind,
+        verified: code.is_none(),
+        checks: auditor.lines,
+        code,
+    })
+}
+
+/// A statement, its bytes and signatures, the members other than packs, and how many were present.
+type Read<S> = (S, RawStatement, BTreeMap<String, Vec<u8>>, usize);
+
+struct Auditor<'a> {
+    request: &'a Request,
+    now: Time,
+    lines: Vec<Line>,
+    pinned: bool,
+}
+
+impl Auditor<'_> {
+    fn line(&mut self, result: &'static str, check: &str, detail: impl Into<String>) {
+        self.lines.push(Line {
+            result,
+            check: check.to_owned(),
+            detail: detail.into(),
+        });
+    }
+
+    fn refuse(&self) -> impl Fn(SprError) -> Refusal + '_ {
+        |e| e.refuse(&self.request.file)
+    }
+
+    fn check(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        match opened.raw().kind {
+            Kind::Snapshot => self.node_statement::<Snapshot>(opened, |s| s.node.key.clone()),
+            Kind::Receipt => self.node_statement::<Receipt>(opened, |r| r.node.key.clone()),
+            Kind::Enrolment => self.enrolment(opened),
+            Kind::Site => self.site_file(opened),
+            Kind::Recipe => self.recipe(opened),
+            Kind::Patch => self.patch(opened),
+        }
+    }
+
+    /// Decodes the statement, reads every member, and says so.
+    fn read<S: Statement>(&mut self, opened: Opened<BufReader<File>>) -> Result<Read<S>, Refusal> {
+        let statement: S = opened.decode().map_err(self.refuse())?;
+        self.line(
+            "ok",
+            "encoding",
+            "one tar encoding, canonical JSON, rules of its kind",
+        );
+        let list = statement.members().to_vec();
+        let packs = |member: &Member| member.name.starts_with("packs/");
+        let (raw, mut members) = opened.members(&list, packs).map_err(self.refuse())?;
+        let (small, present) = read_members(&mut members).map_err(self.refuse())?;
+        let detail = format!(
+            "{present} of {} present, sizes and SHA-256 as stated",
+            list.len()
+        );
+        self.line("ok", "members", detail);
+        Ok((statement, raw, small, present))
+    }
+
+    fn node_statement<S: Statement>(
+        &mut self,
+        opened: Opened<BufReader<File>>,
+        key: fn(&S) -> PublicKey,
+    ) -> Result<(), Refusal> {
+        let (statement, raw, ..) = self.read::<S>(opened)?;
+        let key = key(&statement);
+        by_key::<S>(&raw, &key)?;
+        self.line(
+            "ok",
+            "signature",
+            format!("by the key it states, {}", key.fingerprint()),
+        );
+        self.pinned = self.node_key(&key)?;
+        Ok(())
+    }
+
+    fn site(&mut self) -> Result<Option<TrustedSite>, Refusal> {
+        let Some(path) = &self.request.site else {
+            self.line(
+                "not checked",
+                "signature",
+                "name the site file that you trust: --site SITE.spr",
+            );
+            return Ok(None);
+        };
+        let site = pin(path, self.request.fingerprint.as_deref())?;
+        let pinned = if self.request.fingerprint.is_some() {
+            "the fingerprint given"
+        } else {
+            "the file given"
+        };
+        let detail = format!(
+            "{} version {}, owner {}, by {pinned}",
+            site.name,
+            site.version,
+            site.owner.key.fingerprint()
+        );
+        self.line("ok", "site file", detail);
+        Ok(Some(site))
+    }
+
+    fn enrolment(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        let (_, raw, ..) = self.read::<Enrolment>(opened)?;
+        let Some(site) = self.site()? else {
+            return Ok(());
+        };
+        let (_, signer) = by_signers::<Enrolment>(&raw, &site.preparers)?;
+        self.pinned = true;
+        self.line(
+            "ok",
+            "signature",
+            format!("by the preparer {}", signer.principal),
+        );
+        Ok(())
+    }
+
+    fn site_file(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        let (_, raw, members, _) = self.read::<Site>(opened)?;
+        let members: Vec<_> = members.into_iter().collect();
+        let fingerprint = self.request.fingerprint.as_deref();
+        let site = TrustedSite::pin(raw.clone(), members.clone(), fingerprint)?;
+        self.line(
+            "ok",
+            "signature",
+            format!("by the owner it states, {}", site.owner.key.fingerprint()),
+        );
+        if fingerprint.is_some() {
+            self.pinned = true;
+            self.line("ok", "owner", "the fingerprint given");
+        } else if let Some(path) = &self.request.site {
+            let pinned = pin(path, None)?;
+            pinned.renew(raw, members)?;
+            self.pinned = true;
+            self.line(
+                "ok",
+                "owner",
+                format!(
+                    "the owner of {}, version {}",
+                    path.display(),
+                    pinned.version
+                ),
+            );
+        } else {
+            self.line(
+                "not checked",
+                "owner",
+                "name the owner's fingerprint: --fingerprint SHA256:...",
+            );
+        }
+        Ok(())
+    }
+
+    fn recipe(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        self.read::<Recipe>(opened)?;
+        self.line(
+            "not checked",
+            "vendor",
+            "a recipe is signed by its vendor's TUF metadata; a patch carries both",
+        );
+        Ok(())
+    }
+
+    fn patch(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        let (patch, raw, small, present) = self.read::<Patch>(opened)?;
+        let Some(site) = self.site()? else {
+            return Ok(());
+        };
+        let approvals = self
+            .request
+            .approvals
+            .iter()
+            .map(|path| Ok(durable::read(path, SIGNATURE_MAX)?))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let snapshots: Vec<Snapshot> = patch
+            .nodes
+            .iter()
+            .filter_map(|node| small.get(&Patch::snapshot_member(&node.name)))
+            .filter_map(|bytes| crate::spr::canonical::decode(bytes).ok())
+            .collect();
+        let floors: Vec<_> = snapshots
+            .iter()
+            .flat_map(|snapshot| snapshot.floors.clone())
+            .collect();
+        let bases = recipes(&self.request.recipes)?;
+        let context = PatchContext {
+            site: &site,
+            floors: &floors,
+            approvals: Approvals::Given(&approvals),
+            expiry: Expiry::Host {
+                now: self.now,
+                time_floor: Time::EPOCH,
+                age_days: site.policy.metadata_age_days,
+                accept_expired: false,
+            },
+            recipe_base: &|recipe| bases.get(recipe).cloned(),
+        };
+        let mut checks = Checklist::default();
+        let verified = verify(
+            PatchParts {
+                raw,
+                members: small,
+            },
+            &context,
+            &mut checks,
+        );
+        for check in &checks.0 {
+            self.line("ok", check.name, check.detail.clone());
+        }
+        let verified = verified?;
+        self.pinned = true;
+        for warning in verified.warnings() {
+            self.line("warning", "vendor", warning);
+        }
+        for snapshot in &snapshots {
+            self.node_key(&snapshot.node.key)?;
+        }
+        self.packs(&patch, present)
+    }
+
+    /// A head has none of the packs, and says so in its name; anything else is incomplete.
+    fn packs(&mut self, patch: &Patch, present: usize) -> Result<(), Refusal> {
+        let absent = patch.members.len().saturating_sub(present);
+        let name = self
+            .request
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        if absent == 0 {
+            return Ok(());
+        }
+        if absent == patch.packs.len() && name.contains(".head.") {
+            let detail = format!("{absent} pack(s) are in the patch and not in its head");
+            self.line("not checked", "packs", detail);
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalName::Incomplete, "packs are missing")
+            .value("present", present)
+            .value("listed", patch.members.len())
+            .next("verify the whole .patch.spr file"))
+    }
+
+    /// A node's key among those named, where any were.
+    fn node_key(&mut self, key: &PublicKey) -> Result<bool, Refusal> {
+        let Some(path) = &self.request.allowed_signers else {
+            self.line(
+                "not checked",
+                "node key",
+                "name the nodes' keys: --allowed-signers FILE",
+            );
+            return Ok(false);
+        };
+        let known = allowed_signers(path)?;
+        if let Some(signer) = known.iter().find(|signer| &signer.key == key) {
+            self.line("ok", "node key", format!("known as {}", signer.principal));
+            return Ok(true);
+        }
+        Err(Refusal::new(
+            RefusalName::UntrustedSigner,
+            "the node's key is not among those named",
+        )
+        .value("key", key.fingerprint())
+        .value(
+            "named",
+            format!("{} key(s) in {}", known.len(), path.display()),
+        )
+        .next("add the key, if it is the node's: lockstep status on the host shows it"))
+    }
+}

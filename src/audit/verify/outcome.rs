@@ -1,0 +1,63 @@
+//! What a verification found, check by check.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::model::Kind;
+
+/// Every check, and what came of it.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The file.
+    pub file: PathBuf,
+    /// Its kind.
+    pub kind: Kind,
+    /// Whether every check passed and what was pinned vouches for the file.
+    pub verified: bool,
+    /// The checks, in the order in which they were made.
+    pub checks: Vec<Line>,
+    #[serde(skip)]
+    pub(super) code: Option<u8>,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// `ok`, `failed` or `not checked`.
+    pub result: &'static str,
+    /// What was checked.
+    pub check: String,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Outcome {
+    /// The exit code, where it is not 0.
+    #[must_use]
+    pub fn exit(&self) -> Option<u8> {
+        self.code
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: a {}", self.file.display(), self.kind)?;
+        for line in &self.checks {
+            writeln!(
+                f,
+                "  {:<12} {:<22} {}",
+                line.result, line.check, line.detail
+            )?;
+        }
+        write!(
+            f,
+            "{}",
+            if self.verified {
+                "verified"
+            } else {
+                "not verified"
+            }
+        )
+    }
+}

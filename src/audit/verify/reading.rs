@@ -1,0 +1,66 @@
+//! What a verification reads besides the file itself.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use crate::disk::durable;
+use crate::model::site::Signer;
+use crate::model::{Refusal, RefusalName, Sha256};
+use crate::spr::{Members, STATEMENT_MAX, SprError};
+use crate::trust::site::{self, SITE_MAX, TrustedSite};
+
+/// Largest `allowed_signers` file, in bytes.
+const SIGNERS_MAX: u64 = 1024 * 1024;
+
+/// Members by name, packs left out, and how many members there were.
+pub(super) fn read_members(
+    members: &mut Members<BufReader<File>>,
+) -> Result<(BTreeMap<String, Vec<u8>>, usize), SprError> {
+    let mut small = BTreeMap::new();
+    let mut present = 0_usize;
+    let mut left = STATEMENT_MAX;
+    while let Some(member) = members.peek()?.cloned() {
+        if member.name.starts_with("packs/") {
+            members.copy_next(&mut std::io::sink())?;
+        } else if let Some((member, bytes)) = members.next_in_memory(left)? {
+            left = left.saturating_sub(member.size);
+            small.insert(member.name, bytes);
+        }
+        present = present.saturating_add(1);
+    }
+    Ok((small, present))
+}
+
+pub(super) fn pin(path: &Path, fingerprint: Option<&str>) -> Result<TrustedSite, Refusal> {
+    let (raw, members) = site::open(&durable::read(path, SITE_MAX)?)?;
+    Ok(TrustedSite::pin(raw, members, fingerprint)?)
+}
+
+pub(super) fn allowed_signers(path: &Path) -> Result<Vec<Signer>, Refusal> {
+    let bytes = durable::read(path, SIGNERS_MAX)?;
+    String::from_utf8_lossy(&bytes)
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            line.parse().map_err(|e: crate::model::site::SignerError| {
+                Refusal::new(RefusalName::Usage, e.to_string())
+                    .value("file", path.display())
+                    .next("one line a key: PRINCIPAL ssh-ed25519 BASE64")
+            })
+        })
+        .collect()
+}
+
+/// Recipe files by digest.
+pub(super) fn recipes(paths: &[PathBuf]) -> Result<BTreeMap<Sha256, Vec<u8>>, Refusal> {
+    paths
+        .iter()
+        .map(|path| {
+            let bytes = durable::read(path, STATEMENT_MAX)?;
+            Ok((Sha256::of(&bytes), bytes))
+        })
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! The packs: copied in and hashed, then read as one stream.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a pack changed on the medium | its digest is checked while it is copied; the copy is what is used |
+//! | a frame that decompresses without end | it must yield exactly the size stated, at most 64 MiB |
+//! | a window of gigabytes | [`WINDOW_LOG_MAX`] |
+//! | the file changed between check and use | the file is read once, front to back |
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::PathBuf;
+
+use super::super::Node;
+use crate::disk::stage::Stage;
+use crate::disk::{DiskError, durable, rights};
+use crate::model::patch::{Pack, Patch};
+use crate::model::{Refusal, RefusalName, Watch};
+use crate::plan::admit::Admitted;
+use crate::spr::Members;
+
+/// Largest zstd window, as a power of two: 8 MiB, what every level up to 19 stays within.
+const WINDOW_LOG_MAX: u32 = 23;
+
+/// The folder of the copied packs, in the stage.
+pub(super) const PACKS: &str = "packs";
+
+/// A patch file that stands at its first pack.
+pub(super) struct PackReader {
+    path: PathBuf,
+    patch: Patch,
+    members: Members<BufReader<File>>,
+}
+
+/// The packs, on this side of the gap.
+pub(super) struct CopiedPacks {
+    pub(super) stage: Stage,
+    pub(super) packs: Vec<(Pack, PathBuf)>,
+}
+
+impl PackReader {
+    pub(super) fn new(path: PathBuf, patch: Patch, members: Members<BufReader<File>>) -> Self {
+        Self {
+            path,
+            patch,
+            members,
+        }
+    }
+
+    /// Hashes every pack and keeps none.
+    pub(super) fn check(mut self, watch: &dyn Watch) -> Result<(), Refusal> {
+        self.each(watch, &mut |_| Ok(Box::new(std::io::sink())))
+    }
+
+    /// Copies every pack into the staging folder, hashing it on the way.
+    pub(super) fn copy(
+        mut self,
+        node: &Node,
+        admitted: &Admitted,
+        watch: &dyn Watch,
+    ) -> Result<CopiedPacks, Refusal> {
+        let packed = self
+            .patch
+            .members
+            .iter()
+            .filter(|m| m.name.starts_with("packs/"))
+            .map(|m| m.size);
+        let stage = Stage::create(node.root(), node.state().sequence.saturating_add(1))?;
+        rights::check_space(node.root(), packed.fold(0, u64::saturating_add), 1)?;
+        let folder = stage.path().join(PACKS);
+        durable::make_folders(&folder, 0o700)?;
+        let mut packs = Vec::new();
+        let listed = admitted.patch().patch().packs.clone();
+        self.each(watch, &mut |index| {
+            let path = folder.join(format!("{index:04}"));
+            let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
+            packs.push(path);
+            Ok(Box::new(file))
+        })?;
+        Ok(CopiedPacks {
+            packs: listed.into_iter().zip(packs).collect(),
+            stage,
+        })
+    }
+
+    fn each(
+        &mut self,
+        watch: &dyn Watch,
+        sink: &mut dyn FnMut(usize) -> Result<Box<dyn Write>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let refuse = |e: crate::spr::SprError| e.refuse(&self.path);
+        let total: u64 = self
+            .patch
+            .members
+            .iter()
+            .map(|m| m.size)
+            .fold(0, u64::saturating_add);
+        let mut done = 0_u64;
+        for (index, pack) in self.patch.packs.iter().enumerate() {
+            if self
+                .members
+                .peek()
+                .map_err(refuse)?
+                .is_none_or(|member| member.name != pack.member)
+            {
+                return Err(missing(&self.path, &pack.member, self.patch.packs.len()));
+            }
+            let mut sink = sink(index)?;
+            if let Some(member) = self.members.copy_next(&mut *sink).map_err(refuse)? {
+                done = done.saturating_add(member.size);
+                watch.progress("copying", done, total);
+            }
+        }
+        match self.members.peek().map_err(refuse)? {
+            None => Ok(()),
+            Some(extra) => Err(missing(&self.path, &extra.name, self.patch.packs.len())),
+        }
+    }
+}
+
+fn missing(path: &std::path::Path, pack: &str, packs: usize) -> Refusal {
+    Refusal::new(
+        RefusalName::Incomplete,
+        "the file does not hold every pack: it is a head, or one of several volumes",
+    )
+    .value("file", path.display())
+    .value("missing", pack)
+    .value("patch has", format!("{packs} pack(s)"))
+    .next("apply the whole .patch.spr file")
+}
+
+/// The packs decompressed and joined.
+pub(super) struct Stream {
+    left: std::vec::IntoIter<(Pack, PathBuf)>,
+    open: Option<(zstd::stream::read::Decoder<'static, BufReader<File>>, u64)>,
+}
+
+impl Stream {
+    pub(super) fn new(packs: Vec<(Pack, PathBuf)>) -> Self {
+        Self {
+            left: packs.into_iter(),
+            open: None,
+        }
+    }
+}
+
+impl Read for Stream {
+    /// Reads on into the next pack; a pack that yields less or more than it states is an error.
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let wrong = || {
+            std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "a pack has another size than stated",
+            )
+        };
+        loop {
+            if let Some((decoder, left)) = &mut self.open {
+                let room = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(buffer.len());
+                if *left > 0 {
+                    let read = decoder.read(buffer.get_mut(..room).unwrap_or_default())?;
+                    if read == 0 && room > 0 {
+                        return Err(wrong());
+                    }
+                    *left = left.saturating_sub(u64::try_from(read).unwrap_or(0));
+                    return Ok(read);
+                }
+                if decoder.read(&mut [0_u8; 1])? != 0 {
+                    return Err(wrong());
+                }
+            }
+            let Some((pack, path)) = self.left.next() else {
+                return Ok(0);
+            };
+            let mut decoder = zstd::stream::read::Decoder::new(File::open(path)?)?;
+            decoder.window_log_max(WINDOW_LOG_MAX)?;
+            self.open = Some((decoder, pack.size));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! `apply`: check everything offline, refuse anything else, and change the installation so that
+//! no crash can hurt it.
+//!
+//! `Claimed -> Verified -> Admitted -> Staged -> Sealed -> Applied`: each is a type that only the
+//! one before can make, and each step consumes it. The patch file is read front to back once: its
+//! head into memory, where it is verified; its packs into the staging folder, hashed on the way;
+//! and what is used afterwards is that copy.
+
+mod claim;
+mod commit;
+mod content;
+mod preflight;
+mod seal;
+mod stage;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::Node;
+use super::output::place;
+use super::survey::Survey;
+use crate::disk::DiskError;
+use crate::disk::recover::{Recovered, recover};
+use crate::model::patch::Accepted;
+use crate::model::receipt::FileCounts;
+use crate::model::text::bytes;
+use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
+use crate::plan::Component;
+use crate::plan::admit::{Admitted, NodeFacts};
+use crate::plan::change::components as component_changes;
+use crate::plan::work::Work;
+use claim::Claimed;
+use content::PackReader;
+
+/// Memory that decoding may take when nothing else is said, in bytes.
+pub const MEMORY: u64 = 256 * 1024 * 1024;
+
+/// What `apply` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// The patch file.
+    pub file: PathBuf,
+    /// Detached approvals; those that lie beside the patch are found without being named.
+    pub approvals: Vec<PathBuf>,
+    /// Refusals that the admin lifts, with reasons.
+    pub accepted: Vec<Accepted>,
+    /// Memory that decoding may take, in bytes.
+    pub memory: u64,
+    /// Whether to stop before anything is changed.
+    pub dry_run: bool,
+    /// Whether only a change without restart is wanted.
+    pub hot: bool,
+    /// Where the receipt goes: a file or a folder.
+    pub receipt: Option<PathBuf>,
+    /// The environment's name, typed by the person or the script.
+    pub environment: Option<crate::model::Name>,
+}
+
+/// What `apply` did, or would do.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The environment's name.
+    pub environment: String,
+    /// The node's name.
+    pub node: String,
+    /// SHA-256 of `patch.json`.
+    pub patch: String,
+    /// Whether nothing was changed, because that was asked for.
+    pub dry_run: bool,
+    /// The components that changed.
+    pub changes: Vec<String>,
+    /// Files touched.
+    pub files: FileCounts,
+    /// Config files kept; the new one lies beside as `.new`.
+    pub kept: Vec<String>,
+    /// A newer site file that came in the patch and is in force now.
+    pub site: Option<String>,
+    /// Who prepared it.
+    pub preparer: String,
+    /// Who approved it.
+    pub approvals: Vec<String>,
+    /// The sequence number afterwards.
+    pub sequence: Option<u64>,
+    /// The state digest afterwards.
+    pub state: String,
+    /// Milliseconds of staging, with the product running.
+    pub staging_ms: u64,
+    /// Milliseconds of exchange.
+    pub downtime_ms: u64,
+    /// The receipt.
+    pub receipt: Option<PathBuf>,
+    /// What the admin should know.
+    pub warnings: Vec<String>,
+    /// Bytes that staging takes.
+    pub space: u64,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = if self.dry_run {
+            "would apply (nothing was changed)"
+        } else {
+            "applied"
+        };
+        writeln!(
+            f,
+            "{word}: environment {}, node {}",
+            self.environment, self.node
+        )?;
+        for change in &self.changes {
+            writeln!(f, "  change     {change}")?;
+        }
+        let FileCounts {
+            added,
+            changed,
+            removed,
+        } = self.files;
+        writeln!(
+            f,
+            "  files      {added} added, {changed} changed, {removed} removed"
+        )?;
+        for kept in &self.kept {
+            writeln!(
+                f,
+                "  config     {kept} is kept; the new one lies beside it as .new"
+            )?;
+        }
+        if let Some(site) = &self.site {
+            writeln!(f, "  trust      {site}")?;
+        }
+        writeln!(f, "  prepared   by {}", self.preparer)?;
+        if !self.approvals.is_empty() {
+            writeln!(f, "  approved   by {}", self.approvals.join(", "))?;
+        }
+        if self.dry_run {
+            writeln!(f, "  space      {}", bytes(self.space))?;
+            return write!(
+                f,
+                "  next       lockstep apply with the same file, without --dry-run"
+            );
+        }
+        writeln!(f, "  state      {}", self.state)?;
+        writeln!(
+            f,
+            "  staging    {} ms, exchange {} ms",
+            self.staging_ms, self.downtime_ms
+        )?;
+        match &self.receipt {
+            Some(receipt) => {
+                writeln!(f, "  receipt    {}", receipt.display())?;
+                write!(
+                    f,
+                    "  next       carry the receipt to the desk: lockstep receive {}",
+                    receipt.display()
+                )
+            }
+            None => write!(
+                f,
+                "  next       lockstep receipt --output FILE writes the receipt"
+            ),
+        }
+    }
+}
+
+/// Applies a patch, or with `dry_run` does all that comes before the first change.
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let claimed = Claimed::open(&request.file)?;
+    let node = Node::open(&request.root)?;
+    watch.say(&node.header());
+    claimed.check_identity(&node)?;
+    check_typed_name(request, &node)?;
+    node.check_marks()?;
+    let node = if request.dry_run {
+        node.check_recovered()?;
+        node
+    } else {
+        drop(node);
+        let line = format!("apply {}", request.file.display());
+        Node::open_to_change(&request.root, &line, now, watch)?
+    };
+    if !request.dry_run {
+        place(request.receipt.as_deref(), &commit::receipt_name(&node))?;
+    }
+    let components = node.components()?;
+    let key = node.public_key()?;
+    let applied: Vec<(Sha256, u64)> = commit::applied(&node)?;
+    let facts = NodeFacts {
+        environment: node.environment(),
+        name: node.name(),
+        key: &key,
+        components: &components,
+        challenges: &node.state().challenges,
+        applied: &applied,
+        sequence: node.state().sequence,
+        memory: request.memory,
+        now,
+    };
+    claimed.check_open(&facts)?;
+    let (verified, packs) = claimed.verify(&node, request, now, watch)?;
+    let admitted = Admitted::new(verified, &facts, request.accepted.clone())?;
+    if request.hot {
+        return Err(not_hot(&admitted));
+    }
+    admitted.warnings().iter().for_each(|line| watch.warn(line));
+
+    if request.dry_run {
+        packs.check(watch)?;
+        let survey = Survey::of(&node, &components, watch)?;
+        let work = plan(&node, &admitted, &survey)?;
+        return Ok(outcome(&node, &admitted, &work, None));
+    }
+    change(&node, &components, admitted, packs, request, now, watch)
+        .map_err(|refusal| undo(&node, refusal))
+}
+
+/// From the first byte that is written to the commit.
+fn change(
+    node: &Node,
+    components: &[Component],
+    admitted: Admitted,
+    packs: PackReader,
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Outcome, Refusal> {
+    let started = Instant::now();
+    let copied = packs.copy(node, &admitted, watch)?;
+    let survey = Survey::of(node, components, watch)?;
+    let work = plan(node, &admitted, &survey)?;
+    let staged = stage::stage(node, admitted, &survey, work, copied, watch)?;
+    let sealed = seal::seal(node, staged, &survey)?;
+    let staging = started.elapsed();
+    let exchanged = seal::exchange(node, sealed, watch)?;
+    commit::commit(node, &exchanged, staging, request, now)
+}
+
+/// Whatever failed, what stands decides: before the commit everything goes back; after it the new
+/// state stands, and is never reported as the old one.
+fn undo(node: &Node, refusal: Refusal) -> Refusal {
+    if refusal.name == RefusalName::AppliedUnfinished {
+        return refusal;
+    }
+    let next = node.state().sequence.saturating_add(1);
+    if node.store.sequence().is_ok_and(|sequence| sequence >= next) {
+        return super::output::unfinished(&refusal, "its commit was not confirmed", next)
+            .next("lockstep recover, then lockstep status");
+    }
+    match recover(node.root(), &node.store) {
+        Ok(Recovered::WentBack(_)) => {
+            refusal.unchanged("what had been exchanged was put back; the old state stands")
+        }
+        Ok(Recovered::Nothing | Recovered::Tidied) => refusal,
+        Err(error) => not_undone(&refusal, error),
+    }
+}
+
+/// The way back is barred for now: the journal stands, and nothing else may start.
+fn not_undone(refusal: &Refusal, error: DiskError) -> Refusal {
+    let why = Refusal::from(error);
+    let mut stuck = Refusal::new(
+        RefusalName::NeedsRecovery,
+        format!(
+            "the change did not go through, and could not be undone: {}",
+            why.what
+        ),
+    )
+    .value(
+        "at first",
+        format!(
+            "{} ({}): {}",
+            refusal.name,
+            refusal.name.code(),
+            refusal.what
+        ),
+    );
+    stuck.values.extend(refusal.values.clone());
+    stuck.values.extend(why.values);
+    stuck
+        .unchanged("the journal stands; some files may be exchanged already")
+        .next("mend what it says, then lockstep recover; do not start the product before that")
+}
+
+/// What the scan must agree with before anything is staged.
+fn plan(node: &Node, admitted: &Admitted, survey: &Survey<'_>) -> Result<Work, Refusal> {
+    admitted.check_live(&survey.scan.drift)?;
+    let rule = admitted.patch().site().policy.drift;
+    let work = Work::plan(admitted.changes(), rule, &survey.ground())?;
+    preflight::check(node, admitted, survey, &work)?;
+    Ok(work)
+}
+
+/// A script names the environment it means, so that a command copied from another window does no
+/// harm.
+fn check_typed_name(request: &Request, node: &Node) -> Result<(), Refusal> {
+    let here = &node.environment().name;
+    match &request.environment {
+        Some(typed) if typed != here => Err(Refusal::new(
+            RefusalName::WrongEnvironment,
+            "this is not the environment that was named",
+        )
+        .value("you named", typed)
+        .value("this is", here)
+        .next("go to the right root, or name the right environment")),
+        _ => Ok(()),
+    }
+}
+
+fn not_hot(admitted: &Admitted) -> Refusal {
+    Refusal::new(
+        RefusalName::NotHot,
+        "this release of lockstep does not apply patches hot",
+    )
+    .value("patch", admitted.patch().sha256().short())
+    .value("asked for", "--hot")
+    .next("stop the product, and apply without --hot")
+}
+
+fn outcome(node: &Node, admitted: &Admitted, work: &Work, done: Option<commit::Done>) -> Outcome {
+    let patch = admitted.patch();
+    let (space, _) = work.space();
+    let before: Vec<_> = node.installed().to_vec();
+    let after: Vec<_> = admitted
+        .target()
+        .iter()
+        .map(|c| c.installed.clone())
+        .collect();
+    Outcome {
+        environment: node.environment().to_string(),
+        node: node.name().to_string(),
+        patch: patch.sha256().to_string(),
+        dry_run: done.is_none(),
+        changes: component_changes(&before, &after)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        files: work.counts,
+        kept: work.kept.iter().map(ToString::to_string).collect(),
+        site: patch.newer_site().then(|| {
+            let (old, new) = (node.site().version, patch.site().version);
+            format!(
+                "site {} version {old} -> {new}: see lockstep trust show",
+                patch.site().name
+            )
+        }),
+        preparer: patch.preparer().principal.to_string(),
+        approvals: patch.approvals().iter().map(ToString::to_string).collect(),
+        sequence: done.as_ref().map(|done| done.sequence),
+        state: admitted.node().after.to_string(),
+        staging_ms: done.as_ref().map_or(0, |done| done.staging_ms),
+        downtime_ms: done.as_ref().map_or(0, |done| done.downtime_ms),
+        receipt: done.and_then(|done| done.receipt),
+        warnings: admitted.warnings().to_vec(),
+        space,
+    }
+}

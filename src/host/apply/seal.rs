@@ -1,0 +1,161 @@
+//! `Staged` to `Sealed` to exchanged: the one stretch in which the tree changes.
+//!
+//! The journal is durable before the first move, so from here on a crash goes back; the commit
+//! that comes after is what makes it stay.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::super::Node;
+use super::super::survey::{Survey, blake3_of};
+use super::stage::Staged;
+use crate::disk::exchange::Exchange;
+use crate::disk::journal;
+use crate::disk::scan::found_at;
+use crate::model::snapshot::{ConfigFile, Drift};
+use crate::model::statement::FORMAT;
+use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
+use crate::plan::admit::Admitted;
+use crate::plan::change::{config_after, drift_after};
+use crate::plan::recovery::{Action, Journal, Mark, Move};
+use crate::plan::work::{Intent, Turn, Work};
+
+/// Staged, compared once more with the tree, and journalled.
+pub(super) struct Sealed {
+    admitted: Admitted,
+    work: Work,
+    journal: Journal,
+    after: After,
+}
+
+/// What will not be as its recipe has it, once the new tree stands.
+pub(super) struct After {
+    pub(super) drift: Vec<Drift>,
+    pub(super) config: Vec<ConfigFile>,
+}
+
+/// Exchanged and durable; the old state is still in force.
+pub(super) struct Exchanged {
+    pub(super) admitted: Admitted,
+    pub(super) work: Work,
+    pub(super) after: After,
+    pub(super) downtime: Duration,
+}
+
+/// Compares every path to be touched with the scan, and seals the journal.
+pub(super) fn seal(node: &Node, staged: Staged, survey: &Survey<'_>) -> Result<Sealed, Refusal> {
+    let Staged {
+        admitted,
+        work,
+        stage,
+        marks,
+    } = staged;
+    let mut entries: Vec<Move> = Vec::with_capacity(work.moves.len());
+    for intent in &work.moves {
+        let action = match intent.turn {
+            Turn::Place => Action::Place {
+                staged: staged_mark(&marks, intent)?,
+            },
+            Turn::Remove => Action::Remove {
+                displaced: displaced_mark(node, survey, &intent.path)?,
+            },
+            Turn::Exchange => Action::Exchange {
+                displaced: displaced_mark(node, survey, &intent.path)?,
+                staged: staged_mark(&marks, intent)?,
+            },
+        };
+        entries.push(Move {
+            action,
+            path: intent.path.clone(),
+            slot: intent.slot,
+        });
+    }
+    let rule = admitted.patch().site().policy.drift;
+    let after = After {
+        drift: drift_after(
+            &survey.scan.drift,
+            admitted.changes(),
+            admitted.new_tree(),
+            rule,
+        )?,
+        config: config_after(&survey.scan.config, &survey.scan.drift, admitted.new_tree()),
+    };
+    let sequence = node.state().sequence.saturating_add(1);
+    let journal = Journal {
+        entries,
+        format: FORMAT,
+        sequence,
+    };
+    journal::seal(node.root(), &journal)?;
+    drop(stage);
+    Ok(Sealed {
+        admitted,
+        work,
+        journal,
+        after,
+    })
+}
+
+fn staged_mark(marks: &BTreeMap<u64, Mark>, intent: &Intent) -> Result<Mark, Refusal> {
+    marks.get(&intent.slot).cloned().ok_or_else(|| {
+        Refusal::new(
+            RefusalName::Internal,
+            format!("nothing is staged for {}", intent.path),
+        )
+    })
+}
+
+/// What stands at a path, if it is what the scan saw; where only its stamp differs (a hard link, a
+/// touch), it is hashed again.
+fn displaced_mark(node: &Node, survey: &Survey<'_>, path: &TreePath) -> Result<Mark, Refusal> {
+    let now = node.root().look(path)?;
+    let then = survey.scan.stamps.get(path);
+    let scanned = survey.blake3(path)?;
+    let live = if then.is_none_or(|then| now.as_ref() == Some(then)) {
+        scanned
+    } else {
+        blake3_of(&found_at(node.root(), path)?)
+    };
+    let mark = now
+        .as_ref()
+        .filter(|_| live == scanned)
+        .and_then(|stamp| stamp.mark(live));
+    let show = |blake3: Option<Blake3>| blake3.map_or("no file".to_owned(), |b| b.short());
+    mark.ok_or_else(|| {
+        Refusal::new(
+            RefusalName::Stale,
+            "a file changed while the patch was staged",
+        )
+        .value("path", path)
+        .value("scanned", show(scanned))
+        .value("now", show(live))
+        .next("stop whatever writes there, and apply the patch again")
+    })
+}
+
+/// Makes every move, durably.
+pub(super) fn exchange(
+    node: &Node,
+    sealed: Sealed,
+    watch: &dyn Watch,
+) -> Result<Exchanged, Refusal> {
+    let Sealed {
+        admitted,
+        work,
+        journal,
+        after,
+    } = sealed;
+    let started = Instant::now();
+    let moved = Exchange::open(node.root(), &journal)?.perform(watch)?;
+    for folder in &moved.left {
+        watch.warn(&format!(
+            "{folder} is left: it holds files that nobody owns"
+        ));
+    }
+    Ok(Exchanged {
+        admitted,
+        work,
+        after,
+        downtime: started.elapsed(),
+    })
+}

@@ -1,0 +1,229 @@
+//! `Admitted` to `Staged`: every new file beside the tree, checked by both digests, durable. The
+//! product still runs, and the tree is untouched.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+
+use super::super::Node;
+use super::super::survey::Survey;
+use super::content::{CopiedPacks, PACKS, Stream};
+use crate::disk::stage::Stage;
+use crate::disk::{DiskError, folder};
+use crate::model::patch::{Codec, Operation};
+use crate::model::recipe::{FileContent, Mode, What};
+use crate::model::{Refusal, RefusalName, Sha256, TreePath, Watch};
+use crate::plan::admit::Admitted;
+use crate::plan::content::pristine;
+use crate::plan::recovery::Mark;
+use crate::plan::work::{Put, Work};
+
+/// Bytes moved at a time.
+const CHUNK: usize = 128 * 1024;
+
+/// All that was admitted, on disk beside the tree.
+pub(super) struct Staged {
+    pub(super) admitted: Admitted,
+    pub(super) work: Work,
+    pub(super) stage: Stage,
+    /// What each slot holds, by slot.
+    pub(super) marks: BTreeMap<u64, Mark>,
+}
+
+/// What wants one content: the slots, each with what is to be made there.
+type Wanted<'a> = BTreeMap<Sha256, Vec<(u64, &'a FileContent, &'a Put)>>;
+
+/// Stages the work.
+pub(super) fn stage(
+    node: &Node,
+    admitted: Admitted,
+    survey: &Survey<'_>,
+    work: Work,
+    copied: CopiedPacks,
+    watch: &dyn Watch,
+) -> Result<Staged, Refusal> {
+    let CopiedPacks { stage, packs } = copied;
+    let (total, _) = work.space();
+    let mut hand = Hand {
+        node,
+        stage: &stage,
+        bases: pristine(&survey.tree, &survey.scan.drift),
+        stream: Stream::new(packs),
+        marks: BTreeMap::new(),
+        watch,
+        total,
+        done: 0,
+    };
+    let mut wanted = Wanted::new();
+    for (slot, put) in (0_u64..).zip(&work.puts) {
+        match &put.what {
+            What::File(file) => wanted
+                .entry(file.sha256)
+                .or_default()
+                .push((slot, file, put)),
+            What::Link { target } => {
+                hand.settle(slot, put, Mode::from_bits(0o777), stage.link(slot, target)?)?;
+            }
+            What::Folder { mode } => hand.settle(slot, put, *mode, stage.folder(slot, *mode)?)?,
+        }
+    }
+    for operation in &admitted.patch().patch().operations {
+        let slots = wanted.remove(&operation.content).unwrap_or_default();
+        hand.operate(operation, &slots)?;
+    }
+    if let Some(content) = wanted.keys().next() {
+        return Err(Refusal::new(
+            RefusalName::Corrupt,
+            "the patch does not bring a content that its recipes need",
+        )
+        .value("needed", content)
+        .value(
+            "brought",
+            format!("{} content(s)", admitted.patch().patch().operations.len()),
+        )
+        .next("prepare the patch again: lockstep prepare"));
+    }
+    let marks = hand.marks;
+    folder::remove_tree(&stage.path().join(PACKS))?;
+    stage.settle()?;
+    Ok(Staged {
+        admitted,
+        work,
+        stage,
+        marks,
+    })
+}
+
+struct Hand<'a> {
+    node: &'a Node,
+    stage: &'a Stage,
+    bases: BTreeMap<Sha256, TreePath>,
+    stream: Stream,
+    marks: BTreeMap<u64, Mark>,
+    watch: &'a dyn Watch,
+    total: u64,
+    done: u64,
+}
+
+impl Hand<'_> {
+    /// Makes one content in the first slot that wants it, and copies it to the others. What nobody
+    /// wants (the customer keeps the file) is passed over.
+    fn operate(
+        &mut self,
+        operation: &Operation,
+        slots: &[(u64, &FileContent, &Put)],
+    ) -> Result<(), Refusal> {
+        let Some(((slot, file, put), others)) = slots.split_first() else {
+            return self.skip(operation);
+        };
+        let mark = match operation.codec {
+            Codec::Whole => self.whole(operation, *slot, file)?,
+            Codec::Copy => self.copy(operation, *slot, file)?,
+        };
+        self.settle(*slot, put, file.mode, mark)?;
+        self.advance(file.size);
+        for (other, file, put) in others {
+            let mark = self.duplicate(*slot, *other, file)?;
+            self.settle(*other, put, file.mode, mark)?;
+            self.advance(file.size);
+        }
+        Ok(())
+    }
+
+    /// Gives a finished slot its owner, mode and attributes, and remembers what it is.
+    fn settle(&mut self, slot: u64, put: &Put, mode: Mode, mark: Mark) -> Result<(), Refusal> {
+        if put.replaces {
+            self.stage
+                .inherit(slot, self.node.root(), &put.path, mode)?;
+        } else {
+            self.stage.adopt(slot, self.node.root(), &put.path)?;
+        }
+        self.marks.insert(slot, mark);
+        Ok(())
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.done = self.done.saturating_add(bytes);
+        self.watch.progress("staging", self.done, self.total);
+    }
+
+    fn whole(
+        &mut self,
+        operation: &Operation,
+        slot: u64,
+        file: &FileContent,
+    ) -> Result<Mark, Refusal> {
+        let mut writer = self.stage.file(slot, file.mode)?;
+        let path = self.stage.path().join(slot.to_string());
+        self.take(operation.length, |bytes| {
+            Ok(writer
+                .write_all(bytes)
+                .map_err(DiskError::io("write", &path))?)
+        })?;
+        Ok(writer.finish(&file.id())?)
+    }
+
+    fn copy(&self, operation: &Operation, slot: u64, file: &FileContent) -> Result<Mark, Refusal> {
+        let base = operation.base.and_then(|base| self.bases.get(&base));
+        let Some(base) = base else {
+            return Err(Refusal::new(
+                RefusalName::Corrupt,
+                "the patch copies from a content that no pristine file has",
+            )
+            .value("content", operation.content)
+            .value("installed", "nowhere")
+            .next("prepare the patch again: lockstep prepare"));
+        };
+        Ok(self
+            .stage
+            .copy(slot, self.node.root(), base, &file.id(), file.mode)?)
+    }
+
+    /// The same content once more, from the slot that has it.
+    fn duplicate(&self, from: u64, slot: u64, file: &FileContent) -> Result<Mark, Refusal> {
+        let (source, _) = self.stage.spot(from)?.open()?;
+        let mut writer = self.stage.file(slot, file.mode)?;
+        let path = self.stage.path().join(slot.to_string());
+        std::io::copy(
+            &mut std::io::BufReader::with_capacity(CHUNK, source),
+            &mut writer,
+        )
+        .map_err(DiskError::io("write", &path))?;
+        Ok(writer.finish(&file.id())?)
+    }
+
+    fn skip(&mut self, operation: &Operation) -> Result<(), Refusal> {
+        self.take(operation.length, |_| Ok(()))
+    }
+
+    fn take(
+        &mut self,
+        length: u64,
+        mut give: impl FnMut(&[u8]) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut chunk = vec![0_u8; CHUNK];
+        let mut left = length;
+        while left > 0 {
+            let room = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let read = self
+                .stream
+                .read(chunk.get_mut(..room).unwrap_or_default())
+                .map_err(|e| {
+                    Refusal::new(
+                        RefusalName::Corrupt,
+                        format!("a pack cannot be decoded: {e}"),
+                    )
+                    .next("copy the file again; if it stays so, prepare the patch again")
+                })?;
+            let bytes = chunk.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                return Err(Refusal::new(
+                    RefusalName::Corrupt,
+                    "the packs end before the operations do",
+                ));
+            }
+            give(bytes)?;
+            left = left.saturating_sub(u64::try_from(read).unwrap_or(left));
+        }
+        Ok(())
+    }
+}

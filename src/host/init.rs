@@ -1,0 +1,214 @@
+//! `init`: make an empty environment under a root, and pin whom it trusts.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::node::read_site;
+use super::output::{place, unfinished, write_out};
+use super::statement::{Deed, NextState, Signing};
+use crate::disk::founding::Founding;
+use crate::disk::root::Root;
+use crate::disk::state::EnvironmentFile;
+use crate::disk::{marks, operator};
+use crate::model::path::STATE_FOLDER;
+use crate::model::receipt::Action;
+use crate::model::snapshot::EnvironmentId;
+use crate::model::statement::FORMAT;
+use crate::model::{Name, Refusal, RefusalName, Time};
+use crate::trust::TrustedSite;
+
+/// What `init` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The folder that the product is installed in, or will be.
+    pub root: PathBuf,
+    /// The environment's name.
+    pub name: Name,
+    /// The node's name; the environment's where there is one node.
+    pub node: Option<Name>,
+    /// The site file.
+    pub site: PathBuf,
+    /// The site owner's fingerprint, read from elsewhere.
+    pub fingerprint: Option<String>,
+    /// Whether `--service none` was said: the product is stopped and started by hand.
+    pub service_none: bool,
+    /// Where the first snapshot goes: a file or a folder.
+    pub output: Option<PathBuf>,
+}
+
+/// What `init` made.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The environment's name.
+    pub environment: String,
+    /// The environment's id.
+    pub id: String,
+    /// The node's name.
+    pub node: String,
+    /// The canonical root.
+    pub root: PathBuf,
+    /// The node key's fingerprint, to be compared when the node is enrolled.
+    pub fingerprint: String,
+    /// The site's name and owner.
+    pub site: String,
+    /// Whether the owner's fingerprint was compared.
+    pub site_compared: bool,
+    /// The first snapshot.
+    pub snapshot: PathBuf,
+    /// What to put beside the product's service, so that it never starts on half a change.
+    pub systemd: String,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "environment {} ({}), node {}",
+            self.environment, self.id, self.node
+        )?;
+        writeln!(f, "  root       {}", self.root.display())?;
+        writeln!(f, "  key        {}", self.fingerprint)?;
+        writeln!(f, "  site       {}", self.site)?;
+        if !self.site_compared {
+            writeln!(
+                f,
+                "  compare    is this the site owner's fingerprint? (--fingerprint checks it)"
+            )?;
+        }
+        writeln!(
+            f,
+            "  service    none: stop and start the product by hand around lockstep apply"
+        )?;
+        writeln!(
+            f,
+            "  systemd    add to the product's unit, so that it never starts on half a change:"
+        )?;
+        for line in self.systemd.lines() {
+            writeln!(f, "               {line}")?;
+        }
+        writeln!(f, "  snapshot   {}", self.snapshot.display())?;
+        write!(
+            f,
+            "  next       carry the snapshot to the desk: lockstep enrol {}",
+            self.snapshot.display()
+        )
+    }
+}
+
+/// Makes the environment.
+pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
+    if !request.service_none {
+        return Err(Refusal::new(
+            RefusalName::Usage,
+            "this release does not stop or start services, so it must be said that somebody else does",
+        )
+        .value("service", "not said")
+        .next("lockstep init ... --service none, and stop the product around lockstep apply"));
+    }
+    let (raw, members) = read_site(&request.site)?;
+    let site = TrustedSite::pin(raw, members, request.fingerprint.as_deref())?;
+    let root = Root::open(&request.root)?;
+    check_fresh(&root)?;
+    let name = format!("{}-0001.snapshot.spr", request.name);
+    place(request.output.as_deref(), &name)?;
+    let file = EnvironmentFile {
+        created: now,
+        environment: EnvironmentId {
+            id: Uuid::new_v4(),
+            name: request.name.clone(),
+        },
+        format: FORMAT,
+        node: request.node.clone().unwrap_or_else(|| request.name.clone()),
+        service_none: request.service_none,
+    };
+    let founding = Founding::begin(&root, &file)?;
+    let store = founding.store();
+    let signing = Signing {
+        store,
+        environment: &file.environment,
+        node: &file.node,
+        key: founding.key(),
+        marks: marks::live(&root, store.folder(), &marks::Sources::default())?,
+        before: None,
+    };
+    let next = NextState {
+        site: &site,
+        installed: Vec::new(),
+        drift: Vec::new(),
+        config: Vec::new(),
+        floors: Vec::new(),
+        time_floor: Time::EPOCH,
+        now,
+        deed: Some(Deed::plain(Action::Init, operator::User::current().name)),
+        only: true,
+    };
+    let written = next.write(&signing)?;
+    let sequence = written.sequence;
+    store.commit(written.prepared)?;
+    let key = founding.finish()?;
+    let public = key
+        .public()
+        .map_err(|e| Refusal::new(RefusalName::Internal, e.to_string()))?;
+    let snapshot =
+        write_out(request.output.as_deref(), &name, &written.snapshot).map_err(|refusal| {
+            unfinished(&refusal, "the snapshot could not be written", sequence).next(format!(
+                "lockstep snapshot --root {} --output FILE",
+                root.path().display()
+            ))
+        })?;
+    Ok(Outcome {
+        environment: file.environment.name.to_string(),
+        id: file.environment.id.to_string(),
+        node: file.node.to_string(),
+        root: root.path().to_owned(),
+        fingerprint: public.fingerprint(),
+        site: format!(
+            "{} version {}, owner {} {}",
+            site.name,
+            site.version,
+            site.owner.principal,
+            site.owner.key.fingerprint()
+        ),
+        site_compared: request.fingerprint.is_some(),
+        snapshot,
+        systemd: systemd(root.path()),
+    })
+}
+
+/// The folder must hold no environment, and nothing that an empty environment would deny.
+fn check_fresh(root: &Root) -> Result<(), Refusal> {
+    if root.state_folder().exists() {
+        return Err(Refusal::new(
+            RefusalName::NothingToDo,
+            "there is an environment here already",
+        )
+        .value("root", root.path().display())
+        .next("lockstep status"));
+    }
+    let folder =
+        std::fs::read_dir(root.path()).map_err(crate::disk::DiskError::io("read", root.path()))?;
+    let unfinished = format!("{STATE_FOLDER}.init");
+    let others = folder
+        .flatten()
+        .filter(|entry| entry.file_name() != *unfinished)
+        .count();
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::Conflict,
+        "the folder is not empty, and a new environment starts empty",
+    )
+    .value("root", root.path().display())
+    .value("found", format!("{others} file(s) or folder(s)"))
+    .next("name an empty folder; the first patch brings the whole product"))
+}
+
+fn systemd(root: &Path) -> String {
+    format!(
+        "[Service]\nExecStartPre=lockstep recover --before-start --root {}",
+        root.display()
+    )
+}

@@ -1,0 +1,21 @@
+//! The isolated host: one root, one key, one chain of receipts.
+//!
+//! One file per command: [`init`], [`snapshot`], [`apply`], [`recover`], [`trust`], [`status`],
+//! [`components`], [`history`], [`receipt`]. [`node`] opens the node that they work on;
+//! [`statement`] writes what a node signs.
+
+pub mod apply;
+pub mod components;
+pub mod history;
+pub mod init;
+pub mod node;
+mod output;
+pub mod receipt;
+pub mod recover;
+pub mod snapshot;
+pub mod statement;
+pub mod status;
+pub mod survey;
+pub mod trust;
+
+pub use node::Node;

@@ -1,0 +1,231 @@
+//! The node under a root: what it is, what it holds, whom it trusts.
+//!
+//! [`Node::open`] reads and changes nothing. [`Node::open_to_change`] is the way in for every
+//! command that changes the environment: the operator's rights, the lock, the marks, and recovery
+//! of what was interrupted, in that order.
+
+use std::path::Path;
+
+use crate::disk::lock::Lock;
+use crate::disk::root::Root;
+use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
+use crate::disk::{durable, founding, marks, operator, recover};
+use crate::model::recipe::Recipe;
+use crate::model::snapshot::{EnvironmentId, Installed};
+use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
+use crate::plan::Component;
+use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
+use crate::trust::site::{self, SITE_MAX};
+use crate::trust::{SigningKey, TrustedSite};
+
+/// A node, opened.
+pub struct Node {
+    pub(super) root: Root,
+    pub(super) store: StateStore,
+    file: EnvironmentFile,
+    current: CurrentState,
+    site: TrustedSite,
+    // Held for as long as the node is open to change.
+    lock: Option<Lock>,
+}
+
+impl Node {
+    /// Opens the node to read.
+    pub fn open(root: &Path) -> Result<Self, Refusal> {
+        let root = Root::open(root)?;
+        Self::load(root, None)
+    }
+
+    /// Opens the node to change it.
+    pub fn open_to_change(
+        root: &Path,
+        command: &str,
+        now: Time,
+        watch: &dyn Watch,
+    ) -> Result<Self, Refusal> {
+        let root = Root::open(root)?;
+        operator::check(&root, &format!("lockstep {command}"))?;
+        let lock = Lock::take(&root, command, now)?;
+        let node = Self::load(root, Some(lock))?;
+        // A copy made in mid-change is a copy first of all: its moves are not recovered.
+        node.check_marks()?;
+        let recovered = recover::recover(&node.root, &node.store)?;
+        match super::recover::describe(&recovered) {
+            None => Ok(node),
+            Some(line) => {
+                watch.warn(&line);
+                let Self { root, lock, .. } = node;
+                Self::load(root, lock)
+            }
+        }
+    }
+
+    fn load(root: Root, lock: Option<Lock>) -> Result<Self, Refusal> {
+        if !root.state_folder().exists() {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "there is no environment under this root",
+            )
+            .value("root", root.path().display())
+            .next("name the installation: --root DIR; or make one: lockstep init"));
+        }
+        let store = StateStore::open(&root);
+        let file = store.environment()?;
+        let current = store.current()?;
+        let site = current.files.get("site.spr").cloned().unwrap_or_default();
+        let (raw, members) = site::open(&site)?;
+        let site = TrustedSite::reload(raw, members)?;
+        if site.site_ref() != current.state.site {
+            return Err(Refusal::new(
+                RefusalName::Corrupt,
+                "the stored site file is not the one in force",
+            )
+            .value("in force", current.state.site.sha256)
+            .value("stored", site.site_ref().sha256)
+            .next("put .lockstep back from a backup that you trust, or ask for help"));
+        }
+        Ok(Self {
+            root,
+            store,
+            file,
+            current,
+            site,
+            lock,
+        })
+    }
+
+    /// Read-only commands do not recover; they say that it is due.
+    pub fn check_recovered(&self) -> Result<(), Refusal> {
+        if self.lock.is_some() || !recover::needs_recovery(&self.root)? {
+            return Ok(());
+        }
+        Err(
+            Refusal::new(RefusalName::NeedsRecovery, "a change was interrupted here")
+                .value("environment", self.environment())
+                .value(
+                    "journal",
+                    self.root.state_folder().join("journal").display(),
+                )
+                .next("lockstep recover"),
+        )
+    }
+
+    /// A copied, moved or restored environment signs nothing.
+    pub fn check_marks(&self) -> Result<(), Refusal> {
+        let sources = marks::Sources::default();
+        let live = marks::live(&self.root, &self.root.state_folder(), &sources)?;
+        let Some(difference) = marks::compare(&self.current.state.marks, &live) else {
+            return Ok(());
+        };
+        Err(Refusal::new(
+            RefusalName::WrongMachine,
+            "this environment was copied, moved or restored: its key belongs to another place",
+        )
+        .value("mark", difference)
+        .next(
+            "work on the original; a copy signs nothing (lockstep status shows where it belongs)",
+        ))
+    }
+
+    /// Which environment.
+    #[must_use]
+    pub fn environment(&self) -> &EnvironmentId {
+        &self.file.environment
+    }
+
+    /// Which node.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.file.node
+    }
+
+    /// The site in force.
+    #[must_use]
+    pub fn site(&self) -> &TrustedSite {
+        &self.site
+    }
+
+    /// The state in force.
+    #[must_use]
+    pub fn state(&self) -> &TrustedState {
+        &self.current.state
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The first line of every host command.
+    #[must_use]
+    pub fn header(&self) -> String {
+        format!(
+            "environment {}, node {}, root {}, generation {}",
+            self.environment(),
+            self.name(),
+            self.root.path().display(),
+            self.state().generation
+        )
+    }
+
+    /// The node's private key; the marks are checked first, so that no copy signs.
+    pub fn key(&self) -> Result<SigningKey, Refusal> {
+        self.check_marks()?;
+        Ok(founding::load_key(&self.store)?)
+    }
+
+    /// The node's public key.
+    pub fn public_key(&self) -> Result<PublicKey, Refusal> {
+        let key = founding::load_key(&self.store)?;
+        key.public()
+            .map_err(|e| Refusal::new(RefusalName::Corrupt, e.to_string()))
+    }
+
+    /// What is installed.
+    #[must_use]
+    pub fn installed(&self) -> &[Installed] {
+        &self.current.state.installed
+    }
+
+    /// What is installed, with recipes.
+    pub fn components(&self) -> Result<Vec<Component>, Refusal> {
+        self.installed()
+            .iter()
+            .map(|installed| {
+                let file = self.store.recipe(&installed.recipe)?;
+                let recipe = read_recipe(&file).map_err(|e| e.refuse(&self.root.state_folder()))?;
+                Ok(Component {
+                    installed: installed.clone(),
+                    recipe,
+                })
+            })
+            .collect()
+    }
+
+    /// Every receipt with its sequence number, rising.
+    pub fn receipts(&self) -> Result<Vec<(u64, Vec<u8>)>, Refusal> {
+        let mut receipts = Vec::new();
+        for sequence in self.store.receipts()? {
+            receipts.extend(self.store.receipt(sequence)?.map(|file| (sequence, file)));
+        }
+        Ok(receipts)
+    }
+
+    /// The bytes of an installed recipe file, if it is at hand and intact.
+    #[must_use]
+    pub fn recipe_file(&self, recipe: &Sha256) -> Option<Vec<u8>> {
+        self.store.recipe(recipe).ok()
+    }
+}
+
+/// Reads a recipe file whose digest was checked.
+pub(super) fn read_recipe(file: &[u8]) -> Result<Recipe, SprError> {
+    Opened::open(file)?.decode()
+}
+
+/// Reads a site file from disk; nothing of it is believed yet.
+pub(super) fn read_site(path: &Path) -> Result<(RawStatement, Vec<MemberBytes>), Refusal> {
+    let file = durable::read(path, SITE_MAX)?;
+    Ok(site::open(&file)?)
+}

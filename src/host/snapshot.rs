@@ -1,0 +1,143 @@
+//! `snapshot`: state, signed, what is installed here now.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Node;
+use super::output::{place, unfinished, write_out};
+use super::statement::{NextState, Signing};
+use super::survey::Survey;
+use crate::model::text::bytes;
+use crate::model::{Refusal, Time, Watch};
+
+/// What `snapshot` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// Where it goes: a file or a folder.
+    pub output: Option<PathBuf>,
+    /// Whether all earlier snapshots are to be closed.
+    pub only: bool,
+}
+
+/// What `snapshot` wrote.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The environment's name.
+    pub environment: String,
+    /// The node's name.
+    pub node: String,
+    /// The snapshot file.
+    pub file: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The state digest.
+    pub state: String,
+    /// Components installed.
+    pub components: usize,
+    /// Vendor-owned files that are not as their recipe has them.
+    pub drift: Vec<String>,
+    /// Config files that the customer changed or deleted.
+    pub config: usize,
+    /// Snapshots that a patch may still be made for.
+    pub open: usize,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "snapshot of environment {}, node {}, sequence {}",
+            self.environment, self.node, self.sequence
+        )?;
+        writeln!(
+            f,
+            "  holds      {} component(s), {} drifted file(s), {} changed config file(s)",
+            self.components,
+            self.drift.len(),
+            self.config
+        )?;
+        for line in self.drift.iter().take(10) {
+            writeln!(f, "  drift      {line}")?;
+        }
+        writeln!(
+            f,
+            "  open       {} snapshot(s) that a patch may answer",
+            self.open
+        )?;
+        writeln!(
+            f,
+            "  file       {} ({})",
+            self.file.display(),
+            bytes(self.size)
+        )?;
+        write!(
+            f,
+            "  next       carry it to the desk: lockstep prepare {} --to RECIPE",
+            self.file.display()
+        )
+    }
+}
+
+/// Takes a snapshot.
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let node = Node::open_to_change(&request.root, "snapshot", now, watch)?;
+    watch.say(&node.header());
+    let sequence = node.state().sequence.saturating_add(1);
+    let name = format!("{}-{sequence:04}.snapshot.spr", node.environment().name);
+    place(request.output.as_deref(), &name)?;
+    let key = node.key()?;
+    let components = node.components()?;
+    let survey = Survey::of(&node, &components, watch)?;
+    let next = NextState {
+        site: node.site(),
+        installed: node.installed().to_vec(),
+        drift: survey.scan.drift.clone(),
+        config: survey.scan.config.clone(),
+        floors: node.state().floors.clone(),
+        time_floor: node.state().time_floor,
+        now,
+        deed: None,
+        only: request.only,
+    };
+    let written = next.write(&Signing::of(&node, &key))?;
+    let earlier = if request.only {
+        0
+    } else {
+        node.state().challenges.len()
+    };
+    node.store.commit(written.prepared)?;
+    node.store.prune()?;
+    let file =
+        write_out(request.output.as_deref(), &name, &written.snapshot).map_err(|refusal| {
+            unfinished(
+                &refusal,
+                "the snapshot could not be written",
+                written.sequence,
+            )
+            .next("lockstep snapshot --output FILE takes another")
+        })?;
+    Ok(Outcome {
+        environment: node.environment().to_string(),
+        node: node.name().to_string(),
+        size: u64::try_from(written.snapshot.len()).unwrap_or(u64::MAX),
+        file,
+        sequence: written.sequence,
+        state: written.state.to_string(),
+        components: components.len(),
+        drift: survey
+            .scan
+            .drift
+            .iter()
+            .map(|d| format!("{}: {}", d.path, crate::plan::change::describe(&d.found)))
+            .collect(),
+        config: survey.scan.config.len(),
+        open: earlier
+            .saturating_add(1)
+            .min(crate::model::state::CHALLENGES_MAX),
+    })
+}

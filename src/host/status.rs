@@ -1,0 +1,190 @@
+//! `status`: is all well here?
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Node;
+use super::survey::Survey;
+use crate::model::snapshot::ConfigState;
+use crate::model::text::Escaped;
+use crate::model::{Refusal, RefusalName, Watch};
+use crate::plan::change::describe;
+
+/// How it stands.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The environment's name.
+    pub environment: String,
+    /// The environment's id.
+    pub id: String,
+    /// The node's name.
+    pub node: String,
+    /// The root.
+    pub root: std::path::PathBuf,
+    /// The node key's fingerprint, to be compared at `enrol`.
+    pub fingerprint: String,
+    /// The generation.
+    pub generation: u64,
+    /// The sequence number.
+    pub sequence: u64,
+    /// The release installed, or a count of components.
+    pub release: String,
+    /// How many components are installed.
+    pub components: usize,
+    /// The state digest found just now.
+    pub state: String,
+    /// How many files are not as their recipe has them.
+    pub drifted: usize,
+    /// These files, the first ten unless all were asked for.
+    pub drift: Vec<String>,
+    /// Config files that the customer changed.
+    pub config: Vec<String>,
+    /// Snapshots that a patch may still answer.
+    pub open_snapshots: usize,
+    /// The site file in force.
+    pub site: String,
+    /// A mark that differs: this is a copy.
+    pub copied: Option<String>,
+    /// Whether a change was interrupted.
+    pub needs_recovery: bool,
+}
+
+impl Outcome {
+    /// The refusal that `--check` ends with; nothing where all is well.
+    #[must_use]
+    pub fn fault(&self) -> Option<Refusal> {
+        if self.needs_recovery {
+            return Some(
+                Refusal::new(RefusalName::NeedsRecovery, "a change was interrupted here")
+                    .value("environment", &self.environment)
+                    .next("lockstep recover"),
+            );
+        }
+        if self.drift.is_empty() {
+            return None;
+        }
+        Some(
+            Refusal::new(
+                RefusalName::Conflict,
+                "files are not as their recipe has them",
+            )
+            .value("environment", &self.environment)
+            .value("drifted", format!("{} file(s)", self.drifted))
+            .next("lockstep status --full lists them"),
+        )
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "environment {} ({}), node {}",
+            self.environment, self.id, self.node
+        )?;
+        writeln!(f, "  root       {}", self.root.display())?;
+        writeln!(f, "  key        {}", self.fingerprint)?;
+        writeln!(
+            f,
+            "  installed  {}, {} component(s)",
+            self.release, self.components
+        )?;
+        writeln!(
+            f,
+            "  generation {}, sequence {}",
+            self.generation, self.sequence
+        )?;
+        writeln!(f, "  site       {}", self.site)?;
+        writeln!(f, "  snapshots  {} open", self.open_snapshots)?;
+        if let Some(copied) = &self.copied {
+            writeln!(
+                f,
+                "  copied     {copied}: this copy signs nothing, and takes no patch"
+            )?;
+        }
+        for line in &self.config {
+            writeln!(f, "  config     {line}")?;
+        }
+        for line in &self.drift {
+            writeln!(f, "  drift      {line}")?;
+        }
+        if self.needs_recovery {
+            return write!(
+                f,
+                "  recovery   a change was interrupted\n  next       lockstep recover"
+            );
+        }
+        if self.drift.is_empty() {
+            write!(f, "  drift      none: every file is as its recipe has it")
+        } else {
+            write!(
+                f,
+                "  next       put these files back, or ask why they changed; patches that touch them are refused"
+            )
+        }
+    }
+}
+
+/// Looks at everything and changes nothing. `full` lists every drifted file, otherwise ten.
+pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    const SHOWN: usize = 10;
+    let node = Node::open(root)?;
+    let needs_recovery = node.check_recovered().is_err();
+    let components = node.components()?;
+    let survey = Survey::of(&node, &components, watch)?;
+    let release = components.iter().find(|c| c.recipe.is_release());
+    let mut drift: Vec<String> = survey
+        .scan
+        .drift
+        .iter()
+        .map(|d| format!("{}: {}", d.path, describe(&d.found)))
+        .collect();
+    if !full && drift.len() > SHOWN {
+        let more = drift.len().saturating_sub(SHOWN);
+        drift.truncate(SHOWN);
+        drift.push(format!("and {more} more (--full lists all)"));
+    }
+    let state = crate::model::state::state_digest(node.installed(), &survey.scan.drift);
+    Ok(Outcome {
+        environment: node.environment().name.to_string(),
+        id: node.environment().id.to_string(),
+        node: node.name().to_string(),
+        root: node.root().path().to_owned(),
+        fingerprint: node.public_key()?.fingerprint(),
+        generation: node.state().generation,
+        sequence: node.state().sequence,
+        release: release.map_or("no release".to_owned(), |c| {
+            format!("{} {}", c.installed.name, c.installed.version)
+        }),
+        components: components.len(),
+        state: state.to_string(),
+        drifted: survey.scan.drift.len(),
+        drift,
+        config: survey
+            .scan
+            .config
+            .iter()
+            .map(|c| match c.state {
+                ConfigState::Changed => format!("{}: edited by the customer, kept", c.path),
+                ConfigState::Deleted => format!("{}: deleted by the customer", c.path),
+            })
+            .collect(),
+        open_snapshots: node.state().challenges.len(),
+        site: format!(
+            "{} version {}, owner {}",
+            node.site().name,
+            node.site().version,
+            Escaped(node.site().owner.principal.as_str())
+        ),
+        copied: node.check_marks().err().map(|refusal| {
+            refusal
+                .values
+                .iter()
+                .map(|(label, value)| format!("{label} {value}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }),
+        needs_recovery,
+    })
+}
