@@ -5,6 +5,7 @@
 //! that). `docs/architecture.md` is the map.
 
 pub mod audit;
+pub mod cli;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod disk;
@@ -15,5 +16,7 @@ pub mod plan;
 pub mod publish;
 #[cfg(any(feature = "desk", feature = "publish"))]
 pub mod release;
+#[cfg(all(feature = "desk", feature = "publish"))]
+pub mod road;
 pub mod spr;
 pub mod trust;

@@ -1,3 +1,5 @@
 //! The `lockstep` program; called as `spot`, it takes SPOT's spelling.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lockstep::cli::main()
+}

@@ -1,0 +1,136 @@
+//! The grammar of the desk's commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::args::Accept;
+use crate::model::Name;
+
+#[derive(Args)]
+pub(super) struct DeskFolder {
+    /// The desk's own folder [default: the XDG state and cache folders]
+    #[arg(long, value_name = "DIR")]
+    pub(super) desk: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Site {
+    /// Write the first site file; its key is kept offline
+    New(SiteFile),
+    /// Write the next site file; what is not named again stays
+    Renew(SiteFile),
+}
+
+#[derive(Args)]
+pub(super) struct SiteFile {
+    /// The site file to renew
+    #[arg(long, value_name = "SITE.spr")]
+    pub(super) from: Option<PathBuf>,
+    /// The site's name
+    #[arg(long)]
+    pub(super) name: Option<Name>,
+    /// A vendor and its TUF root
+    #[arg(long, value_name = "NAME=ROOT.json")]
+    pub(super) vendor: Vec<String>,
+    /// Recipes that a vendor may serve [default: all]
+    #[arg(long, value_name = "VENDOR=PREFIX")]
+    pub(super) prefix: Vec<String>,
+    /// Who may prepare patches: a public key file
+    #[arg(long, value_name = "[PRINCIPAL=]PUB")]
+    pub(super) preparer: Vec<String>,
+    /// Who may approve them: a public key file
+    #[arg(long, value_name = "[PRINCIPAL=]PUB")]
+    pub(super) approver: Vec<String>,
+    /// Who is trusted no longer
+    #[arg(long, value_name = "PRINCIPAL")]
+    pub(super) remove: Vec<String>,
+    /// The rules, as TOML
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+    /// The owner's private key
+    #[arg(long)]
+    pub(super) key: PathBuf,
+    /// Where the site file goes
+    #[arg(long, short, value_name = "SITE.spr")]
+    pub(super) output: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Enrol {
+    /// The node's snapshot
+    #[arg(value_name = "SNAPSHOT.spr")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) desk: DeskFolder,
+    /// The node key's fingerprint, 12 characters or more, read from lockstep status on the host
+    #[arg(long, value_name = "PREFIX")]
+    pub(super) fingerprint: Option<String>,
+    /// Let another key take the place of the one that is known
+    #[arg(long)]
+    pub(super) replace: bool,
+    /// Write an enrolment file, which a restored host will need
+    #[arg(long, short, value_name = "ENROLMENT.spr", requires = "key")]
+    pub(super) output: Option<PathBuf>,
+    /// The preparer's private key, to sign the enrolment
+    #[arg(long)]
+    pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Prepare {
+    /// A snapshot of each node, or the receipt that holds it
+    #[arg(value_name = "SNAPSHOT.spr", required_unless_present = "environment")]
+    pub(super) snapshots: Vec<PathBuf>,
+    /// The environment, whose last snapshots are known here
+    #[arg(long, value_name = "NAME", conflicts_with = "snapshots")]
+    pub(super) environment: Option<Name>,
+    /// The recipes wanted, such as to:restapi/7.0/restapi-7.0.40.spr
+    #[arg(
+        long,
+        value_name = "RECIPE[,RECIPE...]",
+        required_unless_present = "remove"
+    )]
+    pub(super) to: Vec<String>,
+    /// A component to take away
+    #[arg(long, value_name = "COMPONENT")]
+    pub(super) remove: Vec<Name>,
+    /// Leave nothing in the patch that only this program can decode or that needs the host's files
+    #[arg(long)]
+    pub(super) whole: bool,
+    /// The vendor's repository; remembered
+    #[arg(long, value_name = "[VENDOR=]DIR")]
+    pub(super) source: Vec<String>,
+    /// The site file; remembered
+    #[arg(long, value_name = "SITE.spr")]
+    pub(super) site: Option<PathBuf>,
+    /// The preparer's private key; remembered
+    #[arg(long)]
+    pub(super) key: Option<PathBuf>,
+    /// Where the patch goes: a file or a folder
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) desk: DeskFolder,
+    #[command(flatten)]
+    pub(super) accept: Accept,
+}
+
+#[derive(Args)]
+pub(super) struct Receive {
+    /// The receipt
+    #[arg(value_name = "RECEIPT.spr")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) desk: DeskFolder,
+    #[command(flatten)]
+    pub(super) accept: Accept,
+}
+
+#[derive(Args)]
+pub(super) struct Compare {
+    /// A snapshot or receipt
+    pub(super) first: PathBuf,
+    /// Another one
+    pub(super) second: PathBuf,
+}

@@ -1,0 +1,253 @@
+//! From arguments to requests: each command to the room that does it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::{Accept, Command};
+use super::print::Printer;
+use super::world;
+use crate::audit;
+use crate::host;
+use crate::model::patch::Accepted;
+use crate::model::{Refusal, Time};
+
+/// Runs one command and prints what it did.
+pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refusal> {
+    let now = world::now();
+    match command {
+        Command::Init(args) => printer.outcome(&host::init::run(
+            &host::init::Request {
+                root: args.root,
+                name: args.name,
+                node: args.node,
+                site: args.site,
+                fingerprint: args.fingerprint,
+                service_none: args.service.is_some(),
+                output: args.output,
+            },
+            now,
+        )?),
+        Command::Snapshot(args) => printer.outcome(&host::snapshot::run(
+            &host::snapshot::Request {
+                root: world::root(args.root.root)?,
+                output: args.output,
+                only: args.only,
+            },
+            now,
+            printer,
+        )?),
+        Command::Apply(args) => printer.outcome(&host::apply::run(
+            &host::apply::Request {
+                root: world::root(args.root.root)?,
+                file: args.file,
+                approvals: args.approval,
+                accepted: accepted(args.accept),
+                memory: args.memory,
+                dry_run: args.dry_run,
+                hot: args.hot,
+                receipt: args.receipt,
+                environment: args.environment,
+            },
+            now,
+            printer,
+        )?),
+        Command::Recover(args) => {
+            let outcome = host::recover::run(&world::root(args.root.root)?, now, printer)?;
+            if !args.before_start || outcome.did_something {
+                printer.outcome(&outcome);
+            }
+        }
+        Command::Status(args) => {
+            let outcome = host::status::run(&world::root(args.root.root)?, args.full, printer)?;
+            printer.outcome(&outcome);
+            if let Some(fault) = outcome
+                .fault()
+                .filter(|_| args.check || outcome.needs_recovery)
+            {
+                return Ok(ExitCode::from(fault.name.code()));
+            }
+        }
+        Command::Components(args) => {
+            printer.outcome(&host::components::run(&world::root(args.root)?)?);
+        }
+        Command::History(args) => {
+            printer.outcome(&host::history::run(
+                &world::root(args.root.root)?,
+                args.check,
+            )?);
+        }
+        Command::Receipt(args) => printer.outcome(&host::receipt::run(
+            &world::root(args.root.root)?,
+            args.sequence,
+            args.output.as_deref(),
+        )?),
+        Command::Trust(args) => {
+            let root = world::root(args.root.root)?;
+            printer.outcome(&if args.site == Path::new("show") {
+                host::trust::show(&root)?
+            } else {
+                host::trust::run(&root, &args.site, now, printer)?
+            });
+        }
+        Command::Inspect(_) | Command::Verify(_) | Command::Approve(_) => {
+            return audit(command, now, printer);
+        }
+        #[cfg(feature = "desk")]
+        Command::Site(_)
+        | Command::Enrol(_)
+        | Command::Prepare(_)
+        | Command::Receive(_)
+        | Command::Environments(_)
+        | Command::Compare(_) => desk::run(command, now, printer)?,
+        #[cfg(feature = "publish")]
+        Command::Publish(command) => super::publish_args::run(command, now, printer)?,
+        #[cfg(all(feature = "desk", feature = "publish"))]
+        Command::Demo(args) => {
+            let folder = args.folder.unwrap_or_else(world::temporary_folder);
+            let demo = crate::road::demo::run(&world::program()?, &folder, printer)?;
+            printer.outcome(&demo);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {
+    match command {
+        Command::Inspect(args) => printer.outcome(&audit::inspect::run(&args.file)?),
+        Command::Verify(args) => {
+            let outcome = audit::verify::run(
+                &audit::verify::Request {
+                    file: args.file,
+                    site: args.site,
+                    fingerprint: args.fingerprint,
+                    allowed_signers: args.allowed_signers,
+                    approvals: args.approval,
+                    recipes: args.recipe,
+                },
+                now,
+            )?;
+            printer.outcome(&outcome);
+            if let Some(code) = outcome.exit() {
+                return Ok(ExitCode::from(code));
+            }
+        }
+        Command::Approve(args) => printer.outcome(&audit::approve::run(
+            &audit::approve::Request {
+                file: args.file,
+                key: args.key,
+                output: args.output,
+            },
+            printer,
+        )?),
+        _ => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn accepted(args: Accept) -> Vec<Accepted> {
+    let reason = args.reason.unwrap_or_default();
+    args.accept
+        .into_iter()
+        .map(|name| Accepted {
+            name,
+            reason: reason.clone(),
+        })
+        .collect()
+}
+
+#[cfg(feature = "desk")]
+mod desk {
+    //! The desk's commands.
+
+    use super::super::args::{Command, Site, SiteFile};
+    use super::{Printer, Refusal, Time, accepted, world};
+    use crate::desk;
+    use crate::model::RefusalName;
+
+    pub(super) fn run(command: Command, now: Time, printer: &Printer) -> Result<(), Refusal> {
+        match command {
+            Command::Site(Site::New(args)) => printer.outcome(&site(args, now, printer, false)?),
+            Command::Site(Site::Renew(args)) => printer.outcome(&site(args, now, printer, true)?),
+            Command::Enrol(args) => printer.outcome(&desk::enrol::run(
+                &world::desk(args.desk.desk)?,
+                &desk::enrol::Request {
+                    file: args.file,
+                    fingerprint: args.fingerprint,
+                    replace: args.replace,
+                    output: args.output,
+                    key: args.key,
+                },
+                now,
+                printer,
+            )?),
+            Command::Prepare(args) => printer.outcome(&desk::prepare::run(
+                &world::desk(args.desk.desk)?,
+                &desk::prepare::Request {
+                    snapshots: args.snapshots,
+                    environment: args.environment,
+                    to: args.to,
+                    remove: args.remove,
+                    whole: args.whole,
+                    sources: args.source,
+                    site: args.site,
+                    key: args.key,
+                    output: args.output,
+                    accepted: accepted(args.accept),
+                },
+                now,
+                printer,
+            )?),
+            Command::Receive(args) => printer.outcome(&desk::receive::run(
+                &world::desk(args.desk.desk)?,
+                &desk::receive::Request {
+                    file: args.file,
+                    accept_forked: args.accept.accept.contains(&RefusalName::Forked),
+                },
+                printer,
+            )?),
+            Command::Environments(args) => {
+                printer.outcome(&desk::environments::run(&world::desk(args.desk)?, now)?);
+            }
+            Command::Compare(args) => {
+                printer.outcome(&desk::compare::run(&args.first, &args.second)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn site(
+        args: SiteFile,
+        now: Time,
+        printer: &Printer,
+        renew: bool,
+    ) -> Result<desk::site::Outcome, Refusal> {
+        if renew != args.from.is_some() {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                if renew {
+                    "renew needs the site file before"
+                } else {
+                    "a new site file comes from none"
+                },
+            )
+            .next("lockstep site renew --from SITE.spr --key KEY --output NEWER.spr ..."));
+        }
+        desk::site::run(
+            &desk::site::Request {
+                from: args.from,
+                name: args.name,
+                vendors: args.vendor,
+                prefixes: args.prefix,
+                preparers: args.preparer,
+                approvers: args.approver,
+                remove: args.remove,
+                policy: args.policy,
+                key: args.key,
+                output: args.output,
+            },
+            now,
+            printer,
+        )
+    }
+}

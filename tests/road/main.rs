@@ -1,0 +1,21 @@
+//! The whole road, run as its users run it: every refusal, the round trip, SPOT's spelling, damaged
+//! files, and the same checks by hand with stock tools.
+
+#![cfg(all(feature = "desk", feature = "publish"))]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a test works on its own files, and may fail loudly"
+)]
+
+mod damage;
+mod forge;
+mod golden;
+mod hand;
+mod refusals;
+mod round_trip;
+mod spot;
+mod world;
