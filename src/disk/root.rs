@@ -149,6 +149,8 @@ impl Root {
             let open = match self.open_folder(folder) {
                 Ok(open) => open,
                 Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => continue,
+                // A file that becomes a folder in the same change is none yet.
+                Err(DiskError::Blocked { .. }) => continue,
                 Err(e) => return Err(e),
             };
             let mount =

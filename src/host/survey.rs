@@ -105,6 +105,14 @@ impl Ground for Surveyed<'_> {
         match self.survey.node.root().look(path) {
             Ok(None) => Ok(Standing::Absent),
             Ok(Some(seen)) if seen.kind == FileKind::Folder => Ok(Standing::Folder),
+            // Below an owned file there is nothing; whether the file goes is judged at its own path.
+            Err(DiskError::Blocked { .. })
+                if path
+                    .ancestors()
+                    .any(|above| self.survey.tree.paths.contains_key(&above)) =>
+            {
+                Ok(Standing::Absent)
+            }
             // A link or file where a folder must be: nobody owns what is behind it.
             Ok(Some(_)) | Err(DiskError::Blocked { .. }) => Ok(Standing::Unowned),
             Err(error) => Err(error.into()),

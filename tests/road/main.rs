@@ -12,6 +12,7 @@
 )]
 
 mod damage;
+mod fit;
 mod forge;
 mod golden;
 mod hand;
