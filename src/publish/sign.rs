@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::KeyFolder;
-use crate::disk::durable;
+use crate::disk::{durable, handout};
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::envelope::Signature;
 use crate::release::layout::TOP_LEVEL;
@@ -68,7 +68,7 @@ pub fn run(request: &Request, _now: Time, watch: &dyn Watch) -> Result<Outcome, 
     let mut paper = Paper::of(&repository, &request.role)?;
     let signature = match &request.act {
         Act::Bytes(out) => {
-            durable::write(out, &paper.canonical()?, 0o644)?;
+            handout::write(out, &paper.canonical()?)?;
             return outcome(&paper, None, Some(out.clone()));
         }
         Act::Signature(file) => read_signature(file)?,

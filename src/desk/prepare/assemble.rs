@@ -83,19 +83,15 @@ impl Parts<'_> {
             (out.hasher.finish(), out.size)
         };
         let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
-        draft.commit()?;
-
+        // The head is complete before the patch has its name: both, or neither.
         let head = head_name(&shop.output);
-        let mut draft = durable::Draft::create(&head, 0o644)?;
-        self.spr(
-            &mut BufWriter::new(draft.file()),
-            &statement,
-            &signature,
-            &small,
-            false,
-        )
-        .map_err(refuse)?;
-        draft.commit()?;
+        let mut head_draft = durable::Draft::create(&head, 0o644)?;
+        let mut out = BufWriter::new(head_draft.file());
+        self.spr(&mut out, &statement, &signature, &small, false)
+            .map_err(refuse)?;
+        drop(out);
+        head_draft.commit_new()?;
+        draft.commit_new()?;
         Ok(Made {
             file: shop.output.clone(),
             head,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::nodes::Nodes;
-use crate::disk::DiskError;
+use crate::disk::{DiskError, handout};
 use crate::model::Refusal;
 
 /// Where the file is made: packs lie in a folder beside it until they are in it.
@@ -24,6 +24,8 @@ impl Workshop {
             Some(path) if path.is_dir() => path.join(name),
             Some(path) => path.to_owned(),
         };
+        handout::check_free(&output)?;
+        handout::check_free(&head_name(&output))?;
         let folder = output.with_file_name(format!(".lockstep-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).map_err(DiskError::io("create the folder", &folder))?;
         Ok(Self { output, folder })
