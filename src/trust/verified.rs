@@ -91,6 +91,12 @@ pub fn by_stated_key<S: Statement>(
     }
 }
 
+/// Checks that a statement is what its signers signed, whoever they are: it is not damaged. Whether
+/// anybody trusts them is another question.
+pub fn check_intact<S: Statement>(raw: &RawStatement) -> Result<(), TrustError> {
+    signing_keys::<S>(raw).map(drop)
+}
+
 fn seal<S>(raw: &RawStatement, statement: S, signer: PublicKey) -> Verified<S> {
     Verified {
         statement,

@@ -18,6 +18,7 @@ use crate::spr::{Opened, SIGNATURE_MAX, STATEMENT_MAX};
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, VerifiedPatch, verify};
 use crate::trust::sshsig;
 use crate::trust::vendor::Expiry;
+use crate::trust::verified::check_intact;
 
 /// Most detached approvals that are looked at.
 const APPROVALS_MAX: usize = 32;
@@ -53,8 +54,10 @@ impl Claimed {
         )
     }
 
-    /// Applied already, or made for a snapshot that is closed?
+    /// Applied already, or made for a snapshot that is closed? Asked of an intact statement alone, so
+    /// that damage is not taken for age.
     pub(super) fn check_open(&self, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+        check_intact::<Patch>(self.opened.raw())?;
         check_claim(&self.patch, self.opened.raw().sha256(), facts).map(drop)
     }
 
