@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::hashed::Hashed;
 use super::nodes::Nodes;
 use super::packs::Stream;
 use super::sign::Preparer;
 use super::vendors::Vendors;
 use super::workshop::{Workshop, head_name};
 use crate::disk::{DiskError, durable};
-use crate::model::digest::Sha256Hasher;
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
@@ -73,11 +73,7 @@ impl Parts<'_> {
         let mut draft = durable::Draft::create(&shop.output, 0o644)?;
         let (file_sha256, size) = {
             let out = BufWriter::new(draft.file());
-            let mut out = Tee {
-                out,
-                hasher: Sha256Hasher::default(),
-                size: 0,
-            };
+            let mut out = Hashed::new(out);
             self.spr(&mut out, &statement, &signature, &small, true)
                 .map_err(refuse)?;
             (out.hasher.finish(), out.size)
@@ -259,25 +255,4 @@ fn decoded_size(pack: &[u8]) -> std::io::Result<u64> {
         &mut zstd::stream::read::Decoder::new(pack)?,
         &mut std::io::sink(),
     )
-}
-
-struct Tee<W> {
-    out: W,
-    hasher: Sha256Hasher,
-    size: u64,
-}
-
-impl<W: Write> Write for Tee<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(bytes.get(..written).unwrap_or_default());
-        self.size = self
-            .size
-            .saturating_add(u64::try_from(written).unwrap_or(0));
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
 }

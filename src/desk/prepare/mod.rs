@@ -6,6 +6,7 @@
 
 mod assemble;
 mod carry;
+mod hashed;
 mod nodes;
 mod packs;
 mod sign;

@@ -1,14 +1,16 @@
 //! The packs: contents that travel, joined into one stream, cut into frames of at most 64 MiB.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
 use std::path::PathBuf;
 
 use super::Contents;
+use super::hashed::Hashed;
 use super::nodes::Nodes;
 use super::vendors::Vendors;
 use super::workshop::Workshop;
 use crate::disk::DiskError;
-use crate::model::digest::{ContentHasher, Sha256Hasher};
+use crate::model::digest::ContentHasher;
 use crate::model::patch::{Codec, Operation, PACK_MAX, Pack, Patch};
 use crate::model::recipe::FileContent;
 use crate::model::snapshot::Drift;
@@ -115,31 +117,9 @@ struct Packer<'a> {
 }
 
 struct OpenPack {
-    encoder: zstd::stream::write::Encoder<'static, Counted>,
+    encoder: zstd::stream::write::Encoder<'static, Hashed<BufWriter<File>>>,
     path: PathBuf,
     size: u64,
-}
-
-/// A file that counts and hashes what is written to it.
-struct Counted {
-    file: std::io::BufWriter<std::fs::File>,
-    hasher: Sha256Hasher,
-    size: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(bytes.get(..written).unwrap_or_default());
-        self.size = self
-            .size
-            .saturating_add(u64::try_from(written).unwrap_or(0));
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
 }
 
 impl Packer<'_> {
@@ -206,13 +186,9 @@ impl Packer<'_> {
     fn opened(&mut self) -> Result<&mut OpenPack, Refusal> {
         if self.open.is_none() {
             let path = self.shop.path(&format!("{:04}.zst", self.packs.len()));
-            let file = std::fs::File::create_new(&path).map_err(DiskError::io("create", &path))?;
-            let counted = Counted {
-                file: std::io::BufWriter::new(file),
-                hasher: Sha256Hasher::default(),
-                size: 0,
-            };
-            let mut encoder = zstd::stream::write::Encoder::new(counted, LEVEL)
+            let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
+            let hashed = Hashed::new(BufWriter::new(file));
+            let mut encoder = zstd::stream::write::Encoder::new(hashed, LEVEL)
                 .map_err(DiskError::io("compress", &path))?;
             encoder
                 .include_checksum(true)
@@ -237,13 +213,13 @@ impl Packer<'_> {
         else {
             return Ok(());
         };
-        let mut counted = encoder.finish().map_err(DiskError::io("compress", &path))?;
-        counted.flush().map_err(DiskError::io("write", &path))?;
+        let mut hashed = encoder.finish().map_err(DiskError::io("compress", &path))?;
+        hashed.flush().map_err(DiskError::io("write", &path))?;
         let name = Patch::pack_member(self.packs.len());
         let member = Member {
             name: name.clone(),
-            sha256: counted.hasher.finish(),
-            size: counted.size,
+            sha256: hashed.hasher.finish(),
+            size: hashed.size,
         };
         self.packs.push(MadePack {
             pack: Pack { member: name, size },
