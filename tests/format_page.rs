@@ -14,8 +14,9 @@ use lockstep::spr::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, c
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Files whose types make up statements.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "enrolment.rs",
+    "floor.rs",
     "patch.rs",
     "receipt.rs",
     "recipe.rs",

@@ -172,6 +172,16 @@ fn snapshot(s: &Snapshot) -> Lines {
             format!("{}: {:?} by the customer", c.path, c.state),
         )
     }));
+    lines.extend(s.members.iter().map(|m| {
+        (
+            "inventory",
+            format!(
+                "{} of everything below the root, in {}",
+                bytes(m.size),
+                m.name
+            ),
+        )
+    }));
     lines
 }
 
@@ -188,6 +198,20 @@ fn patch(p: &Patch) -> Lines {
         lines.push(("node", format!("{}, sequence {}", node.name, node.sequence)));
         lines.push(("state", format!("{} before", node.before)));
         lines.push(("state", format!("{} afterwards", node.after)));
+        if let Some(drift) = &node.adopted {
+            lines.push((
+                "adopts",
+                format!(
+                    "what lies there already, {} file(s) of it as drift; no file is touched",
+                    drift.len()
+                ),
+            ));
+            lines.extend(
+                drift
+                    .iter()
+                    .map(|d| ("drift", format!("{}: {}", d.path, describe(&d.found)))),
+            );
+        }
     }
     lines.extend(p.target.iter().map(|c| {
         (

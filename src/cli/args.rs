@@ -26,7 +26,7 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// host: make an empty environment under a root, trusting a site file
+    /// host: make an environment under a root, trusting a site file
     Init(Init),
     /// host: state, signed, what is installed here now
     Snapshot(Snapshot),
@@ -123,6 +123,9 @@ pub(super) struct Init {
     /// The site owner's fingerprint, read from somewhere else than the file
     #[arg(long, value_name = "SHA256:...")]
     pub(super) fingerprint: Option<String>,
+    /// The product is there already: leave every file as it is, and register it later
+    #[arg(long)]
+    pub(super) adopt: bool,
     /// Who stops and starts the product: none, it is done by hand
     #[arg(long, value_name = "none", value_parser = ["none"])]
     pub(super) service: Option<String>,
@@ -141,6 +144,9 @@ pub(super) struct Snapshot {
     /// Close all earlier snapshots: only a patch for this one will be taken
     #[arg(long)]
     pub(super) only: bool,
+    /// List everything below the root by digest, for prepare --adopt; config files stay private
+    #[arg(long)]
+    pub(super) full: bool,
 }
 
 #[derive(Args)]
@@ -188,7 +194,7 @@ pub(super) struct Status {
     /// Exit with another code than 0 on drift, or when recovery is due
     #[arg(long)]
     pub(super) check: bool,
-    /// List every drifted file
+    /// List every drifted file, and count what no component owns
     #[arg(long)]
     pub(super) full: bool,
 }

@@ -89,12 +89,15 @@ pub(super) struct Prepare {
     #[arg(
         long,
         value_name = "RECIPE[,RECIPE...]",
-        required_unless_present = "remove"
+        required_unless_present_any = ["remove", "adopt"]
     )]
     pub(super) to: Vec<String>,
     /// A component to take away
     #[arg(long, value_name = "COMPONENT")]
     pub(super) remove: Vec<Name>,
+    /// Register what lies there already, as a full snapshot lists it; no file is changed
+    #[arg(long, conflicts_with = "remove")]
+    pub(super) adopt: bool,
     /// Leave nothing in the patch that only this program can decode or that needs the host's files
     #[arg(long)]
     pub(super) whole: bool,

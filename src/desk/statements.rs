@@ -20,6 +20,8 @@ pub struct Word {
     pub raw: RawStatement,
     /// The receipt that it came in.
     pub receipt: Option<Verified<Receipt>>,
+    /// The inventory of a full snapshot, compressed; its digest is the statement's.
+    pub inventory: Option<Vec<u8>>,
     /// The whole file.
     pub file: Vec<u8>,
 }
@@ -75,6 +77,7 @@ impl Unread {
                 snapshot,
                 raw: self.raw,
                 receipt: None,
+                inventory: self.members.into_iter().next().map(|(_, bytes)| bytes),
                 file: self.file,
             });
         }
@@ -106,6 +109,7 @@ impl Unread {
             snapshot,
             raw,
             receipt: Some(receipt),
+            inventory: None,
             file: self.file,
         })
     }

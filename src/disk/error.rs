@@ -102,6 +102,14 @@ pub enum DiskError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The node's own rules cannot be read.
+    #[error("the rules of this node, {}, cannot be read: {reason}", path.display())]
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
     /// Content with other digests than it must have.
     #[error("{} does not have the content it must have", path.display())]
     Content {
@@ -177,7 +185,9 @@ impl DiskError {
         match self {
             Self::Io { source, .. } => io_refusal(source.kind()),
             Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
-            Self::AlreadyThere { .. } | Self::NotARoot { .. } => RefusalName::Usage,
+            Self::AlreadyThere { .. } | Self::NotARoot { .. } | Self::Rules { .. } => {
+                RefusalName::Usage
+            }
             Self::Blocked { .. } | Self::InTheWay { .. } => RefusalName::Conflict,
             Self::Busy { .. } => RefusalName::Busy,
             Self::OtherMount { .. }
@@ -213,6 +223,9 @@ impl DiskError {
             }
             Self::Damaged { .. } => {
                 "put .lockstep back from a backup that you trust, or ask for help; do not init again".to_owned()
+            }
+            Self::Rules { .. } => {
+                "mend the file by hand, and run the same command again".to_owned()
             }
             Self::Content { .. } => {
                 "make the file anew from its source and run the command again".to_owned()

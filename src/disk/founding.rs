@@ -39,6 +39,7 @@ impl<'a> Founding<'a> {
         }
         durable::write(&store.folder().join("lock"), b"", 0o600)?;
         store.write_environment(environment)?;
+        store.write_first_rules()?;
         let key = make_key(&store)?;
         Ok(Self { root, store, key })
     }

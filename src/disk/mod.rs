@@ -9,6 +9,7 @@
 //! | [`lock`], [`operator`], [`rights`] | who may work on it: one command, one user, with room and rights |
 //! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
 //! | [`scan`], [`stage`], [`inherit`] | what stands there, and what shall |
+//! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`journal`], [`exchange`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
 //! | [`keys`], [`terminal`], [`handout`], [`syslog`] | key files of people, their passphrases, files handed out, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
@@ -22,6 +23,7 @@ pub mod founding;
 pub mod generations;
 pub mod handout;
 pub mod inherit;
+pub mod inventory;
 pub mod journal;
 pub mod keys;
 pub mod lock;
@@ -30,6 +32,7 @@ pub mod operator;
 pub mod recover;
 pub mod rights;
 pub mod root;
+pub mod rules;
 pub mod scan;
 pub mod stage;
 pub mod stamp;
@@ -37,5 +40,6 @@ pub mod state;
 pub mod store;
 pub mod syslog;
 pub mod terminal;
+pub mod walk;
 
 pub use error::DiskError;

@@ -21,7 +21,7 @@ use crate::model::snapshot::{ConfigFile, ConfigState, Drift, Found};
 use crate::model::{Blake3, TreePath, Watch};
 
 /// Bytes read at a time.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 
 /// What should stand at a path.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +47,7 @@ pub struct Scan {
 
 /// Looks at every expected path, each given once.
 pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result<Scan, DiskError> {
-    let progress = Progress {
-        done: AtomicU64::new(0),
-        total: expected.iter().map(|e| size(e.what)).sum(),
-        watch,
-    };
+    let progress = Progress::new(expected.iter().map(|e| size(e.what)).sum(), watch);
     let mut answers = expected
         .par_iter()
         .map_init(
@@ -89,11 +85,7 @@ pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result
 
 /// BLAKE3 of what stands at one path now: for a path whose stamp is not that of the scan.
 pub fn found_at(root: &Root, path: &TreePath) -> Result<Found, DiskError> {
-    let progress = Progress {
-        done: AtomicU64::new(0),
-        total: 0,
-        watch: &crate::model::Unwatched,
-    };
+    let progress = Progress::new(0, &crate::model::Unwatched);
     let mut buffer = vec![0; CHUNK];
     let mut eye = Eye {
         buffer: &mut buffer,
@@ -110,14 +102,23 @@ enum Difference {
     Drift(Found),
 }
 
-struct Progress<'a> {
+/// Bytes hashed so far, by all threads together.
+pub(super) struct Progress<'a> {
     done: AtomicU64,
     total: u64,
     watch: &'a dyn Watch,
 }
 
-impl Progress<'_> {
-    fn add(&self, bytes: u64) {
+impl<'a> Progress<'a> {
+    pub(super) fn new(total: u64, watch: &'a dyn Watch) -> Self {
+        Self {
+            done: AtomicU64::new(0),
+            total,
+            watch,
+        }
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
         let before = self.done.fetch_add(bytes, Ordering::Relaxed);
         let done = before.saturating_add(bytes);
         self.watch.progress("scan", done, self.total.max(done));

@@ -50,6 +50,7 @@ pub struct TrustedState {
     /// Challenges that a patch may answer, the oldest first.
     pub challenges: Vec<OpenChallenge>,
     /// The lowest versions of vendor metadata still accepted.
+    #[serde(with = "crate::model::floor::grouped")]
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,

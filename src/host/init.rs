@@ -1,4 +1,4 @@
-//! `init`: make an empty environment under a root, and pin whom it trusts.
+//! `init`: make an environment under a root, empty or with a product to adopt, and pin whom it trusts.
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,8 @@ pub struct Request {
     pub site: PathBuf,
     /// The site owner's fingerprint, read from elsewhere.
     pub fingerprint: Option<String>,
+    /// Whether the product is there already, to be registered by `prepare --adopt`.
+    pub adopt: bool,
     /// Whether `--service none` was said: the product is stopped and started by hand.
     pub service_none: bool,
     /// Where the first snapshot goes: a file or a folder.
@@ -57,6 +59,10 @@ pub struct Outcome {
     pub site_compared: bool,
     /// The first snapshot.
     pub snapshot: PathBuf,
+    /// Whether what is there already is to be adopted.
+    pub adopting: bool,
+    /// The node's own rules.
+    pub rules: PathBuf,
     /// What to put beside the product's service, so that it never starts on half a change.
     pub systemd: String,
 }
@@ -89,6 +95,17 @@ impl std::fmt::Display for Outcome {
             writeln!(f, "               {line}")?;
         }
         writeln!(f, "  snapshot   {}", self.snapshot.display())?;
+        if self.adopting {
+            return write!(
+                f,
+                "  rules      {}: look at what is private there, and what to ignore\n  \
+                 next       lockstep snapshot --full --root {}, and carry both snapshots to the desk: \
+                 lockstep enrol {}",
+                self.rules.display(),
+                self.root.display(),
+                self.snapshot.display()
+            );
+        }
         write!(
             f,
             "  next       carry the snapshot to the desk: lockstep enrol {}",
@@ -110,7 +127,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
     let (raw, members) = read_site(&request.site)?;
     let site = TrustedSite::pin(raw, members, request.fingerprint.as_deref())?;
     let root = Root::open(&request.root)?;
-    check_fresh(&root)?;
+    check_fresh(&root, request.adopt)?;
     let name = format!("{}-0001.snapshot.spr", request.name);
     place(request.output.as_deref(), &name)?;
     let file = EnvironmentFile {
@@ -141,6 +158,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         floors: Vec::new(),
         time_floor: Time::EPOCH,
         now,
+        inventory: None,
         deed: Some(Deed::plain(Action::Init, operator::User::current().name)),
         only: true,
     };
@@ -173,12 +191,14 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         ),
         site_compared: request.fingerprint.is_some(),
         snapshot,
+        adopting: request.adopt,
+        rules: root.state_folder().join("node.toml"),
         systemd: systemd(root.path()),
     })
 }
 
 /// The folder must hold no environment, and nothing that an empty environment would deny.
-fn check_fresh(root: &Root) -> Result<(), Refusal> {
+fn check_fresh(root: &Root, adopt: bool) -> Result<(), Refusal> {
     if root.state_folder().exists() {
         return Err(Refusal::new(
             RefusalName::NothingToDo,
@@ -194,7 +214,7 @@ fn check_fresh(root: &Root) -> Result<(), Refusal> {
         .flatten()
         .filter(|entry| entry.file_name() != *unfinished)
         .count();
-    if others == 0 {
+    if others == 0 || adopt {
         return Ok(());
     }
     Err(Refusal::new(
@@ -203,7 +223,7 @@ fn check_fresh(root: &Root) -> Result<(), Refusal> {
     )
     .value("root", root.path().display())
     .value("found", format!("{others} file(s) or folder(s)"))
-    .next("name an empty folder; the first patch brings the whole product"))
+    .next("add --adopt if the product is there already; or name an empty folder, and the first patch brings it"))
 }
 
 fn systemd(root: &Path) -> String {

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod components;
+mod full;
 pub mod history;
 pub mod init;
 pub mod node;

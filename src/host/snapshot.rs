@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Node;
+use super::full::{Full, Listed};
 use super::output::{place, unfinished, write_out};
 use super::statement::{NextState, Signing};
 use super::survey::Survey;
@@ -20,6 +21,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// Whether all earlier snapshots are to be closed.
     pub only: bool,
+    /// Whether everything below the root is listed, for `prepare --adopt`.
+    pub full: bool,
 }
 
 /// What `snapshot` wrote.
@@ -45,6 +48,8 @@ pub struct Outcome {
     pub config: usize,
     /// Snapshots that a patch may still be made for.
     pub open: usize,
+    /// What a full snapshot lists.
+    pub listed: Option<Listed>,
 }
 
 impl std::fmt::Display for Outcome {
@@ -64,6 +69,9 @@ impl std::fmt::Display for Outcome {
         for line in self.drift.iter().take(10) {
             writeln!(f, "  drift      {line}")?;
         }
+        if let Some(listed) = &self.listed {
+            writeln!(f, "  lists      {listed}")?;
+        }
         writeln!(
             f,
             "  open       {} snapshot(s) that a patch may answer",
@@ -75,9 +83,14 @@ impl std::fmt::Display for Outcome {
             self.file.display(),
             bytes(self.size)
         )?;
+        let how = if self.listed.is_some() && self.components == 0 {
+            "--adopt"
+        } else {
+            "--to RECIPE"
+        };
         write!(
             f,
-            "  next       carry it to the desk: lockstep prepare {} --to RECIPE",
+            "  next       carry it to the desk: lockstep prepare {} {how}",
             self.file.display()
         )
     }
@@ -93,6 +106,10 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let key = node.key()?;
     let components = node.components()?;
     let survey = Survey::of(&node, &components, watch)?;
+    let inventory = request
+        .full
+        .then(|| Full::take(&node, &survey, watch))
+        .transpose()?;
     let next = NextState {
         site: node.site(),
         installed: node.installed().to_vec(),
@@ -101,6 +118,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         floors: node.state().floors.clone(),
         time_floor: node.state().time_floor,
         now,
+        inventory: inventory.as_ref().map(|full| full.compressed.clone()),
         deed: None,
         only: request.only,
     };
@@ -136,6 +154,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             .map(|d| format!("{}: {}", d.path, crate::plan::change::describe(&d.found)))
             .collect(),
         config: survey.scan.config.len(),
+        listed: inventory.map(|full| full.listed),
         open: earlier
             .saturating_add(1)
             .min(crate::model::state::CHALLENGES_MAX),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::Node;
 use crate::disk::entropy;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
+use crate::model::inventory::INVENTORY;
 use crate::model::patch::Accepted;
 use crate::model::receipt::{Action, Change, FileCounts, Receipt};
 use crate::model::snapshot::{
@@ -16,7 +17,7 @@ use crate::model::snapshot::{
 use crate::model::state::{OpenChallenge, state_digest};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, Name, Principal, Refusal, RefusalName, Sha256, Time, TreePath};
-use crate::spr::{RawSignature, SprError, canonical, encode_small};
+use crate::spr::{MemberBytes, RawSignature, SprError, canonical, encode_small};
 use crate::trust::{SigningKey, TrustedSite};
 
 /// Who signs, and what came before.
@@ -53,6 +54,8 @@ pub(super) struct NextState<'a> {
     pub(super) floors: Vec<Floor>,
     pub(super) time_floor: Time,
     pub(super) now: Time,
+    /// The inventory of a full snapshot, compressed.
+    pub(super) inventory: Option<Vec<u8>>,
     /// What was done; a plain snapshot does nothing.
     pub(super) deed: Option<Deed>,
     /// Whether earlier challenges are closed.
@@ -115,6 +118,11 @@ impl NextState<'_> {
             name: signing.node.clone(),
         };
         let head = signing.before.map(|before| before.receipt);
+        let inventory: Vec<MemberBytes> = self
+            .inventory
+            .iter()
+            .map(|bytes| (INVENTORY.to_owned(), bytes.clone()))
+            .collect();
         let snapshot = Snapshot {
             challenge: Challenge::from_bytes(*entropy::random_bytes()?),
             components: self.installed.clone(),
@@ -126,8 +134,9 @@ impl NextState<'_> {
             format: FORMAT,
             kind: Kind::Snapshot,
             marks: signing.marks.clone(),
-            members: Vec::new(),
+            members: members_of(&inventory),
             node: node.clone(),
+            node_rules: signing.store.rules()?.sha256(),
             program: Program::this(),
             receipt: head,
             sequence,
@@ -139,7 +148,7 @@ impl NextState<'_> {
             Kind::Snapshot,
             &statement,
             std::slice::from_ref(&signature),
-            &[],
+            &inventory,
         )
         .map_err(|e| broken(&e))?;
         let snapshot_sha256 = Sha256::of(&statement);
@@ -184,7 +193,7 @@ impl NextState<'_> {
         deed: &Deed,
         signing: &Signing<'_>,
         snapshot: &Snapshot,
-        inside: &[(String, Vec<u8>)],
+        inside: &[MemberBytes],
     ) -> Result<(Sha256, Vec<u8>), Refusal> {
         let before = signing.before;
         let receipt = Receipt {
@@ -201,10 +210,7 @@ impl NextState<'_> {
             format: FORMAT,
             kind: Kind::Receipt,
             kept: deed.kept.clone(),
-            members: inside
-                .iter()
-                .map(|(name, bytes)| Member::of(name.clone(), bytes))
-                .collect(),
+            members: members_of(inside),
             node: snapshot.node.clone(),
             operator: deed.operator.clone(),
             patch: deed.patch,
@@ -259,6 +265,13 @@ impl NextState<'_> {
         });
         state
     }
+}
+
+fn members_of(files: &[MemberBytes]) -> Vec<Member> {
+    files
+        .iter()
+        .map(|(name, bytes)| Member::of(name.clone(), bytes))
+        .collect()
 }
 
 fn sign<S: serde::Serialize>(

@@ -6,10 +6,15 @@ use serde::Serialize;
 
 use super::Node;
 use super::survey::Survey;
+use crate::disk::stamp::FileKind;
+use crate::disk::walk::walk;
 use crate::model::snapshot::ConfigState;
-use crate::model::text::Escaped;
-use crate::model::{Refusal, RefusalName, Watch};
+use crate::model::text::{Escaped, bytes};
+use crate::model::{Refusal, RefusalName, TreePath, Watch};
 use crate::plan::change::describe;
+
+/// Most files of a kind that are shown.
+const SHOWN: usize = 10;
 
 /// How it stands.
 #[derive(Debug, Serialize)]
@@ -40,6 +45,8 @@ pub struct Outcome {
     pub drift: Vec<String>,
     /// Config files that the customer changed.
     pub config: Vec<String>,
+    /// Files and links that no component owns, where all is listed.
+    pub unowned: Option<Unowned>,
     /// Snapshots that a patch may still answer.
     pub open_snapshots: usize,
     /// The site file in force.
@@ -109,6 +116,9 @@ impl std::fmt::Display for Outcome {
         for line in &self.drift {
             writeln!(f, "  drift      {line}")?;
         }
+        if let Some(unowned) = &self.unowned {
+            writeln!(f, "  nobody's   {unowned}")?;
+        }
         if self.needs_recovery {
             return write!(
                 f,
@@ -126,9 +136,65 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// Files and links that no component owns: never touched, never removed.
+#[derive(Debug, Serialize)]
+pub struct Unowned {
+    /// How many.
+    pub count: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+impl Unowned {
+    fn find(node: &Node, survey: &Survey<'_>) -> Result<Self, Refusal> {
+        let rules = node.store.rules()?;
+        let owned = |path: &TreePath| {
+            survey.tree.paths.contains_key(path) || survey.tree.folders.contains_key(path)
+        };
+        let walked = walk(node.root(), &|path| rules.ignores(path) && !owned(path))?;
+        let mut unowned = Self {
+            count: walked.unnamed,
+            bytes: 0,
+            first: Vec::new(),
+        };
+        let nobodys = walked
+            .paths
+            .iter()
+            .filter(|seen| seen.kind != FileKind::Folder && !owned(&seen.path));
+        for seen in nobodys {
+            unowned.count = unowned.count.saturating_add(1);
+            if seen.kind == FileKind::File {
+                unowned.bytes = unowned.bytes.saturating_add(seen.size);
+            }
+            if unowned.first.len() < SHOWN {
+                unowned.first.push(seen.path.to_string());
+            }
+        }
+        Ok(unowned)
+    }
+}
+
+impl std::fmt::Display for Unowned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.count == 0 {
+            return write!(
+                f,
+                "none: every file has an owner, or is ignored by node.toml"
+            );
+        }
+        let first = self.first.join(", ");
+        write!(f, "{} file(s), {}: {first}", self.count, bytes(self.bytes))?;
+        if u64::try_from(self.first.len()).is_ok_and(|shown| shown < self.count) {
+            write!(f, ", ...")?;
+        }
+        Ok(())
+    }
+}
+
 /// Looks at everything and changes nothing. `full` lists every drifted file, otherwise ten.
 pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    const SHOWN: usize = 10;
     let node = Node::open(root)?;
     let needs_recovery = node.check_recovered().is_err();
     let components = node.components()?;
@@ -170,6 +236,7 @@ pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusa
                 ConfigState::Deleted => format!("{}: deleted by the customer", c.path),
             })
             .collect(),
+        unowned: full.then(|| Unowned::find(&node, &survey)).transpose()?,
         open_snapshots: node.state().challenges.len(),
         site: format!(
             "{} version {}, owner {}",

@@ -106,6 +106,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
         floors: node.state().floors.clone(),
         time_floor: node.state().time_floor,
         now,
+        inventory: None,
         deed: Some(Deed::plain(Action::Trust, operator::User::current().name)),
         only: true,
     };

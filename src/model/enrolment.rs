@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::{EnvironmentId, Floor, NodeId, SiteRef};
 use super::statement::RuleError;
-use super::{Kind, Member, Sha256, Statement, Time};
+use super::{Kind, Member, Sha256, Statement, Time, floor};
 
 /// What a desk says of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Enrolment {
     /// Which environment.
     pub environment: EnvironmentId,
     /// The floors that the node last stated.
+    #[serde(with = "floor::grouped")]
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,

@@ -7,6 +7,9 @@
 
 pub mod digest;
 pub mod enrolment;
+pub mod floor;
+pub mod installed;
+pub mod inventory;
 pub mod key;
 pub mod name;
 pub mod patch;

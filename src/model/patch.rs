@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{Challenge, EnvironmentId, Installed, SiteRef};
+use super::snapshot::{Challenge, Drift, EnvironmentId, Installed, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::version::Version;
 use super::wire::string_serde;
@@ -63,6 +63,10 @@ pub struct Patch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatchNode {
+    /// Where the patch adopts what is there already: the drift that is registered with it, rising
+    /// by path. No file is touched then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Vec<Drift>>,
     /// The state digest it will have.
     pub after: Sha256,
     /// The state digest it must have.
@@ -220,6 +224,7 @@ impl Statement for Patch {
         if self.nodes.is_empty() {
             return Err(RuleError("a patch is for at least one node".to_owned()));
         }
+        self.check_adoption()?;
         self.check_packs()?;
         self.check_operations()
     }
@@ -248,6 +253,28 @@ impl Patch {
     #[must_use]
     pub fn snapshot_signature_member(node: &Name) -> String {
         format!("snapshots/{node}.json.sig")
+    }
+
+    /// Whether it registers components that are there already, and touches no file.
+    #[must_use]
+    pub fn adopts(&self) -> bool {
+        self.nodes.iter().any(|node| node.adopted.is_some())
+    }
+
+    fn check_adoption(&self) -> Result<(), RuleError> {
+        for node in &self.nodes {
+            if let Some(drift) = &node.adopted {
+                check_rising("adopted drift", drift, |d| d.path.clone())?;
+            }
+        }
+        let all = self.nodes.iter().all(|node| node.adopted.is_some());
+        let idle = self.operations.is_empty() && self.downgrades.is_empty();
+        if !self.adopts() || (all && idle) {
+            return Ok(());
+        }
+        Err(RuleError(
+            "a patch that adopts does so on every node, and brings and lowers nothing".to_owned(),
+        ))
     }
 
     fn check_packs(&self) -> Result<(), RuleError> {

@@ -65,6 +65,8 @@ pub struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
+    /// A patch registered what was there already; no file was touched.
+    Adopt,
     /// A patch was applied.
     Apply,
     /// The environment was made.
@@ -78,6 +80,7 @@ impl Action {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Adopt => "adopt",
             Self::Apply => "apply",
             Self::Init => "init",
             Self::Trust => "trust",

@@ -22,7 +22,7 @@ pub const FILES_MAX: usize = 150_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Globs of files that the customer may edit; see [`ConfigGlobs`].
+    /// Globs of files that the customer may edit; see [`PathGlobs`].
     pub config: Vec<String>,
     /// Its files, links and folders, rising by path.
     pub files: Vec<Entry>,
@@ -201,19 +201,18 @@ impl FromStr for Mode {
 
 string_serde!(Mode);
 
-/// Which of a component's files the customer may edit: globs over whole paths, `*` within a
-/// segment, `**` across segments.
+/// Globs over whole paths, `*` within a segment, `**` across segments: which of a component's files
+/// the customer may edit, or which files a node's own rules are about.
 #[derive(Debug, Default)]
-pub struct ConfigGlobs(Vec<glob::Pattern>);
+pub struct PathGlobs(Vec<glob::Pattern>);
 
-impl ConfigGlobs {
+impl PathGlobs {
     /// Compiles the globs.
     pub fn new(globs: &[String]) -> Result<Self, RuleError> {
         globs
             .iter()
             .map(|glob| {
-                glob::Pattern::new(glob)
-                    .map_err(|e| RuleError(format!("config glob {glob:?}: {e}")))
+                glob::Pattern::new(glob).map_err(|e| RuleError(format!("glob {glob:?}: {e}")))
             })
             .collect::<Result<_, _>>()
             .map(Self)
@@ -299,7 +298,7 @@ impl Statement for Recipe {
             r.component.clone()
         })?;
         check_rising("taken components", &self.takes, |pin| pin.component.clone())?;
-        ConfigGlobs::new(&self.config)?;
+        PathGlobs::new(&self.config)?;
         check_files(&self.files)
     }
 }
@@ -381,8 +380,7 @@ mod tests {
 
     #[test]
     fn config_globs() {
-        let globs =
-            ConfigGlobs::new(&["conf/*.properties".to_owned(), "etc/**".to_owned()]).unwrap();
+        let globs = PathGlobs::new(&["conf/*.properties".to_owned(), "etc/**".to_owned()]).unwrap();
         for (path, inside) in [
             ("conf/a.properties", true),
             ("conf/x/a.properties", false),

@@ -6,11 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::floor;
+pub use super::floor::Floor;
+pub use super::installed::Installed;
+use super::inventory::INVENTORY;
 use super::statement::{RuleError, check_rising};
 use super::wire::string_serde;
-use super::{
-    Blake3, Kind, Member, Name, PublicKey, RecipePath, Sha256, Statement, Time, TreePath, Version,
-};
+use super::{Blake3, Kind, Member, Name, PublicKey, Sha256, Statement, Time, TreePath};
 
 /// What a node says it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ pub struct Snapshot {
     /// Which environment.
     pub environment: EnvironmentId,
     /// The lowest versions of vendor metadata that the node still accepts.
+    #[serde(with = "floor::grouped")]
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,
@@ -37,10 +40,13 @@ pub struct Snapshot {
     pub kind: Kind,
     /// What ties the node's key to its place.
     pub marks: Marks,
-    /// Always empty.
+    /// Empty, or the one inventory of a full snapshot ([`INVENTORY`]).
     pub members: Vec<Member>,
     /// Which node.
     pub node: NodeId,
+    /// SHA-256 of the node's own rules, `node.toml`; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_rules: Option<Sha256>,
     /// The program that wrote it, and what it reads.
     pub program: Program,
     /// SHA-256 of the last receipt's statement: the head of the receipt chain. The snapshot inside a
@@ -110,24 +116,6 @@ impl FromStr for Challenge {
 
 string_serde!(Challenge);
 
-/// One installed recipe; a release counts as one, without files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Installed {
-    /// The component.
-    pub name: Name,
-    /// Its recipe's path in the vendor's repository.
-    pub path: RecipePath,
-    /// SHA-256 of the recipe file, the TUF target.
-    pub recipe: Sha256,
-    /// Whether it is a release: a baseline that names components and owns no files.
-    pub release: bool,
-    /// Which of the site's vendors it came from.
-    pub vendor: Name,
-    /// Its version.
-    pub version: Version,
-}
-
 /// A config file that is not as its recipe has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -196,21 +184,6 @@ impl fmt::Display for Found {
     }
 }
 
-/// A metadata role of a vendor.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Floor {
-    /// SHA-256 over the sorted ids of the role's keys and its threshold: a floor falls only where
-    /// a verified new root changed this.
-    pub keys: Sha256,
-    /// The role: `root`, `targets`, `snapshot`, `timestamp`, or a delegation's name.
-    pub role: String,
-    /// The vendor.
-    pub vendor: Name,
-    /// The lowest version still accepted.
-    pub version: u64,
-}
-
 /// What ties a node's key to its place. An unreadable mark is absent: unknown, not different.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -275,13 +248,12 @@ impl Statement for Snapshot {
         check_rising("components", &self.components, |c| c.name.clone())?;
         check_rising("config files", &self.config, |c| c.path.clone())?;
         check_rising("drift", &self.drift, |d| d.path.clone())?;
-        for installed in &self.components {
-            if &installed.name != installed.path.name()
-                || &installed.version != installed.path.version()
-            {
+        match self.members.as_slice() {
+            [] => {}
+            [inventory] if inventory.name == INVENTORY => {}
+            _ => {
                 return Err(RuleError(format!(
-                    "{} is not at {}",
-                    installed.name, installed.path
+                    "a snapshot holds nothing but {INVENTORY}"
                 )));
             }
         }

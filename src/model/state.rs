@@ -28,14 +28,15 @@ pub struct OpenChallenge {
 /// The digest of `components` (rising by name) and `drift` (rising by path).
 ///
 /// SHA-256 over lines of text, each ended by a line feed, so that it can be computed by hand:
-/// `component NAME VERSION RECIPE-SHA256` for each component, then `drift FOUND PATH` for each
-/// path, where FOUND is `absent`, `file BLAKE3 x`, `file BLAKE3 -`, `folder`, `link BLAKE3` or
-/// `other`. A path holds no control character, so a line is a line.
+/// `component RECIPE-SHA256 VENDOR PATH` for each component, as a snapshot lists it (` release`
+/// behind a release), then `drift FOUND PATH` for each path, where FOUND is `absent`,
+/// `file BLAKE3 x`, `file BLAKE3 -`, `folder`, `link BLAKE3` or `other`. A path holds no control
+/// character, so a line is a line.
 #[must_use]
 pub fn state_digest(components: &[Installed], drift: &[Drift]) -> Sha256 {
     let mut hasher = Sha256Hasher::default();
     for c in components {
-        hasher.update(format!("component {} {} {}\n", c.name, c.version, c.recipe).as_bytes());
+        hasher.update(format!("component {c}\n").as_bytes());
     }
     for d in drift {
         hasher.update(format!("drift {} {}\n", d.found, d.path.as_str()).as_bytes());
@@ -52,20 +53,13 @@ mod tests {
     fn by_hand() {
         assert_eq!(state_digest(&[], &[]), Sha256::of(b""));
         let path = "restapi/7.0/restapi-7.0.40.spr".parse().unwrap();
-        let installed = Installed {
-            name: "restapi".parse().unwrap(),
-            path,
-            recipe: Sha256::of(b"r"),
-            release: false,
-            vendor: "stibo".parse().unwrap(),
-            version: "7.0.40".parse().unwrap(),
-        };
+        let installed = Installed::new("stibo".parse().unwrap(), path, Sha256::of(b"r"), false);
         let drift = Drift {
             found: Found::Absent,
             path: "lib/a b".parse().unwrap(),
         };
         let text = format!(
-            "component restapi 7.0.40 {}\ndrift absent lib/a b\n",
+            "component {} stibo restapi/7.0/restapi-7.0.40.spr\ndrift absent lib/a b\n",
             Sha256::of(b"r")
         );
         assert_eq!(

@@ -7,6 +7,8 @@
 use super::Component;
 use super::change::{Changes, drift_after};
 use super::lifting::{Lifting, check_acceptable};
+use super::live;
+use super::moved::Holding;
 use super::resolve::{check, unsatisfiable};
 use super::tree::Tree;
 use crate::model::patch::{Accepted, Patch, PatchNode};
@@ -115,7 +117,12 @@ impl Admitted {
         let (Ok(old), Ok(new)) = (Tree::of(facts.components), Tree::of(&target)) else {
             return Err(unsatisfiable(&["the trees clash".to_owned()]));
         };
-        let changes = Changes::between(&old, &new);
+        let changes = if node.adopted.is_some() {
+            check_only_adds(facts.components, &target)?;
+            Changes::default()
+        } else {
+            Changes::between(&old, &new)
+        };
         check_foretold(&patch, &node, &snapshot, &new, &changes)?;
         let installed = facts
             .components
@@ -181,29 +188,42 @@ impl Admitted {
     /// found it just now.
     pub fn check_live(&self, drift: &[Drift]) -> Result<(), Refusal> {
         let components = self.installed.as_slice();
-        let live = state_digest(components, drift);
-        if live == self.node.before {
-            return Ok(());
-        }
-        let lines = super::moved::differences(
-            super::moved::Holding {
-                components: &self.snapshot.components,
-                drift: &self.snapshot.drift,
-            },
-            super::moved::Holding { components, drift },
-        );
-        let mut refusal = Refusal::new(
-            RefusalName::Stale,
-            "the installation moved since the snapshot that the patch was made for",
+        let expected = Holding {
+            components: &self.snapshot.components,
+            drift: &self.snapshot.drift,
+        };
+        live::check(self.node.before, expected, Holding { components, drift })
+    }
+
+    /// Where the patch adopts what is there already: checks that it is what the patch says. `drift`
+    /// is what differs from the recipes that are adopted, as the scan found it just now.
+    pub fn check_adopted(&self, drift: &[Drift]) -> Result<(), Refusal> {
+        let installed: Vec<Installed> = self.target.iter().map(|c| c.installed.clone()).collect();
+        let components = installed.as_slice();
+        let adopted = self.node.adopted.as_deref().unwrap_or_default();
+        let expected = Holding {
+            components,
+            drift: adopted,
+        };
+        live::check_adopted(self.node.after, expected, Holding { components, drift })
+    }
+}
+
+/// A patch that adopts leaves what is registered as it is.
+fn check_only_adds(installed: &[Component], target: &[Component]) -> Result<(), Refusal> {
+    let kept = |old: &&Component| target.iter().any(|new| new.installed == old.installed);
+    match installed.iter().find(|old| !kept(old)) {
+        None => Ok(()),
+        Some(gone) => Err(Refusal::new(
+            RefusalName::Corrupt,
+            "the patch says that it registers what is there, and would change what is registered",
         )
-        .value("patch expects state", self.node.before.short())
-        .value("state found", live.short());
-        for line in lines.iter().take(8) {
-            refusal = refusal.value("moved", line);
-        }
-        Err(refusal.next(
-            "put it back as it was, or take a new snapshot and prepare again: lockstep snapshot",
-        ))
+        .value(
+            "installed",
+            format!("{} {}", gone.installed.name, gone.installed.version),
+        )
+        .value("afterwards", "not the same")
+        .next("prepare it again: lockstep prepare --adopt, and another patch for the change")),
     }
 }
 
@@ -357,7 +377,10 @@ fn check_foretold(
     new: &Tree,
     changes: &Changes,
 ) -> Result<(), Refusal> {
-    let drift = drift_after(&snapshot.drift, changes, new, patch.site().policy.drift)?;
+    let drift = match &node.adopted {
+        Some(adopted) => adopted.clone(),
+        None => drift_after(&snapshot.drift, changes, new, patch.site().policy.drift)?,
+    };
     let after = state_digest(&patch.patch().target, &drift);
     if after == node.after {
         return Ok(());

@@ -4,14 +4,17 @@
 //! for into a set of components; [`tree`] turns components into the tree they own; [`change`]
 //! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
 //! the scan found into files to stage and moves to make. [`recovery`] decides what to do with moves
-//! that were interrupted.
+//! that were interrupted. [`recognise`] finds out what lies in an installation that nobody
+//! registered.
 
 pub mod admit;
 pub mod change;
 pub mod content;
 pub mod lifting;
+mod live;
 pub mod moved;
 mod order;
+pub mod recognise;
 pub mod recovery;
 pub mod resolve;
 pub mod tree;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Component;
-use crate::model::recipe::{ConfigGlobs, Mode, What};
+use crate::model::recipe::{Mode, PathGlobs, What};
 use crate::model::{Name, TreePath};
 
 /// Who owns a path, and what belongs there.
@@ -36,7 +36,7 @@ impl Tree {
         let mut owners: BTreeMap<String, (&Component, &TreePath)> = BTreeMap::new();
         let mut faults = Vec::new();
         for component in components {
-            let Ok(config) = ConfigGlobs::new(&component.recipe.config) else {
+            let Ok(config) = PathGlobs::new(&component.recipe.config) else {
                 faults.push(format!(
                     "{} has a malformed config glob",
                     component.installed.name

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::walk::{Found, walk};
 use super::{KeyFolder, contents, deliver, outlook};
 use crate::disk::durable;
-use crate::model::recipe::{ConfigGlobs, Entry, FILES_MAX, Hot, Pin, Recipe, Requirement};
+use crate::model::recipe::{Entry, FILES_MAX, Hot, PathGlobs, Pin, Recipe, Requirement};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, RecipePath, Refusal, RefusalName, Sha256, Time, Watch, text};
 use crate::release::{Repository, layout};
@@ -182,7 +182,7 @@ fn sbom(path: Option<&Path>) -> Result<Vec<MemberBytes>, Refusal> {
 
 fn warn_of_idle_globs(recipe: &Recipe, watch: &dyn Watch) -> Result<(), Refusal> {
     for glob in &recipe.config {
-        let globs = ConfigGlobs::new(std::slice::from_ref(glob)).map_err(|e| {
+        let globs = PathGlobs::new(std::slice::from_ref(glob)).map_err(|e| {
             Refusal::new(RefusalName::Usage, e.to_string()).next("mend --config and publish again")
         })?;
         if !recipe.files.iter().any(|entry| globs.matches(&entry.path)) {

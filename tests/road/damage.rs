@@ -87,7 +87,10 @@ fn a_statement_edited_and_signed_again_by_a_trusted_desk() -> Tested {
         ("node", |s| s["nodes"][0]["name"] = "OTHER".into(), &[10]),
         (
             "recipe",
-            |s| s["target"][0]["recipe"] = "22".repeat(32).into(),
+            |s| {
+                let line = s["target"][0].as_str().unwrap_or_default().to_owned();
+                s["target"][0] = format!("{}{}", "22".repeat(32), &line[64..]).into();
+            },
             &[21, 22],
         ),
         (

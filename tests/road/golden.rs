@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::forge::{Parts, sign};
-use crate::world::{MP5, Tested, World};
+use crate::world::{MP5, Outcome, Tested, World};
 use lockstep::spr::Opened;
 
 #[test]
@@ -21,6 +21,13 @@ fn golden_files_are_made() -> Tested {
     )?;
     world.prepare("usb/PROD.receipt.spr", MP5, "usb/based.patch.spr")?;
     world.ok("lockstep snapshot --root PROD --output usb/snapshot.spr")?;
+    world.ok("lockstep snapshot --full --root PROD --output usb/full.spr")?;
+    world.ok("mkdir OLD && cp -a vendor/core/9.0/core-9.0.0/. OLD && echo x >> OLD/lib/old.txt")?;
+    world.ok("lockstep init --root OLD --name OLD --site site.spr --service none --adopt --output usb/OLD.spr")?;
+    world.ok("lockstep snapshot --full --root OLD --output usb/OLD-full.spr")?;
+    world.ok("lockstep enrol usb/OLD-full.spr --desk desk")?;
+    world
+        .ok("lockstep prepare usb/OLD-full.spr --adopt --desk desk --output usb/adopt.patch.spr")?;
     world.ok(
         "lockstep enrol usb/snapshot.spr --desk desk --output usb/enrolment.spr --key keys/desk",
     )?;
@@ -28,6 +35,8 @@ fn golden_files_are_made() -> Tested {
     world.ok("cp $(ls repository/targets/restapi/7.0/*restapi-7.0.40.spr) usb/recipe.spr")?;
     let good = [
         ("usb/snapshot.spr", "snapshot"),
+        ("usb/full.spr", "snapshot-full"),
+        ("usb/adopt.patch.spr", "patch-adopts"),
         ("usb/PROD.receipt.spr", "receipt"),
         ("usb/PROD.patch.spr", "patch-first"),
         ("usb/whole.patch.spr", "patch-whole"),
@@ -42,10 +51,12 @@ fn golden_files_are_made() -> Tested {
     for (from, name) in good {
         fs::copy(world.path(from), folder.join(format!("{name}.spr")))?;
     }
-    let key = world
-        .ok("tar -xOf usb/snapshot.spr snapshot.json | jq -r .node.key")?
-        .out;
-    fs::write(folder.join("nodes"), format!("PROD {key}"))?;
+    let key = |snapshot: &str| -> Outcome<String> {
+        let line = format!("tar -xOf usb/{snapshot}.spr snapshot.json | jq -r .node.key");
+        Ok(world.ok(&line)?.out)
+    };
+    let nodes = format!("PROD {}OLD {}", key("snapshot")?, key("OLD")?);
+    fs::write(folder.join("nodes"), nodes)?;
     fs::write(
         folder.join("now"),
         world.ok("date -u +%Y-%m-%dT%H:%M:%SZ")?.out,
@@ -55,7 +66,7 @@ fn golden_files_are_made() -> Tested {
 }
 
 /// The outcome that each file must have: exit codes of `inspect` and `verify`.
-const EXPECTED: [(&str, u8, u8); 25] = [
+const EXPECTED: [(&str, u8, u8); 27] = [
     ("bad-cut", 37, 37),
     ("bad-duplicate-key", 22, 22),
     ("bad-edited", 0, 20),
@@ -71,6 +82,7 @@ const EXPECTED: [(&str, u8, u8); 25] = [
     ("bad-unknown-key", 22, 22),
     ("bad-unsigned", 0, 20),
     ("enrolment", 0, 0),
+    ("patch-adopts", 0, 0),
     ("patch-based-on-installed", 0, 37),
     ("patch-first", 0, 0),
     ("patch.head", 0, 0),
@@ -81,6 +93,7 @@ const EXPECTED: [(&str, u8, u8); 25] = [
     ("site", 0, 0),
     ("site-renewed", 0, 0),
     ("snapshot", 0, 0),
+    ("snapshot-full", 0, 0),
 ];
 
 fn expect(folder: &Path) -> Tested {

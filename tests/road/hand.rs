@@ -71,7 +71,7 @@ fn the_state_digest_by_hand() -> Tested {
         return Ok(());
     }
     world.ok("tar -xOf usb/PROD.receipt.spr snapshot.json > s.json")?;
-    world.ok("test $(jq -r '.components[] | \"component \\(.name) \\(.version) \\(.recipe)\"' s.json | sha256sum | cut -d' ' -f1) = $(jq -r .state s.json)")?;
+    world.ok("test $(jq -r '.components[] | \"component \\(.)\"' s.json | sha256sum | cut -d' ' -f1) = $(jq -r .state s.json)")?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@
     reason = "a test works on its own files, and may fail loudly"
 )]
 
+mod adopt;
 mod damage;
 mod fit;
 mod forge;
@@ -19,4 +20,5 @@ mod hand;
 mod refusals;
 mod round_trip;
 mod spot;
+mod thin;
 mod world;

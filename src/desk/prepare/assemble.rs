@@ -32,6 +32,8 @@ pub(super) struct Parts<'a> {
     pub(super) downgrades: &'a [Downgrade],
     pub(super) drift: &'a [Vec<Drift>],
     pub(super) accepted: &'a [Accepted],
+    /// Whether what is there already is registered, with that drift, and nothing is changed.
+    pub(super) adopts: bool,
     /// Whether recipes travel whole, and not against those that are installed.
     pub(super) whole: bool,
     pub(super) stream: Stream,
@@ -139,6 +141,7 @@ impl Parts<'_> {
             .map(|(word, drift)| {
                 let snapshot = word.snapshot.get();
                 PatchNode {
+                    adopted: self.adopts.then(|| drift.clone()),
                     after: state_digest(&target, drift),
                     before: snapshot.state,
                     challenge: snapshot.challenge,

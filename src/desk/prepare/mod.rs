@@ -4,31 +4,36 @@
 //! together, what changes, which contents travel, and then the file, which is read back and
 //! verified as the host will before anybody gets it.
 
+mod adopt;
 mod assemble;
 mod carry;
 mod hashed;
 mod nodes;
+mod outcome;
 mod packs;
+mod places;
 mod sign;
 mod vendors;
 mod workshop;
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::Desk;
 use super::store::{PreparedRecord, VendorSource};
-use crate::model::patch::Accepted;
+use crate::model::patch::{Accepted, Downgrade};
 use crate::model::recipe::Hot;
-use crate::model::text::{Escaped, bytes};
+use crate::model::snapshot::Drift;
+use crate::model::text::Escaped;
 use crate::model::{Name, RecipePath, Refusal, RefusalName, Time, Watch};
 use crate::plan::change::{Changes, components as component_changes, drift_after};
 use crate::plan::lifting::{check_acceptable, check_downgrade_allowed};
 use crate::plan::resolve::{Ask, Resolved, resolve};
 use crate::plan::tree::Tree;
 use crate::plan::{Component, resolve as resolving};
+use crate::trust::TrustedSite;
+use adopt::Adoption;
 use nodes::Nodes;
+pub use outcome::{Contents, Outcome};
 use vendors::Vendors;
 
 /// What `prepare` is asked.
@@ -42,6 +47,8 @@ pub struct Request {
     pub to: Vec<String>,
     /// Components to take away.
     pub remove: Vec<Name>,
+    /// Whether what lies there already is registered, and nothing is changed.
+    pub adopt: bool,
     /// Whether every content and recipe travels whole, so that an auditor needs nothing else.
     pub whole: bool,
     /// Sources, `[VENDOR=]FOLDER`; remembered.
@@ -54,101 +61,6 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// Refusals that the operator lifts.
     pub accepted: Vec<Accepted>,
-}
-
-/// What `prepare` made.
-#[derive(Debug, Serialize)]
-pub struct Outcome {
-    /// The patch file.
-    pub file: PathBuf,
-    /// The same without packs, for approvers.
-    pub head: PathBuf,
-    /// Bytes in the patch file.
-    pub size: u64,
-    /// SHA-256 of the patch file, for the ticket.
-    pub sha256: String,
-    /// SHA-256 of `patch.json`, the patch's identity.
-    pub patch: String,
-    /// For which environment.
-    pub environment: String,
-    /// For which nodes.
-    pub nodes: Vec<String>,
-    /// What changes.
-    pub changes: Vec<String>,
-    /// What is lowered or removed.
-    pub downgrades: Vec<String>,
-    /// How many contents travel, and how many the host has already.
-    pub contents: Contents,
-    /// The last day on which the host takes it.
-    pub apply_before: String,
-    /// How many people must approve it.
-    pub approvals_needed: u64,
-    /// Whether it can be applied hot, or why not.
-    pub hot: String,
-    /// What the publishers tell the administrator.
-    pub notes: Vec<String>,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
-}
-
-/// Where contents come from.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Contents {
-    /// How many travel whole.
-    pub whole: u64,
-    /// How many are copied from files that are installed.
-    pub copied: u64,
-    /// Bytes of content that travel.
-    pub bytes: u64,
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(
-            f,
-            "prepared for environment {}, node {}",
-            self.environment,
-            self.nodes.join(", ")
-        )?;
-        for change in &self.changes {
-            writeln!(f, "  change     {change}")?;
-        }
-        for downgrade in &self.downgrades {
-            writeln!(f, "  downgrade  {downgrade}")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  note       {note}")?;
-        }
-        let whole = bytes(self.contents.bytes);
-        writeln!(
-            f,
-            "  contents   {} travel ({whole}), {} are copied on the host",
-            self.contents.whole, self.contents.copied
-        )?;
-        writeln!(f, "  hot        {}", self.hot)?;
-        writeln!(f, "  apply      before {}", self.apply_before)?;
-        writeln!(
-            f,
-            "  file       {} ({})",
-            self.file.display(),
-            bytes(self.size)
-        )?;
-        writeln!(f, "  sha256     {}", self.sha256)?;
-        writeln!(f, "  head       {} (for approvers)", self.head.display())?;
-        if self.approvals_needed > 0 {
-            writeln!(
-                f,
-                "  approvals  {} needed: lockstep approve {} --key KEY",
-                self.approvals_needed,
-                self.head.display()
-            )?;
-        }
-        write!(
-            f,
-            "  next       carry the file to the host and run: lockstep apply {}",
-            self.file.display()
-        )
-    }
 }
 
 /// Prepares a patch.
@@ -166,35 +78,20 @@ pub fn run(
     let signer = sign::Preparer::load(request, &settings, &site, watch)?;
     let vendors = Vendors::open(request, &settings, &site, &nodes, now)?;
     let installed = vendors.installed(desk, &nodes)?;
-    let wanted = wanted(&vendors, request)?;
-    let Resolved { target, downgrades } = resolve(
-        &installed,
-        Ask {
-            wanted,
-            remove: request.remove.clone(),
-        },
-    )?;
-    if target == installed && !nodes.lack_site(&site) {
-        return Err(nothing_to_do(&nodes, request));
-    }
-    let accepted = request
-        .accepted
-        .iter()
-        .any(|a| a.name == RefusalName::Downgrade);
-    check_downgrade_allowed(&downgrades, &site.policy, accepted)?;
-
-    let (old, new) = (tree(&installed)?, tree(&target)?);
-    let changes = Changes::between(&old, &new);
-    let drift = nodes
-        .drifts()
-        .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))
-        .collect::<Result<Vec<_>, _>>()?;
-    let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
-    let at_hand = if request.whole {
-        Tree::default()
+    let old = tree(&installed)?;
+    let Planned {
+        target,
+        downgrades,
+        changes,
+        drift,
+        adoption,
+    } = if request.adopt {
+        adopt::plan(&nodes, &vendors, &installed, request, watch)?
     } else {
-        old.clone()
+        change(&nodes, &site, &vendors, &installed, &old, request)?
     };
+    let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
+    let at_hand = if request.whole { Tree::default() } else { old };
     let stream = packs::fill(&folder, &vendors, &nodes, &at_hand, &changes, watch)?;
     let contents = stream.contents;
     let made = assemble::Parts {
@@ -206,6 +103,7 @@ pub fn run(
         downgrades: &downgrades,
         drift: &drift,
         accepted: &request.accepted,
+        adopts: adoption.is_some(),
         whole: request.whole,
         stream,
         now,
@@ -243,6 +141,7 @@ pub fn run(
         environment: nodes.environment().to_string(),
         nodes: nodes.names().map(ToString::to_string).collect(),
         changes: described_changes(&installed, &target),
+        adoption,
         downgrades: downgrades.iter().map(ToString::to_string).collect(),
         contents,
         apply_before: made.apply_before.date(),
@@ -250,6 +149,53 @@ pub fn run(
         hot: Escaped(&hot(&installed, &target)).to_string(),
         notes: notes(&installed, &target),
         warnings,
+    })
+}
+
+/// What a patch will bring about.
+struct Planned {
+    target: Vec<Component>,
+    downgrades: Vec<Downgrade>,
+    changes: Changes,
+    /// What will not be as its recipe has it afterwards, for each node.
+    drift: Vec<Vec<Drift>>,
+    adoption: Option<Adoption>,
+}
+
+/// The change from what is installed to what was asked for.
+fn change(
+    nodes: &Nodes,
+    site: &TrustedSite,
+    vendors: &Vendors,
+    installed: &[Component],
+    old: &Tree,
+    request: &Request,
+) -> Result<Planned, Refusal> {
+    let ask = Ask {
+        wanted: wanted(vendors, request)?,
+        remove: request.remove.clone(),
+    };
+    let Resolved { target, downgrades } = resolve(installed, ask)?;
+    if target == installed && !nodes.lack_site(site) {
+        return Err(nothing_to_do(nodes, request));
+    }
+    let accepted = request
+        .accepted
+        .iter()
+        .any(|a| a.name == RefusalName::Downgrade);
+    check_downgrade_allowed(&downgrades, &site.policy, accepted)?;
+    let new = tree(&target)?;
+    let changes = Changes::between(old, &new);
+    let drift = nodes
+        .drifts()
+        .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Planned {
+        target,
+        downgrades,
+        changes,
+        drift,
+        adoption: None,
     })
 }
 

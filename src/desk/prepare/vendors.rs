@@ -18,6 +18,7 @@ use crate::trust::vendor::{Expiry, VendorFiles, VerifiedVendor, check_root, veri
 
 use super::Request;
 use super::nodes::Nodes;
+use super::places::places;
 
 /// A vendor whose repository is at hand.
 pub(super) struct OpenVendor {
@@ -167,6 +168,28 @@ impl Vendors {
         self.read(name, path, target.sha256, file)
     }
 
+    /// Every recipe of every vendor, one after the other; none is kept in memory.
+    pub(super) fn each(&self, see: &mut dyn FnMut(Component)) -> Result<u64, Refusal> {
+        let mut count = 0_u64;
+        for (name, vendor) in &self.open {
+            for path in vendor.verified.recipes() {
+                let target = vendor.verified.target(path)?;
+                let file = vendor.source.target(path, &target.sha256, RECIPE_MAX)?;
+                see(decode(name, path, target.sha256, &file)?);
+                count = count.saturating_add(1);
+            }
+        }
+        Ok(count)
+    }
+
+    /// A component that was chosen from [`Vendors::each`], read again to go into a patch.
+    pub(super) fn chosen(&self, installed: &Installed) -> Result<(), Refusal> {
+        if let Some(vendor) = self.open.get(&installed.vendor) {
+            self.component_of(&installed.vendor, vendor, &installed.path)?;
+        }
+        Ok(())
+    }
+
     fn unknown(&self, path: &RecipePath) -> Refusal {
         // Where a source could not be used, that is why.
         if let Some(shut) = self.shut.values().next().filter(|_| self.open.is_empty()) {
@@ -294,42 +317,12 @@ impl Vendors {
         sha256: Sha256,
         file: Vec<u8>,
     ) -> Result<Component, Refusal> {
-        let corrupt = |what: String| {
-            Refusal::new(RefusalName::Corrupt, what)
-                .value("recipe", path)
-                .next("tell whoever keeps the repository; nothing was prepared")
-        };
-        let found = Sha256::of(&file);
-        if found != sha256 {
-            return Err(
-                corrupt("a recipe of the repository is not what it should be".to_owned())
-                    .value("should be", sha256)
-                    .value("found", found),
-            );
-        }
-        let recipe: Recipe = Opened::open(file.as_slice())
-            .and_then(|opened| {
-                let recipe: Recipe = opened.decode()?;
-                opened.into_memory(&recipe.members, RECIPE_MAX)?;
-                Ok(recipe)
-            })
-            .map_err(|e| corrupt(e.to_string()))?;
-        recipe
-            .check_path(path)
-            .map_err(|e| corrupt(e.to_string()))?;
-        let installed = Installed {
-            name: recipe.name.clone(),
-            path: path.clone(),
-            recipe: sha256,
-            release: recipe.is_release(),
-            vendor: vendor.clone(),
-            version: recipe.version.clone(),
-        };
+        let component = decode(vendor, path, sha256, &file)?;
         self.files.borrow_mut().insert(sha256, file);
         self.owners
             .borrow_mut()
-            .insert(recipe.name.clone(), vendor.clone());
-        Ok(Component { installed, recipe })
+            .insert(component.installed.name.clone(), vendor.clone());
+        Ok(component)
     }
 
     /// The content of a file, decompressed while it is read; `owner` is the component it is of.
@@ -362,38 +355,37 @@ impl Vendors {
     }
 }
 
-/// Where each vendor's repository is: as given now, else as remembered.
-fn places(
-    request: &Request,
-    settings: &Settings,
-    site: &TrustedSite,
-) -> Result<BTreeMap<Name, String>, Refusal> {
-    let mut places = settings.sources();
-    for source in &request.sources {
-        let (vendor, place) = match (source.split_once('='), site.vendors.as_slice()) {
-            (Some((vendor, place)), _)
-                if site.vendors.iter().any(|v| v.name.as_str() == vendor) =>
-            {
-                (vendor.to_owned(), place)
-            }
-            (_, [only]) => (only.name.to_string(), source.as_str()),
-            _ => {
-                let names: Vec<String> = site.vendors.iter().map(|v| v.name.to_string()).collect();
-                return Err(Refusal::new(
-                    RefusalName::Usage,
-                    "the site has several vendors, or none",
-                )
-                .value("source", source)
-                .value("vendors", names.join(", "))
-                .next("say whose it is: --source VENDOR=FOLDER"));
-            }
-        };
-        let name = site
-            .vendors
-            .iter()
-            .find(|v| v.name.as_str() == vendor)
-            .map(|v| v.name.clone());
-        places.extend(name.map(|name| (name, place.to_owned())));
+/// The component that a recipe file of a vendor describes, with the digest that the vendor's
+/// metadata states.
+fn decode(
+    vendor: &Name,
+    path: &RecipePath,
+    sha256: Sha256,
+    file: &[u8],
+) -> Result<Component, Refusal> {
+    let corrupt = |what: String| {
+        Refusal::new(RefusalName::Corrupt, what)
+            .value("recipe", path)
+            .next("tell whoever keeps the repository; nothing was prepared")
+    };
+    let found = Sha256::of(file);
+    if found != sha256 {
+        return Err(
+            corrupt("a recipe of the repository is not what it should be".to_owned())
+                .value("should be", sha256)
+                .value("found", found),
+        );
     }
-    Ok(places)
+    let recipe: Recipe = Opened::open(file)
+        .and_then(|opened| {
+            let recipe: Recipe = opened.decode()?;
+            opened.into_memory(&recipe.members, RECIPE_MAX)?;
+            Ok(recipe)
+        })
+        .map_err(|e| corrupt(e.to_string()))?;
+    recipe
+        .check_path(path)
+        .map_err(|e| corrupt(e.to_string()))?;
+    let installed = Installed::new(vendor.clone(), path.clone(), sha256, recipe.is_release());
+    Ok(Component { installed, recipe })
 }

@@ -103,8 +103,13 @@ fn write(
             issued.max(node.state().time_floor)
         }),
         now,
+        inventory: None,
         deed: Some(Deed {
-            action: Action::Apply,
+            action: if patch.patch().adopts() {
+                Action::Adopt
+            } else {
+                Action::Apply
+            },
             accepted: admitted.accepted().to_vec(),
             approvals: patch.approvals().to_vec(),
             changes: component_changes(node.installed(), &installed),

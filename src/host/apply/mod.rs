@@ -6,6 +6,7 @@
 //! head into memory, where it is verified; its packs into the staging folder, hashed on the way;
 //! and what is used afterwards is that copy.
 
+mod after;
 mod claim;
 mod commit;
 mod content;
@@ -31,6 +32,7 @@ use crate::plan::Component;
 use crate::plan::admit::{Admitted, NodeFacts};
 use crate::plan::change::components as component_changes;
 use crate::plan::work::Work;
+use after::After;
 use claim::Claimed;
 use content::PackReader;
 
@@ -71,6 +73,8 @@ pub struct Outcome {
     pub patch: String,
     /// Whether nothing was changed, because that was asked for.
     pub dry_run: bool,
+    /// Whether it registers what lies there already.
+    pub adopts: bool,
     /// The components that changed.
     pub changes: Vec<String>,
     /// Files touched.
@@ -101,10 +105,11 @@ pub struct Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let word = if self.dry_run {
-            "would apply (nothing was changed)"
-        } else {
-            "applied"
+        let word = match (self.dry_run, self.adopts) {
+            (true, true) => "would adopt what lies there (nothing was changed)",
+            (true, false) => "would apply (nothing was changed)",
+            (false, true) => "adopted what lies there; no file was touched",
+            (false, false) => "applied",
         };
         writeln!(
             f,
@@ -211,6 +216,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
         let work = plan(&node, &admitted, &survey)?;
+        After::of(&node, &admitted, &survey, watch)?;
         return Ok(outcome(&node, &admitted, &work, None));
     }
     change(&node, &components, admitted, packs, request, now, watch)
@@ -231,8 +237,9 @@ fn change(
     let copied = packs.copy(node, &admitted, watch)?;
     let survey = Survey::of(node, components, watch)?;
     let work = plan(node, &admitted, &survey)?;
+    let after = After::of(node, &admitted, &survey, watch)?;
     let staged = stage::stage(node, admitted, &survey, work, copied, watch)?;
-    let sealed = seal::seal(node, staged, &survey)?;
+    let sealed = seal::seal(node, staged, &survey, after)?;
     let staging = started.elapsed();
     let exchanged = seal::exchange(node, sealed, watch)?;
     commit::commit(node, &exchanged, staging, request, now)
@@ -333,6 +340,7 @@ fn outcome(node: &Node, admitted: &Admitted, work: &Work, done: Option<commit::D
         node: node.name().to_string(),
         patch: patch.sha256().to_string(),
         dry_run: done.is_none(),
+        adopts: patch.patch().adopts(),
         changes: component_changes(&before, &after)
             .iter()
             .map(ToString::to_string)

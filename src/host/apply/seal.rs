@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::super::Node;
 use super::super::survey::{Survey, blake3_of};
+use super::after::After;
 use super::stage::Staged;
 use crate::disk::exchange::Exchange;
 use crate::disk::journal;
 use crate::disk::scan::found_at;
-use crate::model::snapshot::{ConfigFile, Drift};
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::admit::Admitted;
-use crate::plan::change::{config_after, drift_after};
 use crate::plan::recovery::{Action, Journal, Mark, Move};
 use crate::plan::work::{Intent, Turn, Work};
 
@@ -28,12 +27,6 @@ pub(super) struct Sealed {
     after: After,
 }
 
-/// What will not be as its recipe has it, once the new tree stands.
-pub(super) struct After {
-    pub(super) drift: Vec<Drift>,
-    pub(super) config: Vec<ConfigFile>,
-}
-
 /// Exchanged and durable; the old state is still in force.
 pub(super) struct Exchanged {
     pub(super) admitted: Admitted,
@@ -43,7 +36,12 @@ pub(super) struct Exchanged {
 }
 
 /// Compares every path to be touched with the scan, and seals the journal.
-pub(super) fn seal(node: &Node, staged: Staged, survey: &Survey<'_>) -> Result<Sealed, Refusal> {
+pub(super) fn seal(
+    node: &Node,
+    staged: Staged,
+    survey: &Survey<'_>,
+    after: After,
+) -> Result<Sealed, Refusal> {
     let Staged {
         admitted,
         work,
@@ -70,16 +68,6 @@ pub(super) fn seal(node: &Node, staged: Staged, survey: &Survey<'_>) -> Result<S
             slot: intent.slot,
         });
     }
-    let rule = admitted.patch().site().policy.drift;
-    let after = After {
-        drift: drift_after(
-            &survey.scan.drift,
-            admitted.changes(),
-            admitted.new_tree(),
-            rule,
-        )?,
-        config: config_after(&survey.scan.config, &survey.scan.drift, admitted.new_tree()),
-    };
     let sequence = node.state().sequence.saturating_add(1);
     let journal = Journal {
         entries,

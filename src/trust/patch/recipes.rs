@@ -54,7 +54,6 @@ pub(super) fn verify(
     base: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
     checks: &mut Checklist,
 ) -> Result<BTreeMap<Sha256, VerifiedRecipe>, TrustError> {
-    check_target(patch)?;
     let mut left = TOTAL_MAX;
     let mut recipes = BTreeMap::new();
     for carried in &patch.recipes {
@@ -86,20 +85,6 @@ pub(super) fn verify(
         recipes.insert(carried.recipe, verified);
     }
     Ok(recipes)
-}
-
-/// What the target says of each component is what its path says.
-fn check_target(patch: &Patch) -> Result<(), TrustError> {
-    let odd = patch.target.iter().find(|installed| {
-        &installed.name != installed.path.name() || &installed.version != installed.path.version()
-    });
-    match odd {
-        None => Ok(()),
-        Some(odd) => Err(TrustError::corrupt(format!(
-            "{} {} is not at {}",
-            odd.name, odd.version, odd.path
-        ))),
-    }
 }
 
 fn target_entry<'a>(
@@ -197,6 +182,11 @@ fn opened(file: &[u8], installed: &Installed) -> Result<Recipe, TrustError> {
     recipe
         .check_path(path)
         .map_err(|e| TrustError::corrupt(e.to_string()))?;
+    if recipe.is_release() != installed.release {
+        return Err(TrustError::corrupt(format!(
+            "the patch and the recipe {path} do not agree whether it is a release"
+        )));
+    }
     Ok(recipe)
 }
 

@@ -1,0 +1,161 @@
+//! A walk over everything below the root, whoever owns it. Links are not followed.
+//!
+//! The node's own state is left out. A name that no recipe could own (not UTF-8, or with a control
+//! character in it) is counted and passed over: no patch could ever want its path.
+
+use std::os::fd::AsFd as _;
+
+use super::DiskError;
+use super::root::Root;
+use super::stamp::{FileKind, Stamp};
+use crate::model::TreePath;
+use crate::model::path::STATE_FOLDER;
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// Everything but the root itself, rising by path.
+    pub paths: Vec<Seen>,
+    /// Names that no recipe could own.
+    pub unnamed: u64,
+}
+
+/// Something that stands below the root.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Where.
+    pub path: TreePath,
+    /// What it is. A folder that may not be read counts as something else.
+    pub kind: FileKind,
+    /// Bytes in a file.
+    pub size: u64,
+}
+
+/// Walks the tree. Nothing at or below a path for which `pass_over` holds is looked at.
+pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked, DiskError> {
+    let mut walked = Walked::default();
+    let mut folders: Vec<Option<TreePath>> = vec![None];
+    while let Some(folder) = folders.pop() {
+        let at = match &folder {
+            None => root.folder().try_clone_to_owned(),
+            Some(path) => match root.open_folder(path) {
+                Ok(open) => Ok(open),
+                Err(e) if unreadable(&e) => {
+                    walked.close(path);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            },
+        };
+        let shown = || {
+            folder
+                .as_ref()
+                .map_or_else(|| root.path().to_owned(), |path| root.absolute(path))
+        };
+        let at = at.map_err(DiskError::io("open", shown()))?;
+        let entries =
+            rustix::fs::Dir::read_from(at.as_fd()).map_err(DiskError::os("list", shown()))?;
+        for entry in entries {
+            let entry = entry.map_err(DiskError::os("list", shown()))?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") || is_own(folder.as_ref(), name) {
+                continue;
+            }
+            let path = name.to_str().ok().and_then(|name| match &folder {
+                None => name.parse::<TreePath>().ok(),
+                Some(above) => format!("{}/{name}", above.as_str()).parse().ok(),
+            });
+            let Some(path) = path else {
+                walked.unnamed = walked.unnamed.saturating_add(1);
+                continue;
+            };
+            if pass_over(&path) {
+                continue;
+            }
+            let last = path.as_str().rsplit('/').next().unwrap_or_default();
+            let stamp = match Stamp::at(at.as_fd(), last) {
+                Ok(stamp) => stamp,
+                // Gone since it was listed: a running product makes and removes files.
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(errno) => return Err(DiskError::os("look at", root.absolute(&path))(errno)),
+            };
+            if stamp.kind == FileKind::Folder {
+                folders.push(Some(path.clone()));
+            }
+            walked.paths.push(Seen {
+                path,
+                kind: stamp.kind,
+                size: stamp.size,
+            });
+        }
+    }
+    walked.paths.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(walked)
+}
+
+impl Walked {
+    /// A folder that cannot be looked into is no folder to anybody.
+    fn close(&mut self, folder: &TreePath) {
+        if let Some(seen) = self.paths.iter_mut().find(|seen| &seen.path == folder) {
+            seen.kind = FileKind::Other;
+        }
+    }
+}
+
+/// The node's own folders: its state, and what an interrupted `init` left.
+fn is_own(folder: Option<&TreePath>, name: &std::ffi::CStr) -> bool {
+    folder.is_none()
+        && name
+            .to_bytes()
+            .strip_prefix(STATE_FOLDER.as_bytes())
+            .is_some_and(|rest| matches!(rest, b"" | b".init"))
+}
+
+fn unreadable(error: &DiskError) -> bool {
+    matches!(
+        error.kind(),
+        Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn everything_but_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in [".lockstep/states", "lib/.lockstep", "logs/old", "empty"] {
+            std::fs::create_dir_all(at(path)).unwrap();
+        }
+        for path in ["lib/a.jar", "logs/x.log", "lib/a\nb", ".lockstep/key"] {
+            std::fs::File::create(at(path)).unwrap();
+        }
+        std::fs::File::create(folder.path().join(OsStr::from_bytes(b"\xff"))).unwrap();
+        symlink("/etc", at("lib/etc")).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let walked = walk(&root, &|path| path.as_str() == "logs/old").unwrap();
+        let found: Vec<(&str, FileKind)> = walked
+            .paths
+            .iter()
+            .map(|seen| (seen.path.as_str(), seen.kind))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("empty", FileKind::Folder),
+                ("lib", FileKind::Folder),
+                ("lib/.lockstep", FileKind::Folder),
+                ("lib/a.jar", FileKind::File),
+                ("lib/etc", FileKind::Link),
+                ("logs", FileKind::Folder),
+                ("logs/x.log", FileKind::File),
+            ]
+        );
+        assert_eq!(walked.unnamed, 2);
+    }
+}

@@ -1,0 +1,40 @@
+//! What will not be as its recipe has it, once the new tree stands.
+
+use super::super::Node;
+use super::super::survey::Survey;
+use crate::model::snapshot::{ConfigFile, Drift};
+use crate::model::{Refusal, Watch};
+use crate::plan::admit::Admitted;
+use crate::plan::change::{config_after, drift_after};
+
+/// Drift and edited config files, as the next snapshot will state them.
+pub(super) struct After {
+    pub(super) drift: Vec<Drift>,
+    pub(super) config: Vec<ConfigFile>,
+}
+
+impl After {
+    /// Follows from the old tree as `survey` found it; where the patch adopts what is there already,
+    /// that is looked at in the light of its recipes, and must be what the patch says.
+    pub(super) fn of(
+        node: &Node,
+        admitted: &Admitted,
+        survey: &Survey<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Self, Refusal> {
+        if admitted.node().adopted.is_some() {
+            let scan = Survey::of(node, admitted.target(), watch)?.scan;
+            admitted.check_adopted(&scan.drift)?;
+            return Ok(Self {
+                drift: scan.drift,
+                config: scan.config,
+            });
+        }
+        let rule = admitted.patch().site().policy.drift;
+        let (scan, new) = (&survey.scan, admitted.new_tree());
+        Ok(Self {
+            drift: drift_after(&scan.drift, admitted.changes(), new, rule)?,
+            config: config_after(&scan.config, &scan.drift, new),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! Whether an installation is what a patch takes it for, and in which points it is not.
+
+use super::moved::{Holding, differences};
+use crate::model::state::state_digest;
+use crate::model::{Refusal, RefusalName, Sha256};
+
+/// Most differences that a refusal names.
+const SHOWN: usize = 8;
+
+/// The state before a change: `live` must be as `expected`, whose digest is `state`.
+pub(super) fn check(
+    state: Sha256,
+    expected: Holding<'_>,
+    live: Holding<'_>,
+) -> Result<(), Refusal> {
+    compare(
+        state,
+        expected,
+        live,
+        "the installation moved since the snapshot that the patch was made for",
+        "put it back as it was, or take a new snapshot and prepare again: lockstep snapshot",
+    )
+}
+
+/// The state that an adoption would register.
+pub(super) fn check_adopted(
+    state: Sha256,
+    expected: Holding<'_>,
+    live: Holding<'_>,
+) -> Result<(), Refusal> {
+    compare(
+        state,
+        expected,
+        live,
+        "what lies here is not what the patch would register: files moved since the full snapshot, \
+         or were private in it and are not as their recipe has them",
+        "take these files out of private in .lockstep/node.toml if they may be told, then lockstep \
+         snapshot --full, and prepare again",
+    )
+}
+
+fn compare(
+    state: Sha256,
+    expected: Holding<'_>,
+    live: Holding<'_>,
+    what: &str,
+    next: &str,
+) -> Result<(), Refusal> {
+    let found = state_digest(live.components, live.drift);
+    if found == state {
+        return Ok(());
+    }
+    let mut refusal = Refusal::new(RefusalName::Stale, what)
+        .value("patch expects state", state.short())
+        .value("state found", found.short());
+    let moved = differences(expected, live);
+    for line in moved.iter().take(SHOWN) {
+        refusal = refusal.value("moved", line);
+    }
+    if moved.len() > SHOWN {
+        let more = moved.len().saturating_sub(SHOWN);
+        refusal = refusal.value("and", format!("{more} more"));
+    }
+    Err(refusal.next(next))
+}
