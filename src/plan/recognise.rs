@@ -16,7 +16,7 @@ use super::change::is_as;
 use super::tree::{Owned, Tree};
 use crate::model::inventory::{Inventory, Listed};
 use crate::model::recipe::{PathGlobs, Recipe, What};
-use crate::model::snapshot::{Drift, Found};
+use crate::model::snapshot::{Drift, Found, Installed};
 use crate::model::{Name, TreePath};
 
 /// How well a recipe fits what is there.
@@ -26,6 +26,8 @@ pub struct Fit {
     pub same: usize,
     /// Those that are not, or are missing.
     pub other: usize,
+    /// Those of them that are missing.
+    pub missing: usize,
     /// Those that cannot be told: config files that are there, and private ones.
     pub untold: usize,
 }
@@ -49,7 +51,12 @@ impl Fit {
                     &mut fit.untold
                 }
                 Told::Other(_) | Told::Sealed if config.matches(&entry.path) => continue,
-                Told::Other(_) | Told::Sealed => &mut fit.other,
+                Told::Other(found) => {
+                    let missing = usize::from(found == Found::Absent);
+                    fit.missing = fit.missing.saturating_add(missing);
+                    &mut fit.other
+                }
+                Told::Sealed => &mut fit.other,
             };
             *count = count.saturating_add(1);
         }
@@ -60,6 +67,12 @@ impl Fit {
     #[must_use]
     pub const fn is_there(self) -> bool {
         self.same >= self.other && self.same.saturating_add(self.untold) > 0
+    }
+
+    /// Whether something stands at one of its paths, though perhaps something else.
+    #[must_use]
+    pub const fn has_traces(self) -> bool {
+        self.other > self.missing || self.same.saturating_add(self.untold) > 0
     }
 
     /// Whether every file that can be told is as the recipe has it.
@@ -93,6 +106,8 @@ pub struct Recogniser {
     best: BTreeMap<Name, Recognised>,
     hotfixes: Vec<Recognised>,
     releases: Vec<Component>,
+    // What does not fit well enough, though something stands at its paths.
+    traces: BTreeMap<Name, (Installed, Fit)>,
 }
 
 /// What lies there.
@@ -102,24 +117,29 @@ pub struct Recognition {
     pub found: Vec<Recognised>,
     /// What fits, but wants paths of something that fits better, one sentence each.
     pub left_out: Vec<String>,
+    /// What does not fit well enough, though something stands at its paths; rising by name.
+    pub traces: Vec<(Installed, Fit)>,
 }
 
 impl Recogniser {
-    /// Holds a candidate against what is there.
-    pub fn consider(&mut self, component: Component, inventory: &Inventory) -> Fit {
+    /// Holds a candidate against what is there. One that somebody `named` need not fit well, as long
+    /// as something stands at its paths.
+    pub fn consider(&mut self, component: Component, inventory: &Inventory, named: bool) {
         if component.recipe.is_release() {
             self.releases.push(component);
-            return Fit::default();
+            return;
         }
         let fit = Fit::of(&component.recipe, inventory);
-        if !fit.is_there() {
-            return fit;
+        let enough = fit.is_there() || (named && fit.has_traces());
+        if !enough {
+            self.trace(&component, fit);
+            return;
         }
         let hotfix = !component.recipe.takes.is_empty();
         let new = Recognised { component, fit };
         if hotfix {
             self.hotfixes.push(new);
-            return fit;
+            return;
         }
         let name = &new.component.installed.name;
         let better = self.best.get(name).is_none_or(|known| {
@@ -129,7 +149,19 @@ impl Recogniser {
         if better {
             self.best.insert(name.clone(), new);
         }
-        fit
+    }
+
+    fn trace(&mut self, component: &Component, fit: Fit) {
+        let installed = &component.installed;
+        let known = self.traces.get(&installed.name);
+        let better = known.is_none_or(|(other, known)| {
+            (fit.rank(), &installed.version) > (known.rank(), &other.version)
+        });
+        // A hotfix that is not there leaves no traces of its own: its paths are another's.
+        if fit.has_traces() && better && component.recipe.takes.is_empty() {
+            self.traces
+                .insert(installed.name.clone(), (installed.clone(), fit));
+        }
     }
 
     /// What lies there beside what is `installed` already.
@@ -139,6 +171,7 @@ impl Recogniser {
             best,
             hotfixes,
             releases,
+            traces,
         } = self;
         let mut recognition = Recognition::default();
         let mut found: Vec<Recognised> = best.into_values().collect();
@@ -167,6 +200,12 @@ impl Recogniser {
             .found
             .sort_by(|a, b| a.component.installed.name.cmp(&b.component.installed.name));
         recognition.found.extend(whole_releases(&all, releases));
+        let known = |name: &Name| all.iter().any(|c| &c.installed.name == name);
+        recognition.traces = traces
+            .into_iter()
+            .filter(|(name, _)| !known(name))
+            .map(|(_, trace)| trace)
+            .collect();
         recognition
     }
 }
@@ -282,7 +321,6 @@ mod tests {
     use super::*;
     use crate::model::inventory::Line;
     use crate::model::recipe::{Entry, FileContent, Hot, Mode, Pin};
-    use crate::model::snapshot::Installed;
     use crate::model::statement::FORMAT;
     use crate::model::{Blake3, Kind, Sha256};
 
@@ -375,7 +413,7 @@ mod tests {
     fn recognise(candidates: &[Component], inventory: &Inventory) -> Vec<(String, Fit)> {
         let mut recogniser = Recogniser::default();
         for candidate in candidates {
-            recogniser.consider(candidate.clone(), inventory);
+            recogniser.consider(candidate.clone(), inventory, false);
         }
         let found = recogniser.finish(&[]).found;
         found
@@ -464,11 +502,27 @@ mod tests {
         let mut recogniser = Recogniser::default();
         let there = inventory(&["lib/x=1", "lib/y=1"]);
         for candidate in [b, a] {
-            recogniser.consider(candidate, &there);
+            recogniser.consider(candidate, &there, false);
         }
         let recognition = recogniser.finish(&[]);
         assert_eq!(recognition.found.len(), 1);
         assert!(recognition.left_out[0].contains("lib/x"), "{recognition:?}");
+    }
+
+    #[test]
+    fn what_fits_badly_leaves_traces_and_may_be_named() {
+        let core = component("core/9.0/core-9.0.0", &["lib/a=1", "lib/b=1"]);
+        let gone = component("gone/1/gone-1", &["gone/a=1"]);
+        let there = inventory(&["lib/a=x", "lib/b=y"]);
+        for (named, found, traces) in [(false, 0, 1), (true, 1, 0)] {
+            let mut recogniser = Recogniser::default();
+            for candidate in [&core, &gone] {
+                recogniser.consider(candidate.clone(), &there, named);
+            }
+            let recognition = recogniser.finish(&[]);
+            assert_eq!(recognition.found.len(), found, "{named}");
+            assert_eq!(recognition.traces.len(), traces, "{named}");
+        }
     }
 
     #[test]

@@ -318,6 +318,28 @@ fn ignored_files_are_not_listed_unless_a_component_owns_them() -> Tested {
     Ok(())
 }
 
+#[test]
+fn what_hardly_fits_is_registered_only_by_name() -> Tested {
+    let world = unpacked()?;
+    world.write("OLD/api/restapi.jar", "patched by hand")?;
+    listed(&world)?;
+    let guessed = ok(prepare(&world, ""))?.out;
+    let words =
+        "restapi 7.0.41 perhaps, but only 0 of 1 file(s) fit; --to restapi/7.0/restapi-7.0.41";
+    assert!(guessed.contains(words), "{guessed}");
+    world.ok("rm usb/adopt.*.spr")?;
+    let named = "--to core/9.0/core-9.0.0,restapi/7.0/restapi-7.0.39";
+    let named = ok(prepare(&world, named))?.out;
+    assert!(
+        named.contains("restapi 7.0.39: the nearest; 1 of 1"),
+        "{named}"
+    );
+    world.apply("OLD", "usb/adopt.patch.spr", "usb/adopt.receipt.spr")?;
+    let status = world.ok("lockstep status --root OLD")?.out;
+    assert!(status.contains("drift      api/restapi.jar"), "{status}");
+    Ok(())
+}
+
 /// What is registered already stays; what lies beside it is added.
 #[test]
 fn an_add_on_beside_a_managed_product_is_adopted() -> Tested {

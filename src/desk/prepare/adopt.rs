@@ -12,11 +12,12 @@ use super::nodes::Nodes;
 use super::vendors::Vendors;
 use super::{Planned, Request, wanted};
 use crate::model::inventory::{Inventory, Line, TEXT_MAX};
+use crate::model::snapshot::Installed;
 use crate::model::text::{Escaped, bytes};
-use crate::model::{Name, Refusal, RefusalName, TreePath, Watch};
+use crate::model::{Name, RecipePath, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::Component;
 use crate::plan::change::{Changes, describe};
-use crate::plan::recognise::{Outlook, Recognised, Recogniser, Recognition};
+use crate::plan::recognise::{Fit, Outlook, Recognised, Recogniser, Recognition};
 use crate::plan::resolve::{check, unsatisfiable};
 use crate::plan::tree::Tree;
 
@@ -32,6 +33,8 @@ pub struct Adoption {
     pub components: Vec<Adopted>,
     /// What fits, but wants paths of something that fits better.
     pub left_out: Vec<String>,
+    /// What fits at less than half, though something stands at its paths; not registered.
+    pub traces: Vec<String>,
     /// Files that the host keeps private and that are taken to be as their recipe has them.
     pub untold: usize,
     /// Files and links that no component owns.
@@ -67,6 +70,9 @@ impl std::fmt::Display for Adoption {
         }
         for line in &self.left_out {
             writeln!(f, "  left out   {line}")?;
+        }
+        for line in &self.traces {
+            writeln!(f, "  not known  {line}")?;
         }
         if self.untold > 0 {
             writeln!(
@@ -176,11 +182,18 @@ fn recognise(
         vendors.each(&mut |component| {
             seen = seen.saturating_add(1);
             watch.progress("recipes", seen, seen);
-            recogniser.consider(component, inventory);
+            recogniser.consider(component, inventory, false);
         })?;
     }
+    // What a release brings along must fit; what is named by itself need not.
+    let by_itself = |component: &Component| {
+        let asked = request.to.iter().flat_map(|list| list.split(','));
+        asked
+            .filter_map(|text| text.trim().parse::<RecipePath>().ok())
+            .any(|path| path == component.installed.path)
+    };
     for component in &named {
-        recogniser.consider(component.clone(), inventory);
+        recogniser.consider(component.clone(), inventory, by_itself(component));
     }
     let recognition = recogniser.finish(installed);
     for asked in &named {
@@ -197,7 +210,7 @@ fn recognise(
 }
 
 fn not_there(asked: &Component, inventory: &Inventory, recognition: &Recognition) -> Refusal {
-    let fit = crate::plan::recognise::Fit::of(&asked.recipe, inventory);
+    let fit = Fit::of(&asked.recipe, inventory);
     let mut refusal = Refusal::new(
         RefusalName::Unsatisfiable,
         "what was asked for does not lie there",
@@ -266,6 +279,7 @@ fn report(recognition: Recognition, outlook: &Outlook, tree: &Tree) -> Adoption 
     });
     Adoption {
         components: components.collect(),
+        traces: recognition.traces.iter().map(trace).collect(),
         left_out: recognition.left_out,
         untold: outlook.untold.len(),
         unowned: outlook.unowned.len(),
@@ -275,6 +289,17 @@ fn report(recognition: Recognition, outlook: &Outlook, tree: &Tree) -> Adoption 
             .fold(0, |sum, (_, size)| sum.saturating_add(*size)),
         unowned_at: places(&outlook.unowned),
     }
+}
+
+fn trace((installed, fit): &(Installed, Fit)) -> String {
+    format!(
+        "{} {} perhaps, but only {} of {} file(s) fit; --to {} registers it as it is",
+        installed.name,
+        installed.version,
+        fit.same,
+        fit.same.saturating_add(fit.other),
+        installed.path
+    )
 }
 
 /// The topmost folders, or files, with how many lie in each; the fullest first.
