@@ -147,12 +147,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         sequence: written.sequence,
         state: written.state.to_string(),
         components: components.len(),
-        drift: survey
-            .scan
-            .drift
-            .iter()
-            .map(|d| format!("{}: {}", d.path, crate::plan::change::describe(&d.found)))
-            .collect(),
+        drift: survey.drift_lines(),
         config: survey.scan.config.len(),
         listed: inventory.map(|full| full.listed),
         open: earlier

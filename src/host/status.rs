@@ -8,10 +8,10 @@ use super::Node;
 use super::survey::Survey;
 use crate::disk::stamp::FileKind;
 use crate::disk::walk::walk;
+use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
 use crate::model::text::{Escaped, bytes};
 use crate::model::{Refusal, RefusalName, TreePath, Watch};
-use crate::plan::change::describe;
 
 /// Most files of a kind that are shown.
 const SHOWN: usize = 10;
@@ -43,6 +43,8 @@ pub struct Outcome {
     pub drifted: usize,
     /// These files, the first ten unless all were asked for.
     pub drift: Vec<String>,
+    /// What a patch does to a drifted file that it touches.
+    pub drift_rule: DriftRule,
     /// Config files that the customer changed.
     pub config: Vec<String>,
     /// Files and links that no component owns, where all is listed.
@@ -128,9 +130,14 @@ impl std::fmt::Display for Outcome {
         if self.drift.is_empty() {
             write!(f, "  drift      none: every file is as its recipe has it")
         } else {
+            let then = match self.drift_rule {
+                DriftRule::Keep => "a patch that touches them leaves them as they are",
+                DriftRule::Overwrite => "a patch that touches them replaces them",
+                DriftRule::Refuse => "patches that touch them are refused",
+            };
             write!(
                 f,
-                "  next       put these files back, or ask why they changed; patches that touch them are refused"
+                "  next       put these files back, or ask why they changed; {then}"
             )
         }
     }
@@ -200,12 +207,7 @@ pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusa
     let components = node.components()?;
     let survey = Survey::of(&node, &components, watch)?;
     let release = components.iter().find(|c| c.recipe.is_release());
-    let mut drift: Vec<String> = survey
-        .scan
-        .drift
-        .iter()
-        .map(|d| format!("{}: {}", d.path, describe(&d.found)))
-        .collect();
+    let mut drift = survey.drift_lines();
     if !full && drift.len() > SHOWN {
         let more = drift.len().saturating_sub(SHOWN);
         drift.truncate(SHOWN);
@@ -227,6 +229,7 @@ pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusa
         state: state.to_string(),
         drifted: survey.scan.drift.len(),
         drift,
+        drift_rule: node.site().policy.drift,
         config: survey
             .scan
             .config

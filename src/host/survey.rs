@@ -7,9 +7,10 @@ use crate::disk::DiskError;
 use crate::disk::scan::{Expected, Scan, found_at, scan};
 use crate::disk::stamp::FileKind;
 use crate::model::recipe::What;
-use crate::model::snapshot::{ConfigState, Found};
+use crate::model::snapshot::{ConfigState, Drift, Found};
 use crate::model::{Blake3, Refusal, TreePath, Watch};
 use crate::plan::Component;
+use crate::plan::change::against;
 use crate::plan::resolve::unsatisfiable;
 use crate::plan::tree::Tree;
 use crate::plan::work::{Ground, Standing};
@@ -60,6 +61,15 @@ impl<'a> Survey<'a> {
             _ => found_at(self.node.root(), path)?,
         };
         Ok(blake3_of(&found))
+    }
+
+    /// The drift, a line for each path.
+    pub(super) fn drift_lines(&self) -> Vec<String> {
+        let line = |drift: &Drift| {
+            let what = self.tree.paths.get(&drift.path).map(|owned| &owned.what);
+            format!("{}: {}", drift.path, against(what, &drift.found))
+        };
+        self.scan.drift.iter().map(line).collect()
     }
 
     /// The same, as ground to plan on.
@@ -117,6 +127,10 @@ impl Ground for Surveyed<'_> {
             Ok(Some(_)) | Err(DiskError::Blocked { .. }) => Ok(Standing::Unowned),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn found(&self, path: &TreePath) -> Result<Found, Refusal> {
+        Ok(found_at(self.survey.node.root(), path)?)
     }
 
     fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, Refusal> {

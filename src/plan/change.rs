@@ -1,6 +1,6 @@
 //! What differs between two trees, and what drift is left afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Owned, Tree};
 use crate::model::receipt::Change as ComponentChange;
@@ -25,6 +25,18 @@ impl Change {
     #[must_use]
     pub fn keeps_edits(&self) -> bool {
         self.from.iter().chain(&self.to).all(|owned| owned.config)
+    }
+
+    /// What is to stand there afterwards.
+    #[must_use]
+    pub fn to(&self) -> Option<What> {
+        self.to.as_ref().map(|owned| owned.what.clone())
+    }
+
+    /// Whether the customer may edit the file afterwards.
+    #[must_use]
+    pub fn becomes_config(&self) -> bool {
+        self.to.as_ref().is_some_and(|owned| owned.config)
     }
 }
 
@@ -90,6 +102,13 @@ impl Changes {
         }
     }
 
+    /// Whether anything is to be done at a path.
+    #[must_use]
+    pub fn touch(&self, path: &TreePath) -> bool {
+        let at = self.paths.binary_search_by(|change| change.path.cmp(path));
+        at.is_ok() || self.new_folders.iter().any(|(folder, _)| folder == path)
+    }
+
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -120,6 +139,16 @@ pub fn is_as(found: &Found, what: &What) -> bool {
     }
 }
 
+/// Whether content and kind of what was found are those that a recipe asks for: all that is asked
+/// of a config file.
+#[must_use]
+pub fn holds(found: &Found, what: &What) -> bool {
+    match (found, what) {
+        (Found::File { blake3, .. }, What::File(file)) => *blake3 == file.blake3,
+        _ => is_as(found, what),
+    }
+}
+
 /// The drift that is left once `changes` are made to a node with `drift`, or the conflict.
 ///
 /// Desk and host compute this alike, so that the state digest afterwards can be foretold.
@@ -135,40 +164,58 @@ pub fn drift_after(
     let mut left = Vec::new();
     for drift in drift {
         let to = new.paths.get(&drift.path);
-        let in_the_way = touched.contains_key(&drift.path)
+        let change = touched.get(&drift.path);
+        let in_the_way = change.is_some()
             && to.is_none_or(|to| !is_as(&drift.found, &to.what))
             && !(to.is_none() && drift.found == Found::Absent);
-        match rule {
-            DriftRule::Refuse if in_the_way => conflicts.push(drift),
-            DriftRule::Overwrite if touched.contains_key(&drift.path) => {}
-            _ => {
-                let still = to.is_some_and(|to| !to.config && !is_as(&drift.found, &to.what));
-                if still {
-                    left.push(drift.clone());
-                }
-            }
+        let refused = match rule {
+            DriftRule::Keep => false,
+            // What cannot be moved away as one file cannot be overwritten either.
+            DriftRule::Overwrite => in_the_way && !movable(&drift.found),
+            DriftRule::Refuse => in_the_way,
+        };
+        if refused {
+            let from = change.and_then(|change| change.from.as_ref());
+            conflicts.push((&drift.path, against(from.map(|o| &o.what), &drift.found)));
+        } else if rule != DriftRule::Overwrite || change.is_none() {
+            let still = to.is_some_and(|to| !to.config && !is_as(&drift.found, &to.what));
+            left.extend(still.then(|| drift.clone()));
         }
     }
     if conflicts.is_empty() {
         Ok(left)
     } else {
-        Err(conflict(&conflicts))
+        Err(conflict(&conflicts, rule))
     }
+}
+
+/// Whether what was found can make room for something else: it is one file or link, or nothing.
+#[must_use]
+pub const fn movable(found: &Found) -> bool {
+    !matches!(found, Found::Folder | Found::Other)
 }
 
 /// The config files that are not as their recipe has them, once the new tree stands: those that the
 /// customer edited or deleted stay so, as long as they are config files; and drift that is kept at
-/// a path that becomes one.
+/// a path that becomes one. What stands at the paths in `moved` is new, and as its recipe has it.
 #[must_use]
-pub fn config_after(config: &[ConfigFile], drift: &[Drift], new: &Tree) -> Vec<ConfigFile> {
-    let is_config = |path: &TreePath| new.paths.get(path).filter(|owned| owned.config);
+pub fn config_after(
+    config: &[ConfigFile],
+    drift: &[Drift],
+    new: &Tree,
+    moved: &BTreeSet<&TreePath>,
+) -> Vec<ConfigFile> {
+    let is_config = |path: &TreePath| {
+        let owned = new.paths.get(path).filter(|owned| owned.config);
+        owned.filter(|_| !moved.contains(path))
+    };
     let mut after: Vec<ConfigFile> = config
         .iter()
         .filter(|file| is_config(&file.path).is_some())
         .cloned()
         .collect();
     for drift in drift {
-        if is_config(&drift.path).is_some_and(|owned| !is_as(&drift.found, &owned.what)) {
+        if is_config(&drift.path).is_some_and(|owned| !holds(&drift.found, &owned.what)) {
             let gone = drift.found == Found::Absent;
             let state = if gone {
                 ConfigState::Deleted
@@ -185,7 +232,7 @@ pub fn config_after(config: &[ConfigFile], drift: &[Drift], new: &Tree) -> Vec<C
     after
 }
 
-fn conflict(drift: &[&Drift]) -> Refusal {
+fn conflict(drift: &[(&TreePath, String)], rule: DriftRule) -> Refusal {
     const SHOWN: usize = 5;
     let mut refusal = Refusal::new(
         RefusalName::Conflict,
@@ -194,8 +241,8 @@ fn conflict(drift: &[&Drift]) -> Refusal {
             drift.len()
         ),
     );
-    for drift in drift.iter().take(SHOWN) {
-        refusal = refusal.value(drift.path.as_str(), describe(&drift.found));
+    for (path, why) in drift.iter().take(SHOWN) {
+        refusal = refusal.value(path.as_str(), why);
     }
     if drift.len() > SHOWN {
         refusal = refusal.value(
@@ -206,9 +253,32 @@ fn conflict(drift: &[&Drift]) -> Refusal {
             ),
         );
     }
-    refusal.next(
-        "put the files back as they were, or let the site's policy say drift = \"keep\" or \"overwrite\"",
-    )
+    refusal.next(match rule {
+        DriftRule::Overwrite => {
+            "put the files back as they were, or move what stands there away; then lockstep snapshot"
+        }
+        _ => {
+            "put the files back as they were, or let the site's policy say drift = \"keep\" or \"overwrite\""
+        }
+    })
+}
+
+/// What was found where a recipe has `what`, for a person.
+#[must_use]
+pub fn against(what: Option<&What>, found: &Found) -> String {
+    let text = match (what, found) {
+        (Some(What::File(file)), Found::File { blake3, executable }) if *blake3 == file.blake3 => {
+            if *executable {
+                "made executable"
+            } else {
+                "made not executable"
+            }
+        }
+        (Some(What::Link { .. }), Found::Link { .. }) => "a link to something else",
+        (Some(What::Link { .. }), Found::File { .. }) => "a file in place of a link",
+        _ => return describe(found),
+    };
+    text.to_owned()
 }
 
 /// What was found, for a person.
@@ -224,16 +294,15 @@ pub fn describe(found: &Found) -> String {
             )
         }
         Found::Folder => "a folder stands there".to_owned(),
-        Found::Link { .. } => "a link, or with another target".to_owned(),
-        Found::Other => "neither file, folder nor link".to_owned(),
+        Found::Link { .. } => "a link stands there".to_owned(),
+        Found::Other => "neither file, folder nor link, or behind a link".to_owned(),
     }
 }
 
 /// The components that differ between two sets, rising by name.
 #[must_use]
 pub fn components(before: &[Installed], after: &[Installed]) -> Vec<ComponentChange> {
-    let names: std::collections::BTreeSet<_> =
-        before.iter().chain(after).map(|c| &c.name).collect();
+    let names: BTreeSet<_> = before.iter().chain(after).map(|c| &c.name).collect();
     let version = |set: &[Installed], name| {
         set.iter()
             .find(|c: &&Installed| &c.name == name)

@@ -3,13 +3,15 @@
 //! The way through this room, on the desk and again on the host: [`resolve`] turns what was asked
 //! for into a set of components; [`tree`] turns components into the tree they own; [`change`]
 //! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
-//! the scan found into files to stage and moves to make. [`recovery`] decides what to do with moves
-//! that were interrupted. [`recognise`] finds out what lies in an installation that nobody
-//! registered.
+//! the scan found into files to stage and moves to make; [`fate`] is what they do to the customer's
+//! own. [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
+//! what lies in an installation that nobody registered.
 
 pub mod admit;
 pub mod change;
 pub mod content;
+pub mod fate;
+mod folders;
 pub mod lifting;
 mod live;
 pub mod moved;

@@ -1,6 +1,9 @@
 //! The order of the moves: files away, folders away (the deepest first), exchanges, folders in (the
 //! topmost first), files in. Each path is moved once, so that recovery can judge it by itself.
 
+use std::collections::BTreeMap;
+
+use super::fate::{Fate, Met, Own};
 use crate::model::TreePath;
 use crate::model::receipt::FileCounts;
 use crate::model::recipe::{Mode, What};
@@ -45,13 +48,20 @@ pub struct Work {
     pub puts: Vec<Put>,
     /// The moves: files away, folders away, exchanges, folders in, files in. A path is moved once.
     pub moves: Vec<Intent>,
-    /// Config files that stay as the customer has them.
-    pub kept: Vec<TreePath>,
+    /// What becomes of the customer's own, rising by path.
+    pub met: Vec<Met>,
     /// What the receipt will count.
     pub counts: FileCounts,
 }
 
 impl Work {
+    /// Config files that stay as the customer has them, rising: what a receipt lists.
+    #[must_use]
+    pub fn kept(&self) -> Vec<TreePath> {
+        let kept = self.met.iter().filter(|met| met.keeps_config());
+        kept.map(|met| met.path.clone()).collect()
+    }
+
     /// Bytes and slots that staging takes.
     #[must_use]
     pub fn space(&self) -> (u64, u64) {
@@ -70,6 +80,27 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Says of what is displaced in which slot it will lie.
+    fn add_displaced(&mut self, displaced: Vec<(TreePath, Own)>) {
+        let moves: BTreeMap<&TreePath, &Intent> = self
+            .moves
+            .iter()
+            .map(|intent| (&intent.path, intent))
+            .collect();
+        let met = displaced.into_iter().filter_map(|(path, own)| {
+            let intent = moves.get(&path)?;
+            let fate = match intent.turn {
+                Turn::Remove => Fate::TakenAway(intent.slot),
+                Turn::Exchange | Turn::Place => Fate::Overwritten(intent.slot),
+            };
+            Some(Met { path, own, fate })
+        });
+        self.met.extend(met);
+        self.met.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+}
+
 /// What is to be done, sorted by how.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -78,7 +109,10 @@ pub(super) struct Parts {
     pub(super) folders_in: Vec<(TreePath, Mode)>,
     pub(super) exchange: Vec<(TreePath, What)>,
     pub(super) place: Vec<(TreePath, What)>,
-    pub(super) kept: Vec<TreePath>,
+    /// What is met and stays where it is.
+    pub(super) met: Vec<Met>,
+    /// What is met and moves to the generation.
+    pub(super) displaced: Vec<(TreePath, Own)>,
 }
 
 impl Parts {
@@ -103,9 +137,10 @@ impl Parts {
     pub(super) fn into_work(mut self) -> Work {
         self.join_same_paths();
         let mut work = Work {
-            kept: self.kept,
+            met: self.met,
             ..Work::default()
         };
+        let displaced = self.displaced;
         let exchanged = self
             .exchange
             .into_iter()
@@ -144,6 +179,7 @@ impl Parts {
             });
         }
         work.moves.extend(moves_in);
+        work.add_displaced(displaced);
         work
     }
 }

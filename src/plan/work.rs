@@ -1,11 +1,10 @@
 //! From changes, and what stands on the host, to files to stage and moves to make.
 
-use std::collections::BTreeSet;
-
-use super::change::{Change, Changes, is_as};
+use super::change::{Change, Changes, against, holds, is_as, movable};
+use super::fate::{Fate, Met, Own};
 use super::order::Parts;
 pub use super::order::{Intent, Put, Turn, Work};
-use crate::model::recipe::{Mode, What};
+use crate::model::recipe::What;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::Found;
 use crate::model::{Refusal, RefusalName, TreePath};
@@ -34,6 +33,9 @@ pub trait Ground {
     /// What stands at a path.
     fn standing(&self, path: &TreePath) -> Result<Standing, Refusal>;
 
+    /// What stands at a path, read now; nothing that lies behind a link is one file.
+    fn found(&self, path: &TreePath) -> Result<Found, Refusal>;
+
     /// What lies directly in a folder; a name that no recipe could own is nothing.
     fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, Refusal>;
 }
@@ -51,12 +53,12 @@ impl Work {
         for change in &changes.paths {
             planner.path(change)?;
         }
-        planner.folders(changes)?;
+        planner.folders()?;
         if changes.paths.len() > MOVES_MAX {
             return Err(too_many(changes.paths.len()));
         }
         if !planner.conflicts.is_empty() {
-            return Err(conflict(&planner.conflicts));
+            return Err(refusal(&planner.conflicts));
         }
         Ok(planner.parts.into_work())
     }
@@ -70,83 +72,160 @@ const SUFFIXES: [&str; 9] = [
     ".new", ".new2", ".new3", ".new4", ".new5", ".new6", ".new7", ".new8", ".new9",
 ];
 
-struct Planner<'a> {
-    changes: &'a Changes,
+pub(super) struct Planner<'a> {
+    pub(super) changes: &'a Changes,
     rule: DriftRule,
-    ground: &'a dyn Ground,
-    parts: Parts,
-    conflicts: Vec<(TreePath, &'static str)>,
+    pub(super) ground: &'a dyn Ground,
+    pub(super) parts: Parts,
+    conflicts: Vec<Conflict>,
+}
+
+/// A path that stands in the way.
+struct Conflict {
+    path: TreePath,
+    why: String,
+    /// Whether it would go with drift = "overwrite".
+    overwritable: bool,
 }
 
 impl Planner<'_> {
     fn path(&mut self, change: &Change) -> Result<(), Refusal> {
-        let standing = self.ground.standing(&change.path)?;
-        let to = change.to.as_ref().map(|owned| owned.what.clone());
-        match (standing, change.keeps_edits() && change.from.is_some()) {
-            (Standing::Pristine, _) => self.replace(&change.path, to),
-            (Standing::ConfigEdited | Standing::ConfigDeleted, true) => {
-                self.keep(&change.path, to)?;
-            }
-            (Standing::Absent, _) => self.put(&change.path, to),
-            (Standing::ConfigDeleted, false) => {
-                self.contested(
-                    &change.path,
-                    to,
-                    true,
-                    "its recipe has it, and it was deleted",
-                );
-            }
-            (Standing::ConfigEdited, false) => {
-                self.unless_overwritten(
-                    &change.path,
-                    to,
-                    "it was edited, and is no config file afterwards",
-                );
-            }
-            (Standing::Drifted(found), _) => self.drifted(change, &found, to),
+        let path = &change.path;
+        match self.ground.standing(path)? {
+            Standing::Pristine => self.replace(path, change.to()),
             // A folder that is itself removed makes room for a file; others are judged with the folders.
-            (Standing::Folder, _) if change.from.is_none() => self.put(&change.path, to),
-            (Standing::Folder, _) => self
-                .conflicts
-                .push((change.path.clone(), "a folder stands there")),
-            (Standing::Unowned, _) => {
-                self.unless_overwritten(&change.path, to, "nobody owns what stands there");
+            Standing::Absent | Standing::Folder => self.put(path, change.to()),
+            Standing::ConfigEdited => self.edited(change)?,
+            Standing::ConfigDeleted => self.deleted(change)?,
+            Standing::Drifted(found) => self.drifted(change, &found)?,
+            Standing::Unowned => {
+                self.unless_overwritten(change, Own::Unowned, "nobody owns what stands there")?;
             }
         }
         Ok(())
     }
 
-    fn drifted(&mut self, change: &Change, found: &Found, to: Option<What>) {
-        let gone = *found == Found::Absent;
-        match &to {
-            Some(what) if is_as(found, what) => self.replace(&change.path, to),
-            None if gone => {}
-            _ if matches!(found, Found::Folder | Found::Other) => {
-                self.conflicts
-                    .push((change.path.clone(), "it is neither file nor link"));
+    /// A config file that the customer edited stays as long as it is one, and only makes room for
+    /// what it holds already.
+    fn edited(&mut self, change: &Change) -> Result<(), Refusal> {
+        let path = &change.path;
+        match change.to() {
+            _ if !change.keeps_edits() => self.unless_overwritten(
+                change,
+                Own::Config,
+                "it was edited, and is no config file afterwards",
+            ),
+            None => {
+                self.meet(path, Own::Config, Fate::LetGo);
+                Ok(())
             }
-            _ => self.contested(&change.path, to, gone, "it is not as its recipe has it"),
+            Some(what) if holds(&self.ground.found(path)?, &what) => {
+                self.replace(path, Some(what));
+                Ok(())
+            }
+            Some(what) => self.lay_beside(path, what, Own::Config, Fate::Beside),
         }
     }
 
-    /// A path that is not as it should be: policy decides.
-    fn contested(&mut self, path: &TreePath, to: Option<What>, gone: bool, why: &'static str) {
-        match self.rule {
-            DriftRule::Refuse => self.conflicts.push((path.clone(), why)),
-            DriftRule::Keep => {}
-            DriftRule::Overwrite if gone => self.put(path, to),
-            DriftRule::Overwrite => self.replace(path, to),
+    /// A config file that the customer deleted stays deleted as long as it is one. Where it is none
+    /// afterwards it would be drift, and the desk cannot foretell that.
+    fn deleted(&mut self, change: &Change) -> Result<(), Refusal> {
+        let path = &change.path;
+        match change.to() {
+            None => {}
+            Some(what) if change.keeps_edits() => {
+                self.lay_beside(path, what, Own::Config, Fate::DeletedBeside)?;
+            }
+            Some(what) if self.rule == DriftRule::Overwrite => {
+                self.meet(path, Own::Config, Fate::PutBack);
+                self.put(path, Some(what));
+            }
+            Some(_) => self.conflict(path, "it was deleted, and is no config file afterwards"),
         }
+        Ok(())
+    }
+
+    /// A path that is not as its recipe has it: policy decides, unless it is as the new one already.
+    fn drifted(&mut self, change: &Change, found: &Found) -> Result<(), Refusal> {
+        let path = &change.path;
+        let gone = *found == Found::Absent;
+        match (change.to(), self.rule) {
+            (Some(what), _) if is_as(found, &what) => self.replace(path, Some(what)),
+            (None, _) if gone => {}
+            (None, DriftRule::Keep) => self.meet(path, Own::Drift, Fate::LetGo),
+            (Some(what), DriftRule::Keep) if change.becomes_config() => {
+                let fate = if gone {
+                    Fate::DeletedBeside
+                } else {
+                    Fate::Beside
+                };
+                self.lay_beside(path, what, Own::Drift, fate)?;
+            }
+            (Some(_), DriftRule::Keep) if gone => self.meet(path, Own::Drift, Fate::StaysDeleted),
+            (Some(_), DriftRule::Keep) => self.meet(path, Own::Drift, Fate::Kept),
+            (to, DriftRule::Overwrite) if gone => {
+                self.meet(path, Own::Drift, Fate::PutBack);
+                self.put(path, to);
+            }
+            (to, DriftRule::Overwrite) if movable(found) => self.displace(path, to, Own::Drift),
+            (_, DriftRule::Refuse | DriftRule::Overwrite) => {
+                let from = change.from.as_ref().map(|owned| &owned.what);
+                self.conflicts.push(Conflict {
+                    path: path.clone(),
+                    why: against(from, found),
+                    overwritable: movable(found),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What cannot be kept: a file that nobody owns where one is to be added, or one whose drift
     /// could not be stated afterwards.
-    fn unless_overwritten(&mut self, path: &TreePath, to: Option<What>, why: &'static str) {
-        if self.rule == DriftRule::Overwrite {
-            self.replace(path, to);
+    fn unless_overwritten(
+        &mut self,
+        change: &Change,
+        own: Own,
+        why: &'static str,
+    ) -> Result<(), Refusal> {
+        let path = &change.path;
+        let found = self.ground.found(path)?;
+        if !movable(&found) {
+            let from = change.from.as_ref().map(|owned| &owned.what);
+            self.conflict(path, &against(from, &found));
+        } else if self.rule == DriftRule::Overwrite {
+            self.displace(path, change.to(), own);
         } else {
-            self.conflicts.push((path.clone(), why));
+            self.conflicts.push(Conflict {
+                path: path.clone(),
+                why: why.to_owned(),
+                overwritable: true,
+            });
         }
+        Ok(())
+    }
+
+    /// A conflict that no policy lifts.
+    pub(super) fn conflict(&mut self, path: &TreePath, why: &str) {
+        self.conflicts.push(Conflict {
+            path: path.clone(),
+            why: why.to_owned(),
+            overwritable: false,
+        });
+    }
+
+    pub(super) fn meet(&mut self, path: &TreePath, own: Own, fate: Fate) {
+        self.parts.met.push(Met {
+            path: path.clone(),
+            own,
+            fate,
+        });
+    }
+
+    /// What stands at a path goes to the generation, and the admin is told.
+    fn displace(&mut self, path: &TreePath, to: Option<What>, own: Own) {
+        self.parts.displaced.push((path.clone(), own));
+        self.replace(path, to);
     }
 
     fn put(&mut self, path: &TreePath, to: Option<What>) {
@@ -164,96 +243,35 @@ impl Planner<'_> {
 
     /// The customer's config file stays; the new one is laid beside it, under the first of `.new`,
     /// `.new2` to `.new9` where nothing stands: an earlier one may hold the customer's merge.
-    fn keep(&mut self, path: &TreePath, to: Option<What>) -> Result<(), Refusal> {
-        self.parts.kept.push(path.clone());
-        let Some(what) = to else { return Ok(()) };
+    fn lay_beside(
+        &mut self,
+        path: &TreePath,
+        what: What,
+        own: Own,
+        fate: fn(TreePath) -> Fate,
+    ) -> Result<(), Refusal> {
         for suffix in SUFFIXES {
             let Ok(beside) = path.with_suffix(suffix) else {
                 continue;
             };
-            let free = !self
-                .changes
-                .paths
-                .iter()
-                .any(|change| change.path == beside)
-                && self.ground.standing(&beside)? == Standing::Absent;
-            if free {
+            if !self.changes.touch(&beside) && self.ground.standing(&beside)? == Standing::Absent {
                 self.put(&beside, Some(what));
+                self.meet(path, own, fate(beside));
                 return Ok(());
             }
         }
-        self.conflicts.push((
-            path.clone(),
-            "no name beside it is free for the new config file",
-        ));
-        Ok(())
-    }
-
-    fn folders(&mut self, changes: &Changes) -> Result<(), Refusal> {
-        let away: BTreeSet<TreePath> = self.parts.away.iter().cloned().collect();
-        let mut emptied = BTreeSet::new();
-        for folder in &changes.gone_folders {
-            if self.ground.standing(folder)? != Standing::Folder {
-                continue;
-            }
-            let children = self.ground.children(folder)?;
-            let leaves = |child: &Option<TreePath>| {
-                child
-                    .as_ref()
-                    .is_some_and(|path| away.contains(path) || emptied.contains(path))
-            };
-            if children.iter().all(leaves) {
-                emptied.insert(folder.clone());
-                self.parts.folders_away.push(folder.clone());
-            }
-        }
-        let taken = self
-            .parts
-            .place
-            .iter()
-            .filter(|(path, _)| !emptied.contains(path));
-        for (path, _) in taken {
-            if self.ground.standing(path)? == Standing::Folder {
-                self.conflicts
-                    .push((path.clone(), "a folder that is not empty stands there"));
-            }
-        }
-        self.new_folders(changes, &away)
-    }
-
-    /// Folders that the tree needs and the host has not: new ones, and those the customer deleted.
-    fn new_folders(&mut self, changes: &Changes, away: &BTreeSet<TreePath>) -> Result<(), Refusal> {
-        let mut wanted: Vec<(TreePath, Mode)> = changes.new_folders.clone();
-        for (path, _) in &self.parts.place {
-            wanted.extend(path.ancestors().map(|above| (above, Mode::FOLDER)));
-        }
-        wanted.sort_by(|a, b| a.0.cmp(&b.0));
-        let stated: BTreeSet<&TreePath> =
-            changes.new_folders.iter().map(|(path, _)| path).collect();
-        wanted.dedup_by(|b, a| {
-            let same = a.0 == b.0;
-            if same && stated.contains(&a.0) {
-                let mode = changes
-                    .new_folders
-                    .iter()
-                    .find(|(path, _)| path == &a.0)
-                    .map(|(_, m)| *m);
-                a.1 = mode.unwrap_or(a.1);
-            }
-            same
-        });
-        for (path, mode) in wanted {
-            match self.ground.standing(&path)? {
-                Standing::Folder => {}
-                Standing::Absent | Standing::Drifted(Found::Absent) | Standing::ConfigDeleted => {
-                    self.parts.folders_in.push((path, mode));
-                }
-                _ if away.contains(&path) => self.parts.folders_in.push((path, mode)),
-                _ => self
-                    .conflicts
-                    .push((path, "it stands where a folder must be")),
-            }
-        }
+        let barred = match path.parent() {
+            Some(folder) => self.ground.standing(&folder)? == Standing::Unowned,
+            None => false,
+        };
+        self.conflict(
+            path,
+            if barred {
+                "the new config file cannot be laid beside it: its folder is behind a link, or none"
+            } else {
+                "no name beside it is free for the new config file"
+            },
+        );
         Ok(())
     }
 }
@@ -268,14 +286,14 @@ fn too_many(paths: usize) -> Refusal {
     .next("prepare it in parts: some components first, the others in a second patch")
 }
 
-fn conflict(conflicts: &[(TreePath, &'static str)]) -> Refusal {
+fn refusal(conflicts: &[Conflict]) -> Refusal {
     const SHOWN: usize = 8;
     let mut refusal = Refusal::new(
         RefusalName::Conflict,
         format!("{} path(s) stand in the way of the patch", conflicts.len()),
     );
-    for (path, why) in conflicts.iter().take(SHOWN) {
-        refusal = refusal.value(path.as_str(), why);
+    for conflict in conflicts.iter().take(SHOWN) {
+        refusal = refusal.value(conflict.path.as_str(), &conflict.why);
     }
     if conflicts.len() > SHOWN {
         refusal = refusal.value(
@@ -283,6 +301,9 @@ fn conflict(conflicts: &[(TreePath, &'static str)]) -> Refusal {
             format!("{} more", conflicts.len().saturating_sub(SHOWN)),
         );
     }
-    refusal
-        .next("move them away or put them back, or let the site's policy say drift = \"overwrite\"")
+    refusal.next(if conflicts.iter().all(|conflict| conflict.overwritable) {
+        "move them away or put them back, or let the site's policy say drift = \"overwrite\""
+    } else {
+        "move them away or put them back, then apply again (stale: lockstep snapshot, prepare again)"
+    })
 }

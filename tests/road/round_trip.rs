@@ -70,7 +70,9 @@ fn what_the_customer_edited_is_kept() -> Tested {
     world.prepare("usb/s.spr", MP5, "usb/PROD-2.patch.spr")?;
     let applied = world.apply("PROD", "usb/PROD-2.patch.spr", "usb/PROD-2.receipt.spr")?;
     assert!(
-        applied.out.contains("conf/a.properties is kept"),
+        applied
+            .out
+            .contains("the new one lies beside as conf/a.properties.new"),
         "{}",
         applied.out
     );

@@ -1,11 +1,14 @@
 //! What will not be as its recipe has it, once the new tree stands.
 
+use std::collections::BTreeSet;
+
 use super::super::Node;
 use super::super::survey::Survey;
 use crate::model::snapshot::{ConfigFile, Drift};
-use crate::model::{Refusal, Watch};
+use crate::model::{Refusal, TreePath, Watch};
 use crate::plan::admit::Admitted;
 use crate::plan::change::{config_after, drift_after};
+use crate::plan::work::Work;
 
 /// Drift and edited config files, as the next snapshot will state them.
 pub(super) struct After {
@@ -20,6 +23,7 @@ impl After {
         node: &Node,
         admitted: &Admitted,
         survey: &Survey<'_>,
+        work: &Work,
         watch: &dyn Watch,
     ) -> Result<Self, Refusal> {
         if admitted.node().adopted.is_some() {
@@ -32,9 +36,10 @@ impl After {
         }
         let rule = admitted.patch().site().policy.drift;
         let (scan, new) = (&survey.scan, admitted.new_tree());
+        let moved: BTreeSet<&TreePath> = work.moves.iter().map(|intent| &intent.path).collect();
         Ok(Self {
             drift: drift_after(&scan.drift, admitted.changes(), new, rule)?,
-            config: config_after(&scan.config, &scan.drift, new),
+            config: config_after(&scan.config, &scan.drift, new, &moved),
         })
     }
 }

@@ -114,7 +114,7 @@ fn write(
             approvals: patch.approvals().to_vec(),
             changes: component_changes(node.installed(), &installed),
             files: exchanged.work.counts,
-            kept: exchanged.work.kept.clone(),
+            kept: exchanged.work.kept(),
             patch: Some(patch.sha256()),
             preparer: Some(patch.preparer().principal.clone()),
             operator: operator::User::current().name,

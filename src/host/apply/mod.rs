@@ -79,8 +79,11 @@ pub struct Outcome {
     pub changes: Vec<String>,
     /// Files touched.
     pub files: FileCounts,
-    /// Config files kept; the new one lies beside as `.new`.
+    /// Config files that stay as the customer has them, as the receipt lists them.
     pub kept: Vec<String>,
+    /// What becomes of each thing that the customer changed, deleted or added in the patch's way: a
+    /// word and a sentence. A dry run says the same.
+    pub met: Vec<(&'static str, String)>,
     /// A newer site file that came in the patch and is in force now.
     pub site: Option<String>,
     /// Who prepared it.
@@ -128,11 +131,8 @@ impl std::fmt::Display for Outcome {
             f,
             "  files      {added} added, {changed} changed, {removed} removed"
         )?;
-        for kept in &self.kept {
-            writeln!(
-                f,
-                "  config     {kept} is kept; the new one lies beside it as .new"
-            )?;
+        for (word, sentence) in &self.met {
+            writeln!(f, "  {word:10} {sentence}")?;
         }
         if let Some(site) = &self.site {
             writeln!(f, "  trust      {site}")?;
@@ -216,7 +216,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
         let work = plan(&node, &admitted, &survey)?;
-        After::of(&node, &admitted, &survey, watch)?;
+        After::of(&node, &admitted, &survey, &work, watch)?;
         return Ok(outcome(&node, &admitted, &work, None));
     }
     change(&node, &components, admitted, packs, request, now, watch)
@@ -237,7 +237,7 @@ fn change(
     let copied = packs.copy(node, &admitted, watch)?;
     let survey = Survey::of(node, components, watch)?;
     let work = plan(node, &admitted, &survey)?;
-    let after = After::of(node, &admitted, &survey, watch)?;
+    let after = After::of(node, &admitted, &survey, &work, watch)?;
     let staged = stage::stage(node, admitted, &survey, work, copied, watch)?;
     let sealed = seal::seal(node, staged, &survey, after)?;
     let staging = started.elapsed();
@@ -329,6 +329,7 @@ fn not_hot(admitted: &Admitted) -> Refusal {
 fn outcome(node: &Node, admitted: &Admitted, work: &Work, done: Option<commit::Done>) -> Outcome {
     let patch = admitted.patch();
     let (space, _) = work.space();
+    let next = node.state().sequence.saturating_add(1);
     let before: Vec<_> = node.installed().to_vec();
     let after: Vec<_> = admitted
         .target()
@@ -346,7 +347,8 @@ fn outcome(node: &Node, admitted: &Admitted, work: &Work, done: Option<commit::D
             .map(ToString::to_string)
             .collect(),
         files: work.counts,
-        kept: work.kept.iter().map(ToString::to_string).collect(),
+        kept: work.kept().iter().map(ToString::to_string).collect(),
+        met: work.met.iter().map(|met| met.words(next)).collect(),
         site: patch.newer_site().then(|| {
             let (old, new) = (node.site().version, patch.site().version);
             format!(

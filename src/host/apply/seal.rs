@@ -16,6 +16,7 @@ use crate::disk::scan::found_at;
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::admit::Admitted;
+use crate::plan::fate::{Fate, Met, Own};
 use crate::plan::recovery::{Action, Journal, Mark, Move};
 use crate::plan::work::{Intent, Turn, Work};
 
@@ -129,17 +130,18 @@ pub(super) fn exchange(
 ) -> Result<Exchanged, Refusal> {
     let Sealed {
         admitted,
-        work,
+        mut work,
         journal,
         after,
     } = sealed;
     let started = Instant::now();
     let moved = Exchange::open(node.root(), &journal)?.perform(watch)?;
-    for folder in &moved.left {
-        watch.warn(&format!(
-            "{folder} is left: it holds files that nobody owns"
-        ));
-    }
+    // Filled since they were planned to go.
+    work.met.extend(moved.left.into_iter().map(|path| Met {
+        path,
+        own: Own::Unowned,
+        fate: Fate::LeftStanding,
+    }));
     Ok(Exchanged {
         admitted,
         work,
