@@ -34,7 +34,7 @@ pub struct Receipt {
     pub files: FileCounts,
     /// The file format.
     pub format: u32,
-    /// Config files kept as the customer has them; the new one lies beside as `.new`.
+    /// Config files kept as the customer has them; where there is a new one, it lies beside as `.new`.
     pub kept: Vec<TreePath>,
     /// Always [`Kind::Receipt`].
     pub kind: Kind,

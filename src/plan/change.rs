@@ -318,3 +318,63 @@ pub fn components(before: &[Installed], after: &[Installed]) -> Vec<ComponentCha
         .filter(|change| change.from != change.to)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::recipe::FileContent;
+    use crate::model::{ContentId, Sha256};
+
+    fn file(text: &[u8], mode: u32) -> What {
+        let id = ContentId::of(text);
+        What::File(FileContent {
+            blake3: id.blake3,
+            mode: Mode::from_bits(mode),
+            sha256: id.sha256,
+            size: id.size,
+            stored_sha256: Sha256::of(b""),
+            stored_size: 0,
+        })
+    }
+
+    #[test]
+    fn drift_is_told_against_its_recipe() {
+        let (plain, program) = (file(b"a", 0o644), file(b"a", 0o755));
+        let link = What::Link {
+            target: "b".to_owned(),
+        };
+        let found = |text: &[u8], executable| Found::File {
+            blake3: Blake3::of(text),
+            executable,
+        };
+        let to_c = Found::Link {
+            blake3: Blake3::of(b"c"),
+        };
+        let table = [
+            (&plain, found(b"a", true), "made executable"),
+            (&program, found(b"a", false), "made not executable"),
+            (&plain, found(b"b", false), "changed: BLAKE3"),
+            (&plain, to_c.clone(), "a link stands there"),
+            (&link, to_c, "a link to something else"),
+            (&link, found(b"a", false), "a file in place of a link"),
+            (&link, Found::Absent, "deleted"),
+            (&plain, Found::Folder, "a folder stands there"),
+        ];
+        for (what, found, says) in table {
+            let told = against(Some(what), &found);
+            assert!(told.starts_with(says), "{told}");
+        }
+    }
+
+    /// A config file is asked for its content and kind alone.
+    #[test]
+    fn an_execute_bit_is_no_edit() {
+        let found = Found::File {
+            blake3: Blake3::of(b"a"),
+            executable: true,
+        };
+        let what = file(b"a", 0o644);
+        assert!(holds(&found, &what) && !is_as(&found, &what));
+        assert!(!holds(&Found::Absent, &what));
+    }
+}

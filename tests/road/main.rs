@@ -13,6 +13,7 @@
 
 mod adopt;
 mod damage;
+mod drift;
 mod fit;
 mod forge;
 mod golden;
