@@ -98,9 +98,7 @@ impl Planner<'_> {
             Standing::ConfigEdited => self.edited(change)?,
             Standing::ConfigDeleted => self.deleted(change)?,
             Standing::Drifted(found) => self.drifted(change, &found)?,
-            Standing::Unowned => {
-                self.unless_overwritten(change, Own::Unowned, "nobody owns what stands there")?;
-            }
+            Standing::Unowned => self.unowned(path)?,
         }
         Ok(())
     }
@@ -110,11 +108,9 @@ impl Planner<'_> {
     fn edited(&mut self, change: &Change) -> Result<(), Refusal> {
         let path = &change.path;
         match change.to() {
-            _ if !change.keeps_edits() => self.unless_overwritten(
-                change,
-                Own::Config,
-                "it was edited, and is no config file afterwards",
-            ),
+            _ if !change.keeps_edits() => {
+                self.unless_overwritten(change, "it was edited, and is no config file afterwards")
+            }
             None => {
                 self.meet(path, Own::Config, Fate::LetGo);
                 Ok(())
@@ -180,21 +176,26 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What cannot be kept: a file that nobody owns where one is to be added, or one whose drift
-    /// could not be stated afterwards.
-    fn unless_overwritten(
-        &mut self,
-        change: &Change,
-        own: Own,
-        why: &'static str,
-    ) -> Result<(), Refusal> {
+    /// What nobody owns is never touched, whatever the policy: that is about files of the product.
+    fn unowned(&mut self, path: &TreePath) -> Result<(), Refusal> {
+        let found = self.ground.found(path)?;
+        if movable(&found) {
+            self.conflict(path, "nobody owns what stands there");
+        } else {
+            self.conflict(path, &against(None, &found));
+        }
+        Ok(())
+    }
+
+    /// A config file that cannot be kept, because its drift could not be stated afterwards.
+    fn unless_overwritten(&mut self, change: &Change, why: &'static str) -> Result<(), Refusal> {
         let path = &change.path;
         let found = self.ground.found(path)?;
         if !movable(&found) {
             let from = change.from.as_ref().map(|owned| &owned.what);
             self.conflict(path, &against(from, &found));
         } else if self.rule == DriftRule::Overwrite {
-            self.displace(path, change.to(), own);
+            self.displace(path, change.to(), Own::Config);
         } else {
             self.conflicts.push(Conflict {
                 path: path.clone(),

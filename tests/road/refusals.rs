@@ -545,7 +545,7 @@ fn conflict_a_file_in_the_way() -> Tested {
         "PROD",
         "lockstep apply usb/PROD-2.patch.spr --root PROD",
         30,
-        &["lib/new.txt", "nobody owns", "policy"],
+        &["lib/new.txt", "nobody owns", "then apply again"],
     )?;
     Ok(())
 }
