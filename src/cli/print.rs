@@ -1,14 +1,19 @@
 //! Printing: results to standard output, words and progress to standard error.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "desk")]
+use crate::desk::many::{OneLine, Told};
 use crate::model::text::Escaped;
 use crate::model::{Refusal, Watch};
+
+/// Longest answer to a question, in bytes.
+const ANSWER_MAX: u64 = 1_024;
 
 /// Prints what a command says, as the person asked for it.
 pub(super) struct Printer {
@@ -39,11 +44,38 @@ impl Printer {
         }
     }
 
+    /// Columns of the terminal that results go to; none where they go into a file or a pipe.
+    #[cfg(feature = "desk")]
+    pub(super) fn columns() -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+        (size.ws_col > 0).then(|| usize::from(size.ws_col))
+    }
+
+    /// What became of one or many: the list, then each refusal in full, once where it is the same for
+    /// several. Returns the exit code.
+    #[cfg(feature = "desk")]
+    pub(super) fn told<T: Serialize + std::fmt::Display + OneLine>(
+        &self,
+        told: &Told<T>,
+    ) -> std::process::ExitCode {
+        self.outcome(told);
+        if !self.json {
+            for alike in told.refused().chunk_by(|a, b| a.refusal == b.refusal) {
+                let subjects: Vec<&str> = alike.iter().map(|one| one.subject.as_str()).collect();
+                line_to_stderr(&format!("\n{}", Escaped(&subjects.join(", "))));
+                if let Some(one) = alike.first() {
+                    line_to_stderr(&one.refusal.to_string());
+                }
+            }
+        }
+        std::process::ExitCode::from(told.exit())
+    }
+
     /// A refusal: words to standard error, and with `--json` a document as well.
     pub(super) fn refusal(&self, refusal: &Refusal) {
         self.clear();
         if self.json {
-            json_to_stdout(&RefusalDocument::of(refusal));
+            json_to_stdout(refusal);
         } else {
             line_to_stderr(&refusal.to_string());
         }
@@ -99,6 +131,28 @@ impl Watch for Printer {
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
         crate::disk::terminal::ask_secret(&format!("passphrase of {key_file}: ")).ok()
     }
+
+    /// Only where a person sits at both ends: a script is not held up by a question.
+    fn fingerprint(&self, whom: &str) -> Option<String> {
+        let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.quiet || self.json || !person {
+            return None;
+        }
+        self.words(&format!("the key of {}", Escaped(whom)));
+        self.words("read its fingerprint on the host: lockstep status");
+        drop(write!(
+            std::io::stderr(),
+            "fingerprint (12 characters or more; nothing to go on without): "
+        ));
+        let mut typed = String::new();
+        let read = std::io::stdin()
+            .lock()
+            .take(ANSWER_MAX)
+            .read_line(&mut typed);
+        read.ok()?;
+        let typed = typed.trim();
+        (!typed.is_empty()).then(|| typed.to_owned())
+    }
 }
 
 fn bar(stage: &str, total: u64) -> ProgressBar {
@@ -109,33 +163,6 @@ fn bar(stage: &str, total: u64) -> ProgressBar {
     }
     bar.set_message(stage.to_owned());
     bar
-}
-
-#[derive(Serialize)]
-struct RefusalDocument<'a> {
-    refusal: &'static str,
-    exit: u8,
-    what: &'a str,
-    values: Vec<[&'a str; 2]>,
-    unchanged: &'a str,
-    next: &'a str,
-}
-
-impl<'a> RefusalDocument<'a> {
-    fn of(refusal: &'a Refusal) -> Self {
-        Self {
-            refusal: refusal.name.word(),
-            exit: refusal.name.code(),
-            what: &refusal.what,
-            values: refusal
-                .values
-                .iter()
-                .map(|(label, value)| [label.as_str(), value.as_str()])
-                .collect(),
-            unchanged: &refusal.unchanged,
-            next: &refusal.next,
-        }
-    }
 }
 
 fn json_to_stdout<T: Serialize>(value: &T) {

@@ -59,7 +59,7 @@ pub enum DiskError {
         reason: &'static str,
     },
     /// Another command holds the lock.
-    #[error("another command is at work on this environment")]
+    #[error("another command is at work here")]
     Busy {
         /// Its process id.
         pid: String,

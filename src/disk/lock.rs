@@ -1,4 +1,4 @@
-//! One command at a time: an exclusive lock on `.lockstep/lock`.
+//! One command at a time: an exclusive lock on `.lockstep/lock`, or on a desk's `state/lock`.
 //!
 //! The lock is the kernel's (`flock`): it goes with the process that holds it, however that ends.
 //! The file's content only tells a second command who is at work.
@@ -6,6 +6,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -16,8 +18,12 @@ use crate::model::Time;
 
 /// Most bytes of the holder's text that are read.
 const TEXT_MAX: u64 = 4_096;
+/// How often a lock that is held is tried again by whoever waits.
+const TRIES: u32 = 50;
+/// How long it is waited between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Held while a command changes the environment.
+/// Held while a command changes the environment, or what a desk knows.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -26,7 +32,16 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock for `command`, or says who holds it. It does not wait.
     pub fn take(root: &Root, command: &str, now: Time) -> Result<Self, DiskError> {
-        let path = root.state_folder().join("lock");
+        Self::take_file(&root.state_folder().join("lock"), command, now, 0)
+    }
+
+    /// Takes the lock at `path`, waiting some seconds for another command to be done with it: for
+    /// what is held only while a record is read and written.
+    pub fn wait(path: &Path, command: &str, now: Time) -> Result<Self, DiskError> {
+        Self::take_file(path, command, now, TRIES)
+    }
+
+    fn take_file(path: &Path, command: &str, now: Time, tries: u32) -> Result<Self, DiskError> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -34,12 +49,19 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .custom_flags(no_follow())
-            .open(&path)
-            .map_err(DiskError::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(busy(file)),
-            Err(errno) => return Err(DiskError::os("lock", &path)(errno)),
+            .open(path)
+            .map_err(DiskError::io("open", path))?;
+        let mut left = tries;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if left > 0 => {
+                    left = left.saturating_sub(1);
+                    std::thread::sleep(PAUSE);
+                }
+                Err(Errno::WOULDBLOCK) => return Err(busy(file)),
+                Err(errno) => return Err(DiskError::os("lock", path)(errno)),
+            }
         }
         let text = format!(
             "pid {}\nsince {now}\ncommand {}\n",
@@ -49,7 +71,7 @@ impl Lock {
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(DiskError::io("write", &path))?;
+            .map_err(DiskError::io("write", path))?;
         Ok(Self { file })
     }
 }
@@ -88,6 +110,27 @@ fn busy(file: File) -> DiskError {
 mod tests {
     use super::*;
     use crate::model::{Refusal, RefusalName};
+
+    #[test]
+    fn whoever_waits_gets_it_when_the_first_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = Lock::wait(&path, "lockstep receive", Time::EPOCH).unwrap();
+        let waiting = std::thread::spawn({
+            let path = path.clone();
+            move || Lock::wait(&path, "lockstep enrol", Time::EPOCH).map(drop)
+        });
+        std::thread::sleep(PAUSE);
+        assert!(!waiting.is_finished());
+        drop(first);
+        waiting.join().unwrap().unwrap();
+        let held = Lock::wait(&path, "lockstep prepare", Time::EPOCH).unwrap();
+        let refusal = Lock::take_file(&path, "lockstep enrol", Time::EPOCH, 1).unwrap_err();
+        assert!(
+            matches!(refusal, DiskError::Busy { command, .. } if command == "lockstep prepare")
+        );
+        drop(held);
+    }
 
     #[test]
     fn the_second_is_told_who_holds_it() {

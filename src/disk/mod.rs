@@ -11,7 +11,7 @@
 //! | [`scan`], [`stage`], [`inherit`] | what stands there, and what shall |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`journal`], [`exchange`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
-//! | [`keys`], [`terminal`], [`handout`], [`syslog`] | key files of people, their passphrases, files handed out, the system's log |
+//! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
 
 pub mod durable;
@@ -28,6 +28,7 @@ pub mod journal;
 pub mod keys;
 pub mod lock;
 pub mod marks;
+pub mod medium;
 pub mod operator;
 pub mod recover;
 pub mod rights;

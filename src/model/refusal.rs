@@ -296,6 +296,21 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// As `--json` has it, alone or in a list.
+impl serde::Serialize for Refusal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut document = serializer.serialize_struct("Refusal", 6)?;
+        document.serialize_field("refusal", self.name.word())?;
+        document.serialize_field("exit", &self.name.code())?;
+        document.serialize_field("what", &self.what)?;
+        document.serialize_field("values", &self.values)?;
+        document.serialize_field("unchanged", &self.unchanged)?;
+        document.serialize_field("next", &self.next)?;
+        document.end()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! What a long command tells whoever watches it, and the one thing it may ask.
+//! What a long command tells whoever watches it, and the two things it may ask.
 
 /// Receives words, warnings and progress from a command. The command line prints them; a test
 /// keeps them; [`Unwatched`] drops them.
@@ -15,6 +15,13 @@ pub trait Watch: Sync {
     /// Asks for the passphrase of a key file; nothing where nobody can be asked.
     fn passphrase(&self, key_file: &str) -> Option<zeroize::Zeroizing<String>> {
         let _ = key_file;
+        None
+    }
+
+    /// Asks for the fingerprint of the key of `whom`, as the other machine shows it; nothing where
+    /// nobody can be asked, or nothing is typed.
+    fn fingerprint(&self, whom: &str) -> Option<String> {
+        let _ = whom;
         None
     }
 }

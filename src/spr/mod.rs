@@ -20,9 +20,10 @@ pub mod canonical;
 mod header;
 mod name;
 mod read;
+mod size;
 mod write;
 
-pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement};
+pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of};
 pub use write::{SprWriter, encode_small};
 
 use std::io::ErrorKind;

@@ -55,6 +55,15 @@ impl RawStatement {
     }
 }
 
+/// What a file says it is: its first header, and nothing behind it, is read.
+pub fn kind_of(reader: impl Read) -> Result<Kind, SprError> {
+    let mut blocks = Blocks {
+        reader,
+        block: [0; BLOCK],
+    };
+    blocks.statement().map(|(kind, _)| kind)
+}
+
 /// A file of which statement and signatures have been read.
 pub struct Opened<R> {
     blocks: Blocks<R>,
@@ -70,13 +79,8 @@ impl<R: Read> Opened<R> {
             reader,
             block: [0; BLOCK],
         };
-        let Some((first, size)) = blocks.header("the statement")? else {
-            return Err(SprError::Foreign("it is an empty archive"));
-        };
-        let Some(kind) = Kind::of_member(&first) else {
-            return Err(SprError::Foreign("its first member is no statement"));
-        };
-        let bytes = blocks.bounded(&first, size, STATEMENT_MAX)?;
+        let (kind, size) = blocks.statement()?;
+        let bytes = blocks.bounded(kind.member(), size, STATEMENT_MAX)?;
         let mut raw = RawStatement {
             kind,
             bytes,
@@ -109,6 +113,12 @@ impl<R: Read> Opened<R> {
     #[must_use]
     pub fn raw(&self) -> &RawStatement {
         &self.raw
+    }
+
+    /// Keeps the statement and its signatures, and reads no further.
+    #[must_use]
+    pub fn into_raw(self) -> RawStatement {
+        self.raw
     }
 
     /// Decodes the statement.
@@ -274,6 +284,17 @@ struct Blocks<R> {
 }
 
 impl<R: Read> Blocks<R> {
+    /// The first header: the kind of the statement, and its size.
+    fn statement(&mut self) -> Result<(Kind, u64), SprError> {
+        let Some((first, size)) = self.header("the statement")? else {
+            return Err(SprError::Foreign("it is an empty archive"));
+        };
+        match Kind::of_member(&first) {
+            Some(kind) => Ok((kind, size)),
+            None => Err(SprError::Foreign("its first member is no statement")),
+        }
+    }
+
     /// The next header; nothing at the two zero blocks that end the archive.
     fn header(&mut self, what: &str) -> Result<Option<(String, u64)>, SprError> {
         self.fill(what)?;
