@@ -54,13 +54,13 @@ pub(super) enum Command {
     #[cfg(feature = "desk")]
     #[command(subcommand)]
     Site(Site),
-    /// desk: make a node known here, by its first snapshot
+    /// desk: make nodes known here, by their first snapshots
     #[cfg(feature = "desk")]
     Enrol(Enrol),
-    /// desk: build one patch for exactly this environment in exactly this state
+    /// desk: build one patch per environment, for exactly that environment in exactly its state
     #[cfg(feature = "desk")]
     Prepare(Prepare),
-    /// desk: take in the receipt that a host wrote
+    /// desk: take in the receipts that hosts wrote
     #[cfg(feature = "desk")]
     Receive(Receive),
     /// desk: what is known of each environment
@@ -151,9 +151,9 @@ pub(super) struct Snapshot {
 
 #[derive(Args)]
 pub(super) struct Apply {
-    /// The patch file
-    #[arg(value_name = "PATCH.spr")]
-    pub(super) file: PathBuf,
+    /// The patch file; of several, or of those in a folder, the one made for this node is taken
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) root: Root,
     /// The environment that is meant; another one is refused

@@ -58,12 +58,13 @@ pub(super) struct SiteFile {
 
 #[derive(Args)]
 pub(super) struct Enrol {
-    /// The node's snapshot
-    #[arg(value_name = "SNAPSHOT.spr")]
-    pub(super) file: PathBuf,
+    /// Snapshots of the nodes, or folders with snapshots in them
+    #[arg(value_name = "SNAPSHOT.spr|DIR", required = true)]
+    pub(super) places: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) desk: DeskFolder,
-    /// The node key's fingerprint, 12 characters or more, read from lockstep status on the host
+    /// The node key's fingerprint, 12 characters or more, read from lockstep status on the host;
+    /// of many files, it picks those of that node
     #[arg(long, value_name = "PREFIX")]
     pub(super) fingerprint: Option<String>,
     /// Let another key take the place of the one that is known
@@ -79,12 +80,16 @@ pub(super) struct Enrol {
 
 #[derive(Args)]
 pub(super) struct Prepare {
-    /// A snapshot of each node, or the receipt that holds it
-    #[arg(value_name = "SNAPSHOT.spr", required_unless_present = "environment")]
-    pub(super) snapshots: Vec<PathBuf>,
-    /// The environment, whose last snapshots are known here
-    #[arg(long, value_name = "NAME", conflicts_with = "snapshots")]
-    pub(super) environment: Option<Name>,
+    /// A snapshot of each node, or the receipt that holds it; or folders with such files in them, for
+    /// one patch per environment
+    #[arg(value_name = "SNAPSHOT.spr|DIR", required_unless_present_any = ["environment", "all"])]
+    pub(super) places: Vec<PathBuf>,
+    /// The environment, whose last snapshots are known here; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "places")]
+    pub(super) environment: Vec<Name>,
+    /// Every environment that is known here
+    #[arg(long, conflicts_with_all = ["places", "environment"])]
+    pub(super) all: bool,
     /// The recipes wanted, such as to:restapi/7.0/restapi-7.0.40.spr
     #[arg(
         long,
@@ -110,8 +115,8 @@ pub(super) struct Prepare {
     /// The preparer's private key; remembered
     #[arg(long)]
     pub(super) key: Option<PathBuf>,
-    /// Where the patch goes: a file or a folder
-    #[arg(long, short, value_name = "FILE")]
+    /// Where the patch goes: a file or a folder; for several environments, a folder
+    #[arg(long, short, value_name = "FILE|DIR")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     pub(super) desk: DeskFolder,
@@ -121,9 +126,9 @@ pub(super) struct Prepare {
 
 #[derive(Args)]
 pub(super) struct Receive {
-    /// The receipt
-    #[arg(value_name = "RECEIPT.spr")]
-    pub(super) file: PathBuf,
+    /// Receipts, of any environments known here, or folders with receipts in them
+    #[arg(value_name = "RECEIPT.spr|DIR", required = true)]
+    pub(super) places: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) desk: DeskFolder,
     #[command(flatten)]

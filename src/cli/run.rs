@@ -38,10 +38,11 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             now,
             printer,
         )?),
-        Command::Apply(args) => printer.outcome(&host::apply::run(
+        Command::Apply(args) => printer.outcome(&host::apply::choose::run(
+            &args.files,
             &host::apply::Request {
                 root: world::root(args.root.root)?,
-                file: args.file,
+                file: std::path::PathBuf::new(),
                 approvals: args.approval,
                 accepted: accepted(args.accept),
                 memory: args.memory,
@@ -100,7 +101,7 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
         | Command::Prepare(_)
         | Command::Receive(_)
         | Command::Environments(_)
-        | Command::Compare(_) => desk::run(command, now, printer)?,
+        | Command::Compare(_) => return desk::run(command, now, printer),
         #[cfg(feature = "publish")]
         Command::Publish(command) => super::publish_args::run(command, now, printer)?,
         #[cfg(all(feature = "desk", feature = "publish"))]
@@ -162,61 +163,74 @@ mod desk {
     //! The desk's commands.
 
     use super::super::args::{Command, Site, SiteFile};
-    use super::{Printer, Refusal, Time, accepted, world};
+    use super::{ExitCode, Printer, Refusal, Time, accepted, world};
     use crate::desk;
     use crate::model::RefusalName;
 
-    pub(super) fn run(command: Command, now: Time, printer: &Printer) -> Result<(), Refusal> {
+    pub(super) fn run(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {
         match command {
             Command::Site(Site::New(args)) => printer.outcome(&site(args, now, printer, false)?),
             Command::Site(Site::Renew(args)) => printer.outcome(&site(args, now, printer, true)?),
-            Command::Enrol(args) => printer.outcome(&desk::enrol::run(
-                &world::desk(args.desk.desk)?,
-                &desk::enrol::Request {
-                    file: args.file,
-                    fingerprint: args.fingerprint,
-                    replace: args.replace,
-                    output: args.output,
-                    key: args.key,
-                },
-                now,
-                printer,
-            )?),
-            Command::Prepare(args) => printer.outcome(&desk::prepare::run(
-                &world::desk(args.desk.desk)?,
-                &desk::prepare::Request {
-                    snapshots: args.snapshots,
-                    environment: args.environment,
-                    to: args.to,
-                    remove: args.remove,
-                    adopt: args.adopt,
-                    whole: args.whole,
-                    sources: args.source,
-                    site: args.site,
-                    key: args.key,
-                    output: args.output,
-                    accepted: accepted(args.accept),
-                },
-                now,
-                printer,
-            )?),
-            Command::Receive(args) => printer.outcome(&desk::receive::run(
-                &world::desk(args.desk.desk)?,
-                &desk::receive::Request {
-                    file: args.file,
-                    accept_forked: args.accept.accept.contains(&RefusalName::Forked),
-                },
-                printer,
-            )?),
+            Command::Enrol(args) => {
+                return Ok(printer.told(&desk::enrol::run(
+                    &world::desk(args.desk.desk)?,
+                    &desk::enrol::Request {
+                        places: args.places,
+                        fingerprint: args.fingerprint,
+                        replace: args.replace,
+                        output: args.output,
+                        key: args.key,
+                    },
+                    now,
+                    printer,
+                )?));
+            }
+            Command::Prepare(args) => {
+                return Ok(printer.told(&desk::prepare::many::run(
+                    &world::desk(args.desk.desk)?,
+                    &desk::prepare::many::Asked {
+                        places: args.places,
+                        environments: args.environment,
+                        all: args.all,
+                    },
+                    &desk::prepare::Request {
+                        to: args.to,
+                        remove: args.remove,
+                        adopt: args.adopt,
+                        whole: args.whole,
+                        sources: args.source,
+                        site: args.site,
+                        key: args.key,
+                        output: args.output,
+                        accepted: accepted(args.accept),
+                        ..desk::prepare::Request::default()
+                    },
+                    now,
+                    printer,
+                )?));
+            }
+            Command::Receive(args) => {
+                return Ok(printer.told(&desk::receive::run(
+                    &world::desk(args.desk.desk)?,
+                    &desk::receive::Request {
+                        places: args.places,
+                        accept_forked: args.accept.accept.contains(&RefusalName::Forked),
+                    },
+                    now,
+                    printer,
+                )?));
+            }
             Command::Environments(args) => {
-                printer.outcome(&desk::environments::run(&world::desk(args.desk)?, now)?);
+                let desk = world::desk(args.desk)?;
+                let columns = Printer::columns();
+                printer.outcome(&desk::environments::run(&desk, columns, now)?);
             }
             Command::Compare(args) => {
                 printer.outcome(&desk::compare::run(&args.first, &args.second)?);
             }
             _ => {}
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 
     fn site(

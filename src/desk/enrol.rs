@@ -3,16 +3,19 @@
 //! The one moment of trust on first use, so a fingerprint may be asked for: it is read from the
 //! host's own `status`, never shown here first.
 
-use std::path::PathBuf;
+mod folder;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::Desk;
+use super::many::{OneLine, Told};
 use super::statements::{Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
 use crate::disk::{handout, keys};
 use crate::model::enrolment::Enrolment;
-use crate::model::snapshot::NodeId;
+use crate::model::snapshot::{EnvironmentId, NodeId};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::spr::{RawSignature, canonical, encode_small};
@@ -23,9 +26,9 @@ const PREFIX_MIN: usize = 12;
 /// What `enrol` is asked.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// A snapshot or receipt file.
-    pub file: PathBuf,
-    /// The beginning of the node key's fingerprint, read from the host.
+    /// Snapshot or receipt files, or folders with such files in them.
+    pub places: Vec<PathBuf>,
+    /// The beginning of the node key's fingerprint, read from the host. Of many, it picks the one.
     pub fingerprint: Option<String>,
     /// Whether another key may take the place of the enrolled one.
     pub replace: bool,
@@ -80,27 +83,58 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Enrols a node.
+impl OneLine for Outcome {
+    fn line(&self) -> String {
+        let word = if self.known {
+            "known     "
+        } else {
+            "enrolled  "
+        };
+        let compare = if self.compared || self.known {
+            ""
+        } else {
+            " (compare it with lockstep status on the host)"
+        };
+        format!(
+            "{word} environment {}, node {}, key {}{compare}",
+            self.environment, self.node, self.fingerprint
+        )
+    }
+}
+
+/// Enrols a node, or the nodes of many files.
 pub fn run(
     desk: &Desk,
     request: &Request,
     now: Time,
     watch: &dyn Watch,
+) -> Result<Told<Outcome>, Refusal> {
+    match request.places.as_slice() {
+        [file] if !file.is_dir() => Ok(Told::One(one(desk, file, request, now, watch)?)),
+        places => Ok(Told::Many(folder::run(desk, places, request, now, watch)?)),
+    }
+}
+
+fn one(
+    desk: &Desk,
+    file: &Path,
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
 ) -> Result<Outcome, Refusal> {
-    let unread = Unread::read(&request.file)?;
-    let (environment, node) = unread.claims().map_err(|e| e.refuse(&request.file))?;
-    check_fingerprint(&node, request.fingerprint.as_deref())?;
+    let unread = Unread::read(file)?;
+    let (environment, node) = unread.claims().map_err(|e| e.refuse(file))?;
+    let compared = compare(desk, &environment, &node, request, watch)?;
     let word = unread.verify(&node.key)?;
+    let lock = desk.lock("enrol", now)?;
     let mut record = desk
         .environment(&environment)?
         .unwrap_or_else(|| EnvironmentRecord::new(environment.clone()));
     check_name(desk, &record, &word)?;
-    let known = record
-        .node(&node.name)
-        .is_some_and(|known| known.key == node.key);
+    let known = is_known(&record, &node);
     if !known {
         if let Some(known) = record.node(&node.name).filter(|_| !request.replace) {
-            check_key(known, &node, &request.file)?;
+            check_key(known, &node, file)?;
         }
         record.nodes.retain(|other| other.name != node.name);
         record.nodes.push(first_record(&node, &word));
@@ -110,16 +144,46 @@ pub fn run(
     record.take_in(&word, false)?;
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
     desk.store_environment(&record)?;
+    drop(lock);
     let output = write_enrolment(request, &word, now, watch)?;
     Ok(Outcome {
         environment: environment.name.to_string(),
         id: environment.id.to_string(),
         node: node.name.to_string(),
         fingerprint: node.key.fingerprint(),
-        compared: request.fingerprint.is_some(),
+        compared,
         known,
         output,
     })
+}
+
+fn is_known(record: &EnvironmentRecord, node: &NodeId) -> bool {
+    record
+        .node(&node.name)
+        .is_some_and(|known| known.key == node.key)
+}
+
+/// Compares the key with the fingerprint that was given, or that whoever sits there types; a node
+/// that is known by this key is not asked for. Says whether there was one to compare.
+fn compare(
+    desk: &Desk,
+    environment: &EnvironmentId,
+    node: &NodeId,
+    request: &Request,
+    watch: &dyn Watch,
+) -> Result<bool, Refusal> {
+    if let Some(given) = &request.fingerprint {
+        return check_fingerprint(node, given).map(|()| true);
+    }
+    let record = desk.environment(environment)?;
+    if record.is_some_and(|record| is_known(&record, node)) {
+        return Ok(false);
+    }
+    let whom = format!("environment {environment}, node {}", node.name);
+    match watch.fingerprint(&whom) {
+        Some(typed) => check_fingerprint(node, &typed).map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// A node of which nothing is known yet but its key.
@@ -137,26 +201,9 @@ fn first_record(node: &NodeId, word: &Word) -> NodeRecord {
     }
 }
 
-fn check_fingerprint(node: &NodeId, wanted: Option<&str>) -> Result<(), Refusal> {
-    let Some(wanted) = wanted else { return Ok(()) };
+fn check_fingerprint(node: &NodeId, wanted: &str) -> Result<(), Refusal> {
     let found = node.key.fingerprint();
-    let short = wanted.strip_prefix("SHA256:").unwrap_or(wanted);
-    if short.len() < PREFIX_MIN {
-        return Err(Refusal::new(
-            RefusalName::Usage,
-            "the fingerprint is too short to mean anything",
-        )
-        .value("given", wanted)
-        .value(
-            "wanted",
-            format!("at least {PREFIX_MIN} characters after SHA256:"),
-        )
-        .next("read it from lockstep status on the host"));
-    }
-    if found
-        .strip_prefix("SHA256:")
-        .is_some_and(|full| full.starts_with(short))
-    {
+    if fits(node, prefix(wanted)?) {
         return Ok(());
     }
     Err(Refusal::new(
@@ -166,6 +213,31 @@ fn check_fingerprint(node: &NodeId, wanted: Option<&str>) -> Result<(), Refusal>
     .value("file has", found)
     .value("you gave", wanted)
     .next("read the fingerprint again on the host (lockstep status); if it differs, do not enrol"))
+}
+
+/// A fingerprint, or the beginning of one that is long enough, without `SHA256:`.
+fn prefix(wanted: &str) -> Result<&str, Refusal> {
+    let short = wanted.strip_prefix("SHA256:").unwrap_or(wanted);
+    if short.len() >= PREFIX_MIN {
+        return Ok(short);
+    }
+    Err(Refusal::new(
+        RefusalName::Usage,
+        "the fingerprint is too short to mean anything",
+    )
+    .value("given", wanted)
+    .value(
+        "wanted",
+        format!("at least {PREFIX_MIN} characters after SHA256:"),
+    )
+    .next("read it from lockstep status on the host"))
+}
+
+fn fits(node: &NodeId, prefix: &str) -> bool {
+    node.key
+        .fingerprint()
+        .strip_prefix("SHA256:")
+        .is_some_and(|full| full.starts_with(prefix))
 }
 
 /// Two environments of one name on one desk are the mix-up that this tool is here to prevent.

@@ -1,10 +1,13 @@
-//! `environments`: what this desk knows of each environment, one line each.
+//! `environments`: what this desk knows of each environment, in one line, and more where somebody
+//! has to act.
+
+mod table;
 
 use serde::Serialize;
 
 use super::Desk;
 use super::statements::Unread;
-use super::store::{EnvironmentRecord, NodeRecord};
+use super::store::{EnvironmentRecord, NodeRecord, PreparedRecord};
 use crate::model::snapshot::Snapshot;
 use crate::model::{Refusal, Time};
 
@@ -13,6 +16,11 @@ use crate::model::{Refusal, Time};
 pub struct Outcome {
     /// One entry each, rising by name.
     pub environments: Vec<Line>,
+    /// What there is of everything.
+    pub sums: Sums,
+    /// Columns of the terminal; release names are cut to fit. Without one, nothing is cut.
+    #[serde(skip)]
+    pub columns: Option<usize>,
 }
 
 /// What is known of an environment.
@@ -22,81 +30,110 @@ pub struct Line {
     pub name: String,
     /// Its id.
     pub id: String,
-    /// Its nodes' names.
-    pub nodes: Vec<String>,
-    /// The release that is installed, or the newest component where there is none.
-    pub release: String,
+    /// Its nodes, rising by name.
+    pub nodes: Vec<Node>,
+    /// The releases that its nodes state, each once; the count of components where there is none.
+    pub releases: Vec<String>,
     /// Days since the last word of any of its nodes.
     pub age_days: Option<u64>,
     /// Drifted files that the nodes last stated.
     pub drift: usize,
-    /// Patch files prepared and not yet confirmed.
-    pub prepared: Vec<String>,
-    /// The first day after which a prepared patch is refused.
-    pub apply_before: Option<String>,
+    /// Patches prepared and not yet confirmed by a receipt, in the order in which they were made.
+    pub prepared: Vec<Prepared>,
 }
 
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.environments.is_empty() {
-            return write!(
-                f,
-                "no environment is enrolled here\n  next       lockstep enrol SNAPSHOT.spr"
-            );
-        }
-        write!(
-            f,
-            "{:<20} {:>5}  {:<44} {:>8} {:>5}  prepared",
-            "environment", "nodes", "release", "last", "drift"
-        )?;
-        for line in &self.environments {
-            let age = line
-                .age_days
-                .map_or("never".to_owned(), |days| format!("{days} d"));
-            let prepared = match (&line.apply_before, line.prepared.as_slice()) {
-                (_, []) => "-".to_owned(),
-                (Some(before), files) => format!("{} (apply before {before})", files.join(", ")),
-                (None, files) => files.join(", "),
-            };
-            write!(
-                f,
-                "\n{:<20} {:>5}  {:<44} {age:>8} {:>5}  {prepared}",
-                line.name,
-                line.nodes.len(),
-                line.release,
-                line.drift
-            )?;
-        }
-        Ok(())
-    }
+/// What is known of a node.
+#[derive(Debug, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// The sequence number of its last word; none where it never sent one.
+    pub sequence: Option<u64>,
+    /// Days since then; none as well where that word cannot be read any more.
+    pub age_days: Option<u64>,
 }
 
-/// Lists the environments.
-pub fn run(desk: &Desk, now: Time) -> Result<Outcome, Refusal> {
+/// A patch that was prepared and not yet confirmed.
+#[derive(Debug, Serialize)]
+pub struct Prepared {
+    /// Its file's name.
+    pub file: String,
+    /// The day on which it was made.
+    pub created: String,
+    /// The day after which a host refuses it.
+    pub apply_before: String,
+    /// Whether that day has passed.
+    pub expired: bool,
+}
+
+/// The last line: how much there is to act on.
+#[derive(Debug, Default, Serialize)]
+pub struct Sums {
+    /// Environments.
+    pub environments: usize,
+    /// Nodes.
+    pub nodes: usize,
+    /// Nodes that never sent a word.
+    pub silent: usize,
+    /// Environments with drift.
+    pub drifted: usize,
+    /// Environments with a patch out that no receipt has confirmed.
+    pub waiting: usize,
+    /// Prepared patches past their date.
+    pub expired: usize,
+}
+
+/// Lists the environments, for a terminal of so many columns.
+pub fn run(desk: &Desk, columns: Option<usize>, now: Time) -> Result<Outcome, Refusal> {
     let environments = desk
         .environments()?
         .iter()
         .map(|record| line(desk, record, now))
-        .collect::<Result<_, _>>()?;
-    Ok(Outcome { environments })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Outcome {
+        sums: Sums::of(&environments),
+        environments,
+        columns,
+    })
+}
+
+impl Sums {
+    fn of(lines: &[Line]) -> Self {
+        let count = |of: fn(&Line) -> usize| lines.iter().map(of).fold(0, usize::saturating_add);
+        Self {
+            environments: lines.len(),
+            nodes: count(|line| line.nodes.len()),
+            silent: count(|line| line.nodes.iter().filter(|n| n.sequence.is_none()).count()),
+            drifted: count(|line| usize::from(line.drift > 0)),
+            waiting: count(|line| usize::from(!line.prepared.is_empty())),
+            expired: count(|line| line.prepared.iter().filter(|p| p.expired).count()),
+        }
+    }
 }
 
 fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refusal> {
     let mut last = Vec::new();
+    let mut nodes = Vec::new();
     for node in &record.nodes {
-        last.extend(last_snapshot(desk, node)?);
+        let snapshot = last_snapshot(desk, node)?;
+        nodes.push(Node {
+            name: node.name.to_string(),
+            sequence: node.last().map(|seen| seen.sequence),
+            age_days: snapshot
+                .as_ref()
+                .map(|snapshot| now.days_since(snapshot.created)),
+        });
+        last.extend(snapshot);
     }
-    let newest = last.iter().map(|snapshot| snapshot.created).max();
+    let mut releases: Vec<String> = last.iter().map(release).collect();
+    releases.sort();
+    releases.dedup();
     Ok(Line {
         name: record.environment.name.to_string(),
         id: record.environment.id.to_string(),
-        nodes: record
-            .nodes
-            .iter()
-            .map(|node| node.name.to_string())
-            .collect(),
-        release: last.first().map_or("unknown".to_owned(), release),
-        age_days: newest.map(|created| now.days_since(created)),
+        age_days: nodes.iter().filter_map(|node| node.age_days).min(),
+        nodes,
+        releases,
         drift: last
             .iter()
             .map(|snapshot| snapshot.drift.len())
@@ -104,19 +141,22 @@ fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refu
         prepared: record
             .prepared
             .iter()
-            .map(|prepared| prepared.file.clone())
+            .map(|prepared| self::prepared(prepared, now))
             .collect(),
-        apply_before: record
-            .prepared
-            .iter()
-            .map(|p| p.apply_before)
-            .min()
-            .map(Time::date),
     })
 }
 
-/// The last snapshot that the desk has of a node.
-pub(super) fn last_snapshot(desk: &Desk, node: &NodeRecord) -> Result<Option<Snapshot>, Refusal> {
+fn prepared(record: &PreparedRecord, now: Time) -> Prepared {
+    Prepared {
+        file: record.file.clone(),
+        created: record.created.date(),
+        apply_before: record.apply_before.date(),
+        expired: record.apply_before < now,
+    }
+}
+
+/// The last snapshot that the desk has of a node; one that is damaged is none, and hides no others.
+fn last_snapshot(desk: &Desk, node: &NodeRecord) -> Result<Option<Snapshot>, Refusal> {
     let Some(seen) = node.last() else {
         return Ok(None);
     };
@@ -126,7 +166,8 @@ pub(super) fn last_snapshot(desk: &Desk, node: &NodeRecord) -> Result<Option<Sna
     let Ok(unread) = Unread::parse(file) else {
         return Ok(None);
     };
-    Ok(Some(unread.verify(&node.key)?.snapshot.get().clone()))
+    let word = unread.verify(&node.key).ok();
+    Ok(word.map(|word| word.snapshot.get().clone()))
 }
 
 /// The installed baseline, for a person.

@@ -2,12 +2,15 @@
 //!
 //! It chooses what goes into a patch; it cannot author content. One file per command: [`enrol`],
 //! [`prepare`], [`receive`], [`environments`], [`compare`]. What the desk knows lies in plain
-//! folders ([`store`]); copying them is its backup.
+//! folders ([`store`]); copying them is its backup. Commands that take a folder tell of each file in
+//! it ([`many`]).
 
 pub mod compare;
 pub mod enrol;
 pub mod environments;
+mod gather;
 pub mod learn;
+pub mod many;
 pub mod prepare;
 pub mod receive;
 pub mod site;

@@ -1,18 +1,20 @@
 //! `receive`: take in a receipt, which closes the loop: what was prepared is now confirmed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::Desk;
+use super::gather;
+use super::many::{Many, OneLine, Told};
 use super::statements::read_enrolled;
-use crate::model::{Refusal, RefusalName, Watch};
+use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 
 /// What `receive` is asked.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// A receipt file.
-    pub file: PathBuf,
+    /// Receipt files, or folders with receipts in them.
+    pub places: Vec<PathBuf>,
     /// Whether a fork is accepted, with a reason given.
     pub accept_forked: bool,
 }
@@ -65,22 +67,77 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Takes in a receipt.
-pub fn run(desk: &Desk, request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let word = read_enrolled(desk, &request.file)?;
+impl OneLine for Outcome {
+    fn line(&self) -> String {
+        let word = if self.known {
+            "known     "
+        } else {
+            "received  "
+        };
+        let confirms = self.confirms.as_ref();
+        format!(
+            "{word} {} on environment {}, node {}, sequence {}{}",
+            self.action,
+            self.environment,
+            self.node,
+            self.sequence,
+            confirms.map_or(String::new(), |file| format!(": confirms {file}"))
+        )
+    }
+}
+
+/// Takes in a receipt, or many.
+pub fn run(
+    desk: &Desk,
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Told<Outcome>, Refusal> {
+    match request.places.as_slice() {
+        [file] if !file.is_dir() => Ok(Told::One(one(desk, file, request, now, watch)?)),
+        places => Ok(Told::Many(many(desk, places, request, now, watch)?)),
+    }
+}
+
+/// In rising sequence per node: in another order a receipt would be missed that only comes later.
+fn many(
+    desk: &Desk,
+    places: &[PathBuf],
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Many<Outcome>, Refusal> {
+    let (claims, mut many) =
+        gather::claims(places, &[Kind::Receipt], "receipt").map_err(|refusal| {
+            refusal
+                .next("name the receipts, or the folder they lie in: lockstep receive /media/usb")
+        })?;
+    for claim in claims {
+        let received = one(desk, &claim.path, request, now, watch);
+        many.take(claim.path.display(), received);
+    }
+    Ok(many)
+}
+
+fn one(
+    desk: &Desk,
+    file: &Path,
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Outcome, Refusal> {
+    let word = read_enrolled(desk, file)?;
     let Some(receipt) = &word.receipt else {
         return Err(Refusal::new(
             RefusalName::Usage,
             "this is a snapshot, and receive takes receipts",
         )
-        .value("file", request.file.display())
-        .next(format!(
-            "lockstep prepare {} --to RECIPE",
-            request.file.display()
-        )));
+        .value("file", file.display())
+        .next(format!("lockstep prepare {} --to RECIPE", file.display())));
     };
     let statement = receipt.get();
     let environment = statement.environment.clone();
+    let _lock = desk.lock("receive", now)?;
     let Some(mut record) = desk.environment(&environment)? else {
         return Err(Refusal::new(
             RefusalName::NotEnrolled,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Desk;
+use crate::disk::lock::Lock;
 use crate::disk::{DiskError, durable};
 use crate::model::snapshot::{EnvironmentId, Snapshot};
 use crate::model::statement::FORMAT;
@@ -160,6 +161,13 @@ pub(super) fn forked(node: &Name, sequence: u64, known: Sha256, new: Sha256) -> 
 }
 
 impl Desk {
+    /// Held while what the desk knows is read, changed and written: two commands at a time would
+    /// each forget what the other learned. Another command is waited for, some seconds long.
+    pub fn lock(&self, command: &str, now: Time) -> Result<Lock, Refusal> {
+        durable::make_folders(&self.state, 0o755)?;
+        Ok(Lock::wait(&self.state.join("lock"), command, now)?)
+    }
+
     /// Every environment known, rising by name.
     pub fn environments(&self) -> Result<Vec<EnvironmentRecord>, Refusal> {
         let folder = self.state.join("environments");
@@ -178,7 +186,11 @@ impl Desk {
                 records.extend(read_record(&path)?);
             }
         }
-        records.sort_by(|a, b| a.environment.cmp(&b.environment));
+        let key = |record: &EnvironmentRecord| {
+            let EnvironmentId { id, name } = record.environment.clone();
+            (name, id)
+        };
+        records.sort_by_key(key);
         Ok(records)
     }
 

@@ -8,6 +8,7 @@ mod adopt;
 mod assemble;
 mod carry;
 mod hashed;
+pub mod many;
 mod nodes;
 mod outcome;
 mod packs;
@@ -37,7 +38,7 @@ pub use outcome::{Contents, Outcome};
 use vendors::Vendors;
 
 /// What `prepare` is asked.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Snapshot or receipt files, one per node.
     pub snapshots: Vec<PathBuf>,
@@ -110,6 +111,7 @@ pub fn run(
     }
     .write(&folder, &signer, watch)?;
 
+    let _lock = desk.lock("prepare", now)?;
     sign::keep(desk, &site)?;
     settings.key = Some(absolute(signer.path()));
     settings

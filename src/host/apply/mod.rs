@@ -7,6 +7,7 @@
 //! and what is used afterwards is that copy.
 
 mod after;
+pub mod choose;
 mod claim;
 mod commit;
 mod content;
@@ -40,7 +41,7 @@ use content::PackReader;
 pub const MEMORY: u64 = 256 * 1024 * 1024;
 
 /// What `apply` is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// The root.
     pub root: PathBuf,
@@ -176,6 +177,17 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let claimed = Claimed::open(&request.file)?;
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
+    apply(claimed, node, request, now, watch)
+}
+
+/// All that comes once the node has been named.
+fn apply(
+    claimed: Claimed,
+    node: Node,
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Outcome, Refusal> {
     claimed.check_identity(&node)?;
     check_typed_name(request, &node)?;
     node.check_marks()?;

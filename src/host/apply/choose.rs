@@ -1,0 +1,299 @@
+//! Of many files, the one patch that is for this node and whose snapshot is open here.
+//!
+//! Only statements are read, one at a time; nothing is believed that decides more than which file
+//! is opened. The one that is taken goes the whole way of a patch that was named by itself.
+
+mod judge;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::Node;
+use super::claim::Claimed;
+use super::{Outcome, Request, apply, commit};
+use crate::disk::medium::{Lying, Medium, PassedOver};
+use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
+use crate::plan::admit::NodeFacts;
+use crate::spr::SprError;
+use judge::{Fitting, Nearness, Unfit, judge};
+
+/// Most files of which a refusal tells one by one.
+const TOLD_MAX: usize = 40;
+
+/// What became of the files: the one that was applied, and those that were not taken.
+#[derive(Debug, Serialize)]
+pub struct Chosen {
+    /// The file that was taken, where there was a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// What it did.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The files that were not taken, and why not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_taken: Vec<NotTaken>,
+}
+
+impl std::fmt::Display for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.outcome.fmt(f)
+    }
+}
+
+/// A file that is not for this node, or not for it now.
+#[derive(Debug, Clone, Serialize)]
+pub struct NotTaken {
+    /// Which file.
+    pub file: PathBuf,
+    /// The refusal that it would end in.
+    pub refusal: RefusalName,
+    /// Why, in a few words.
+    pub reason: String,
+}
+
+/// Applies the one patch among `places`; `request` says all but the file. One file alone is taken as
+/// what it is.
+pub fn run(
+    places: &[PathBuf],
+    request: &Request,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Chosen, Refusal> {
+    if let [file] = places
+        && !file.is_dir()
+    {
+        let request = Request {
+            file: file.clone(),
+            ..request.clone()
+        };
+        return Ok(Chosen {
+            file: None,
+            outcome: super::run(&request, now, watch)?,
+            not_taken: Vec::new(),
+        });
+    }
+    let node = Node::open(&request.root)?;
+    watch.say(&node.header());
+    let mut sorted = Sorted::of(&node, places, now)?;
+    let taken = sorted.the_one(&node, places)?;
+    watch.say(&format!("taken      {}", taken.display()));
+    for other in &sorted.not_taken {
+        watch.say(&format!("not taken  {}", other.line()));
+    }
+    let request = Request {
+        file: taken.clone(),
+        ..request.clone()
+    };
+    let claimed = Claimed::open(&taken)?;
+    Ok(Chosen {
+        outcome: apply(claimed, node, &request, now, watch)?,
+        file: Some(taken),
+        not_taken: sorted.not_taken,
+    })
+}
+
+impl NotTaken {
+    fn line(&self) -> String {
+        format!("{}: {}", self.file.display(), self.reason)
+    }
+}
+
+#[derive(Default)]
+struct Sorted {
+    medium: Medium,
+    passed_over: PassedOver,
+    fitting: Vec<Fitting>,
+    not_taken: Vec<NotTaken>,
+    nearest: Option<(Nearness, Refusal)>,
+}
+
+impl Sorted {
+    fn of(node: &Node, places: &[PathBuf], now: Time) -> Result<Self, Refusal> {
+        let mut sorted = Self {
+            medium: Medium::look(places)?,
+            ..Self::default()
+        };
+        let key = node.public_key()?;
+        let applied = commit::applied(node)?;
+        let facts = NodeFacts {
+            environment: node.environment(),
+            name: node.name(),
+            key: &key,
+            components: &[],
+            challenges: &node.state().challenges,
+            applied: &applied,
+            sequence: node.state().sequence,
+            memory: 0,
+            now,
+        };
+        for lying in std::mem::take(&mut sorted.medium.files) {
+            sorted.sort(lying, &facts)?;
+        }
+        Ok(sorted)
+    }
+
+    fn sort(&mut self, lying: Lying, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+        let Lying { path, named, kind } = lying;
+        match kind {
+            Ok(Kind::Patch) => {
+                match judge(&path, facts) {
+                    Ok(fitting) => self.fit(fitting),
+                    Err(unfit) => self.leave(&path, *unfit),
+                }
+                Ok(())
+            }
+            Ok(found) => {
+                let error = SprError::Kind {
+                    wanted: Kind::Patch,
+                    found,
+                };
+                self.pass_over(&path, named, Some(found), &error)
+            }
+            Err(error @ SprError::Foreign(_)) => self.pass_over(&path, named, None, &error),
+            Err(error) => {
+                self.leave(&path, *Unfit::unreadable(error.refuse(&path)));
+                Ok(())
+            }
+        }
+    }
+
+    /// A file of another kind: refused where it was named itself, and counted in a folder.
+    fn pass_over(
+        &mut self,
+        path: &Path,
+        named: bool,
+        kind: Option<Kind>,
+        error: &SprError,
+    ) -> Result<(), Refusal> {
+        let refusal = error.refuse(path);
+        if named {
+            return Err(refusal);
+        }
+        self.passed_over.count(kind);
+        let reason = kind.map_or("not a file of lockstep".to_owned(), |kind| {
+            format!("not a patch: its kind is {kind}")
+        });
+        let near = Nearness::NoPatch;
+        self.leave(
+            path,
+            Unfit {
+                near,
+                refusal,
+                reason,
+            },
+        );
+        Ok(())
+    }
+
+    /// Of two copies of one patch, the one named as patches are: approvals lie beside that one.
+    fn fit(&mut self, one: Fitting) {
+        let plain = |path: &Path| path.to_string_lossy().ends_with(".patch.spr");
+        let known = self
+            .fitting
+            .iter_mut()
+            .find(|known| known.patch == one.patch);
+        let copy = match known {
+            None => {
+                self.fitting.push(one);
+                return;
+            }
+            Some(known) if plain(&one.path) && !plain(&known.path) => {
+                std::mem::replace(&mut known.path, one.path)
+            }
+            Some(_) => one.path,
+        };
+        self.not_taken.push(NotTaken {
+            file: copy,
+            refusal: RefusalName::Usage,
+            reason: "another copy of the same patch".to_owned(),
+        });
+    }
+
+    fn leave(&mut self, path: &Path, unfit: Unfit) {
+        self.not_taken.push(NotTaken {
+            file: path.to_owned(),
+            refusal: unfit.refusal.name,
+            reason: unfit.reason,
+        });
+        if self
+            .nearest
+            .as_ref()
+            .is_none_or(|(near, _)| unfit.near > *near)
+        {
+            self.nearest = Some((unfit.near, unfit.refusal));
+        }
+    }
+
+    fn the_one(&mut self, node: &Node, places: &[PathBuf]) -> Result<PathBuf, Refusal> {
+        match self.fitting.as_slice() {
+            [one] => Ok(one.path.clone()),
+            [] => Err(self.none(node)),
+            [..] => Err(self.several(places)),
+        }
+    }
+
+    fn none(&mut self, node: &Node) -> Refusal {
+        let Some((near, nearest)) = self
+            .nearest
+            .take()
+            .filter(|(near, _)| *near > Nearness::NoPatch)
+        else {
+            return self
+                .medium
+                .nothing("patch", &self.passed_over)
+                .next("name the patch file, or the folder it lies in: lockstep apply /media/usb");
+        };
+        let mut refusal = Refusal::new(nearest.name, "none of the files is for this node now");
+        refusal = refusal.value(
+            "this is",
+            format!("{}, node {}", node.environment(), node.name()),
+        );
+        let patches = self.not_taken.iter().take(TOLD_MAX);
+        refusal = patches.fold(refusal, |refusal, other| {
+            refusal.value("not taken", other.line())
+        });
+        if let Some(more) = self
+            .not_taken
+            .len()
+            .checked_sub(TOLD_MAX)
+            .filter(|more| *more > 0)
+        {
+            refusal = refusal.value("not taken", format!("{more} more"));
+        }
+        refusal.next(match near {
+            Nearness::OtherEnvironment => format!(
+                "look for the file made for {}: lockstep apply {}-NNNN.patch.spr",
+                node.environment().name,
+                node.environment().name
+            ),
+            _ => nearest.next,
+        })
+    }
+
+    fn several(&self, places: &[PathBuf]) -> Refusal {
+        let mut fitting: Vec<&Fitting> = self.fitting.iter().collect();
+        fitting.sort_by_key(|one| (one.sequence, one.created));
+        let mut refusal = Refusal::new(
+            RefusalName::Usage,
+            "several patches fit this node, and only one can be applied",
+        );
+        for one in &fitting {
+            refusal = refusal.value(
+                "fits",
+                format!(
+                    "{}: made {} for the snapshot of sequence {}",
+                    one.path.display(),
+                    one.created,
+                    one.sequence
+                ),
+            );
+        }
+        let newest = fitting.last().map(|one| one.path.as_path());
+        let newest = newest.or_else(|| places.first().map(PathBuf::as_path));
+        refusal.next(format!(
+            "choose one, such as the newest: lockstep apply {}",
+            newest.unwrap_or(Path::new("PATCH.spr")).display()
+        ))
+    }
+}
