@@ -29,6 +29,7 @@ readonly COMMANDS=(
     "unzip unzip"
     "zip zip"
     "setpriv util-linux"
+    "script bsdutils"
     "python3 python3"
 )
 

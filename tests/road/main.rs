@@ -15,6 +15,7 @@ mod adopt;
 mod damage;
 mod drift;
 mod fit;
+mod folders;
 mod forge;
 mod golden;
 mod hand;

@@ -5,6 +5,7 @@
 
 mod judge;
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -77,8 +78,9 @@ pub fn run(
     watch.say(&node.header());
     let mut sorted = Sorted::of(&node, places, now)?;
     let taken = sorted.the_one(&node, places)?;
+    let not_taken = sorted.not_taken();
     watch.say(&format!("taken      {}", taken.display()));
-    for other in &sorted.not_taken {
+    for other in &not_taken {
         watch.say(&format!("not taken  {}", other.line()));
     }
     let request = Request {
@@ -89,7 +91,7 @@ pub fn run(
     Ok(Chosen {
         outcome: apply(claimed, node, &request, now, watch)?,
         file: Some(taken),
-        not_taken: sorted.not_taken,
+        not_taken,
     })
 }
 
@@ -104,7 +106,7 @@ struct Sorted {
     medium: Medium,
     passed_over: PassedOver,
     fitting: Vec<Fitting>,
-    not_taken: Vec<NotTaken>,
+    not_taken: Vec<(Nearness, NotTaken)>,
     nearest: Option<(Nearness, Refusal)>,
 }
 
@@ -188,6 +190,7 @@ impl Sorted {
 
     /// Of two copies of one patch, the one named as patches are: approvals lie beside that one.
     fn fit(&mut self, one: Fitting) {
+        let near = Nearness::Own(one.sequence, one.created);
         let plain = |path: &Path| path.to_string_lossy().ends_with(".patch.spr");
         let known = self
             .fitting
@@ -203,19 +206,21 @@ impl Sorted {
             }
             Some(_) => one.path,
         };
-        self.not_taken.push(NotTaken {
+        let not_taken = NotTaken {
             file: copy,
             refusal: RefusalName::Usage,
             reason: "another copy of the same patch".to_owned(),
-        });
+        };
+        self.not_taken.push((near, not_taken));
     }
 
     fn leave(&mut self, path: &Path, unfit: Unfit) {
-        self.not_taken.push(NotTaken {
+        let not_taken = NotTaken {
             file: path.to_owned(),
             refusal: unfit.refusal.name,
             reason: unfit.reason,
-        });
+        };
+        self.not_taken.push((unfit.near, not_taken));
         if self
             .nearest
             .as_ref()
@@ -223,6 +228,13 @@ impl Sorted {
         {
             self.nearest = Some((unfit.near, unfit.refusal));
         }
+    }
+
+    /// The nearest first: what others brought along is of the least interest.
+    fn not_taken(&mut self) -> Vec<NotTaken> {
+        self.not_taken.sort_by_key(|(near, _)| Reverse(*near));
+        let not_taken = std::mem::take(&mut self.not_taken);
+        not_taken.into_iter().map(|(_, other)| other).collect()
     }
 
     fn the_one(&mut self, node: &Node, places: &[PathBuf]) -> Result<PathBuf, Refusal> {
@@ -249,16 +261,12 @@ impl Sorted {
             "this is",
             format!("{}, node {}", node.environment(), node.name()),
         );
-        let patches = self.not_taken.iter().take(TOLD_MAX);
-        refusal = patches.fold(refusal, |refusal, other| {
-            refusal.value("not taken", other.line())
-        });
-        if let Some(more) = self
-            .not_taken
-            .len()
-            .checked_sub(TOLD_MAX)
-            .filter(|more| *more > 0)
-        {
+        let not_taken = self.not_taken();
+        for other in not_taken.iter().take(TOLD_MAX) {
+            refusal = refusal.value("not taken", other.line());
+        }
+        let more = not_taken.len().saturating_sub(TOLD_MAX);
+        if more > 0 {
             refusal = refusal.value("not taken", format!("{more} more"));
         }
         refusal.next(match near {
