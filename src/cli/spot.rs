@@ -221,6 +221,11 @@ mod tests {
                 "lockstep prepare PROD.spr --to to:step/trailblazer/step-trailblazer-9.0.spr --output P.spr",
             ),
             ("./spot --apply=P.spr", "lockstep apply P.spr"),
+            (
+                "./spot --accessmode=offline --apply=to:a.spr --target=/media/usb --output=/media/usb",
+                "lockstep prepare /media/usb --to to:a.spr --output /media/usb",
+            ),
+            ("./spot --apply=/media/usb", "lockstep apply /media/usb"),
             ("./spot --components", "lockstep components"),
             ("./spot --prepare=P.spr", "lockstep apply P.spr --dry-run"),
         ] {

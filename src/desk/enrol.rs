@@ -3,7 +3,9 @@
 //! The one moment of trust on first use, so a fingerprint may be asked for: it is read from the
 //! host's own `status`, never shown here first.
 
+mod fingerprint;
 mod folder;
+mod outside;
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +15,8 @@ use super::Desk;
 use super::many::{OneLine, Told};
 use super::statements::{Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
-use crate::disk::{handout, keys};
-use crate::model::enrolment::Enrolment;
-use crate::model::snapshot::{EnvironmentId, NodeId};
-use crate::model::statement::FORMAT;
-use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
-use crate::spr::{RawSignature, canonical, encode_small};
-
-/// Fewest characters of a fingerprint that count, after `SHA256:`.
-const PREFIX_MIN: usize = 12;
+use crate::model::snapshot::NodeId;
+use crate::model::{Refusal, RefusalName, Time, Watch};
 
 /// What `enrol` is asked.
 #[derive(Debug, Default)]
@@ -84,6 +79,8 @@ impl std::fmt::Display for Outcome {
 }
 
 impl OneLine for Outcome {
+    const NEXT: &'static str = "lockstep prepare --all --to RECIPE --output DIR";
+
     fn line(&self) -> String {
         let word = if self.known {
             "known     "
@@ -124,8 +121,9 @@ fn one(
 ) -> Result<Outcome, Refusal> {
     let unread = Unread::read(file)?;
     let (environment, node) = unread.claims().map_err(|e| e.refuse(file))?;
-    let compared = compare(desk, &environment, &node, request, watch)?;
+    let compared = fingerprint::compare(desk, &environment, &node, request, watch)?;
     let word = unread.verify(&node.key)?;
+    let outside = outside::Writer::open(request, &word, watch)?;
     let lock = desk.lock("enrol", now)?;
     let mut record = desk
         .environment(&environment)?
@@ -145,7 +143,7 @@ fn one(
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
     desk.store_environment(&record)?;
     drop(lock);
-    let output = write_enrolment(request, &word, now, watch)?;
+    let output = outside.map(|writer| writer.write(&word, now)).transpose()?;
     Ok(Outcome {
         environment: environment.name.to_string(),
         id: environment.id.to_string(),
@@ -163,29 +161,6 @@ fn is_known(record: &EnvironmentRecord, node: &NodeId) -> bool {
         .is_some_and(|known| known.key == node.key)
 }
 
-/// Compares the key with the fingerprint that was given, or that whoever sits there types; a node
-/// that is known by this key is not asked for. Says whether there was one to compare.
-fn compare(
-    desk: &Desk,
-    environment: &EnvironmentId,
-    node: &NodeId,
-    request: &Request,
-    watch: &dyn Watch,
-) -> Result<bool, Refusal> {
-    if let Some(given) = &request.fingerprint {
-        return check_fingerprint(node, given).map(|()| true);
-    }
-    let record = desk.environment(environment)?;
-    if record.is_some_and(|record| is_known(&record, node)) {
-        return Ok(false);
-    }
-    let whom = format!("environment {environment}, node {}", node.name);
-    match watch.fingerprint(&whom) {
-        Some(typed) => check_fingerprint(node, &typed).map(|()| true),
-        None => Ok(false),
-    }
-}
-
 /// A node of which nothing is known yet but its key.
 fn first_record(node: &NodeId, word: &Word) -> NodeRecord {
     NodeRecord {
@@ -199,45 +174,6 @@ fn first_record(node: &NodeId, word: &Word) -> NodeRecord {
         receipt_sequence: 0,
         seen: Vec::new(),
     }
-}
-
-fn check_fingerprint(node: &NodeId, wanted: &str) -> Result<(), Refusal> {
-    let found = node.key.fingerprint();
-    if fits(node, prefix(wanted)?) {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        RefusalName::NotEnrolled,
-        "the file is not from the node with that fingerprint",
-    )
-    .value("file has", found)
-    .value("you gave", wanted)
-    .next("read the fingerprint again on the host (lockstep status); if it differs, do not enrol"))
-}
-
-/// A fingerprint, or the beginning of one that is long enough, without `SHA256:`.
-fn prefix(wanted: &str) -> Result<&str, Refusal> {
-    let short = wanted.strip_prefix("SHA256:").unwrap_or(wanted);
-    if short.len() >= PREFIX_MIN {
-        return Ok(short);
-    }
-    Err(Refusal::new(
-        RefusalName::Usage,
-        "the fingerprint is too short to mean anything",
-    )
-    .value("given", wanted)
-    .value(
-        "wanted",
-        format!("at least {PREFIX_MIN} characters after SHA256:"),
-    )
-    .next("read it from lockstep status on the host"))
-}
-
-fn fits(node: &NodeId, prefix: &str) -> bool {
-    node.key
-        .fingerprint()
-        .strip_prefix("SHA256:")
-        .is_some_and(|full| full.starts_with(prefix))
 }
 
 /// Two environments of one name on one desk are the mix-up that this tool is here to prevent.
@@ -265,48 +201,4 @@ fn check_name(desk: &Desk, record: &EnvironmentRecord, word: &Word) -> Result<()
         }
     }
     Ok(())
-}
-
-fn write_enrolment(
-    request: &Request,
-    word: &Word,
-    now: Time,
-    watch: &dyn Watch,
-) -> Result<Option<PathBuf>, Refusal> {
-    let Some(output) = &request.output else {
-        return Ok(None);
-    };
-    let Some(key_file) = &request.key else {
-        return Err(Refusal::new(
-            RefusalName::Usage,
-            "an enrolment file is signed, and no key was named",
-        )
-        .next("add --key KEY"));
-    };
-    let key = keys::load(key_file, watch)?;
-    let snapshot = word.snapshot.get();
-    let enrolment = Enrolment {
-        created: now,
-        environment: snapshot.environment.clone(),
-        floors: snapshot.floors.clone(),
-        format: FORMAT,
-        kind: Kind::Enrolment,
-        members: Vec::new(),
-        node: snapshot.node.clone(),
-        receipt: word
-            .receipt
-            .as_ref()
-            .map_or(snapshot.receipt, |receipt| Some(receipt.sha256())),
-        sequence: snapshot.sequence,
-        site: snapshot.site.clone(),
-    };
-    let bytes = canonical::encode(&enrolment).map_err(|e| e.refuse(output))?;
-    let signature = RawSignature {
-        key: key.id(),
-        armoured: key.sign(Kind::Enrolment, &bytes)?,
-    };
-    let file =
-        encode_small(Kind::Enrolment, &bytes, &[signature], &[]).map_err(|e| e.refuse(output))?;
-    handout::write(output, &file)?;
-    Ok(Some(output.clone()))
 }

@@ -55,6 +55,9 @@ pub struct LeftOut {
 
 /// An outcome that can be told in one line among others.
 pub trait OneLine {
+    /// What to do when all are done.
+    const NEXT: &'static str;
+
     /// What was done, to what.
     fn line(&self) -> String;
 }
@@ -137,7 +140,11 @@ impl<T: OneLine> fmt::Display for Many<T> {
             writeln!(f, "passed by  {}", self.passed_over)?;
         }
         let (done, refused) = (self.done.len(), self.refused.len());
-        write!(f, "in all     {done} done, {refused} refused")
+        write!(f, "in all     {done} done, {refused} refused")?;
+        if done > 0 {
+            write!(f, "\n  next       {}", T::NEXT)?;
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,8 @@ impl std::fmt::Display for Outcome {
 }
 
 impl OneLine for Outcome {
+    const NEXT: &'static str = "lockstep prepare --all --to RECIPE --output DIR";
+
     fn line(&self) -> String {
         let word = if self.known {
             "known     "

@@ -175,7 +175,7 @@ impl RefusalName {
             Self::NoSpace => ("no-space", 33, Nothing, "a file system has too few bytes or inodes"),
             Self::NoMemory => ("no-memory", 33, Nothing, "the patch declares more memory than it is given"),
             Self::MixedCluster => ("mixed-cluster", 34, Policy, "the nodes of the environment would not be alike"),
-            Self::Busy => ("busy", 35, Nothing, "another command is at work on this environment"),
+            Self::Busy => ("busy", 35, Nothing, "another command is at work on this environment or desk"),
             Self::NotPermitted => ("not-permitted", 36, Nothing, "this user may not change, or not read, what must be"),
             Self::Incomplete => ("incomplete", 37, Nothing, "the file is cut short, or a volume is missing"),
             Self::RolledBack => ("rolled-back", 40, Nothing, "the change was made and undone again; the old state runs"),

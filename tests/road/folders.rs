@@ -204,5 +204,11 @@ fn default_names_and_names_that_are_taken() -> Tested {
         world.ok(&line)?;
         assert_ne!(fs::read(world.path(name))?, own.as_bytes(), "{line}");
     }
+    world.ok("mkdir files")?;
+    let enrol = "lockstep enrol PROD-0002.snapshot.spr --output files --key keys/desk --desk";
+    world.ok(&format!("{enrol} desk"))?;
+    let taken = "files/PROD-0002.enrolment.spr";
+    world.refused(".", &format!("{enrol} other"), 2, &[taken, "there already"])?;
+    assert!(!world.path("other").exists(), "nothing was learned");
     Ok(())
 }

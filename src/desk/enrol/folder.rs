@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Outcome, Request, fits, is_known, one, prefix};
+use super::fingerprint::{fits, prefix};
+use super::{Outcome, Request, is_known, one};
 use crate::desk::Desk;
 use crate::desk::gather::{self, Claim};
 use crate::desk::many::Many;

@@ -32,9 +32,16 @@ pub struct Asked {
 }
 
 impl OneLine for Outcome {
+    const NEXT: &'static str =
+        "carry the files to the hosts, and on each: lockstep apply DIR (or one of the files)";
+
     fn line(&self) -> String {
+        let approvals = match self.approvals_needed {
+            0 => String::new(),
+            needed => format!(", approvals needed: {needed}"),
+        };
         format!(
-            "prepared   {}: {}, {}, apply before {}",
+            "prepared   {}: {}, {}, apply before {}{approvals}",
             self.environment,
             self.file.display(),
             self.changes.join(", "),
@@ -268,5 +275,49 @@ impl Watch for Together<'_> {
         let passphrase = self.watch.passphrase(key_file)?;
         known.insert(key_file.to_owned(), passphrase.clone());
         Some(passphrase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody who types what is asked for, and counts.
+    #[derive(Default)]
+    struct Typist {
+        asked: Mutex<Vec<String>>,
+        warned: Mutex<Vec<String>>,
+    }
+
+    impl Watch for Typist {
+        fn say(&self, _: &str) {}
+
+        fn warn(&self, line: &str) {
+            self.warned.lock().unwrap().push(line.to_owned());
+        }
+
+        fn progress(&self, _: &str, _: u64, _: u64) {}
+
+        fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
+            self.asked.lock().unwrap().push(key_file.to_owned());
+            Some(Zeroizing::new(format!("of {key_file}")))
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_asked_for_once_and_warnings_say_whose() {
+        let typist = Typist::default();
+        let passphrases = Mutex::default();
+        for environment in ["PROD", "TEST"] {
+            let together = Together {
+                watch: &typist,
+                passphrases: &passphrases,
+                environment: &environment.parse().unwrap(),
+            };
+            assert_eq!(*together.passphrase("keys/desk").unwrap(), "of keys/desk");
+            together.warn("old");
+        }
+        assert_eq!(*typist.asked.lock().unwrap(), ["keys/desk"]);
+        assert_eq!(*typist.warned.lock().unwrap(), ["PROD: old", "TEST: old"]);
     }
 }

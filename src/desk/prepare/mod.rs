@@ -71,7 +71,7 @@ pub fn run(
     now: Time,
     watch: &dyn Watch,
 ) -> Result<Outcome, Refusal> {
-    let mut settings = desk.settings()?;
+    let settings = desk.settings()?;
     let nodes = Nodes::gather(desk, request, now)?;
     let site = sign::in_force(desk, request, &nodes)?;
     check_acceptable(&request.accepted, &site.policy)?;
@@ -111,7 +111,9 @@ pub fn run(
     }
     .write(&folder, &signer, watch)?;
 
+    // Read again under the lock: another command may have learned something while packs were made.
     let _lock = desk.lock("prepare", now)?;
+    let mut settings = desk.settings()?;
     sign::keep(desk, &site)?;
     settings.key = Some(absolute(signer.path()));
     settings
@@ -247,7 +249,6 @@ fn remember(
     made: &assemble::Made,
     now: Time,
 ) -> Result<(), Refusal> {
-    // Read again: another command may have learned something while packs were made.
     let forked = request
         .accepted
         .iter()

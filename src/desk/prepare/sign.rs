@@ -59,8 +59,14 @@ pub(super) fn in_force(
     Ok(site)
 }
 
-/// Keeps the site file that a patch was made under, for the next one.
+/// Keeps the site file that a patch was made under, for the next one; a newer one that came in since
+/// stays.
 pub(super) fn keep(desk: &Desk, site: &TrustedSite) -> Result<(), Refusal> {
+    let kept = durable::read_if_there(&desk.site_path(), SITE_MAX)?;
+    let kept = kept.map(|bytes| pin(&bytes)).transpose()?;
+    if kept.is_some_and(|kept| kept.version > site.version) {
+        return Ok(());
+    }
     durable::make_folders(&desk.state, 0o755)?;
     Ok(durable::write(&desk.site_path(), &site.to_spr()?, 0o644)?)
 }

@@ -28,7 +28,7 @@ fn enrol_takes_all_and_hides_no_refusal() -> Tested {
         "refused    usb/TEST-0001.snapshot.spr: forked (17)",
         "refused    usb/cut.snapshot.spr: incomplete (37)",
         "passed by  1 file that lockstep did not write, 1 site file",
-        "in all     2 done, 2 refused",
+        "in all     2 done, 2 refused\n  next       lockstep prepare --all",
         "another environment of this name is enrolled here",
     ];
     says(&world, "lockstep enrol usb --desk desk", 37, &words)?;

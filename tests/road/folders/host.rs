@@ -31,6 +31,9 @@ fn make(world: &World, how: &str, from: &str, to: &str) -> Tested {
     Ok(())
 }
 
+/// What lies in the folder (how each file is made, from what); the refusal's code, and its words.
+type Row<'a> = (&'a [(&'a str, &'a str)], i32, &'a [&'a str]);
+
 /// A world in which the next patch of PROD is out, and the old ones still lie on the stick.
 fn next_month() -> Outcome<World> {
     let world = monthly()?;
@@ -90,8 +93,7 @@ fn each_that_is_not_taken_is_told_why() -> Tested {
 fn the_refusal_has_the_name_of_the_nearest() -> Tested {
     let world = next_month()?;
     let own = "usb/PROD-0002.patch.spr";
-    // Rows: what lies in the folder (how it is made, from what), the code and words of the refusal.
-    let rows: [(&[(&str, &str)], i32, &[&str]); 9] = [
+    let rows: [Row; 9] = [
         (&[], 2, &["no patch lies there", "nothing"]),
         (
             &[
