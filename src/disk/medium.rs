@@ -207,6 +207,9 @@ mod tests {
         write("receipt.txt", &receipt);
         durable::make_folders(&at("folder.spr"), 0o755).unwrap();
         std::os::unix::fs::symlink("a.patch.spr", at("e.spr")).unwrap();
+        // Whoever opened this one would wait for ever.
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, at("g.spr"), fifo, mode, 0).unwrap();
         std::os::unix::fs::symlink("nowhere", at("f.spr")).unwrap();
 
         let named = [at("c.spr"), folder.path().to_owned()];
@@ -232,8 +235,21 @@ mod tests {
         let expected =
             expected.map(|(name, named, kind)| (name.to_owned(), named, kind.to_owned()));
         assert_eq!(found, expected);
-        assert_eq!(medium.others, 4);
+        assert_eq!(medium.others, 5);
         assert!(Medium::look(&[at("absent.spr")]).is_err());
+    }
+
+    #[test]
+    fn a_folder_has_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..=FILES_MAX {
+            if number == FILES_MAX {
+                assert!(Medium::look(&[folder.path().to_owned()]).is_ok());
+            }
+            File::create(folder.path().join(format!("{number}.spr"))).unwrap();
+        }
+        let refusal = Medium::look(&[folder.path().to_owned()]).unwrap_err();
+        assert_eq!(refusal.name, RefusalName::Usage);
     }
 
     #[test]

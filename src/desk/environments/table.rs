@@ -212,7 +212,6 @@ mod tests {
     #[test]
     fn forty_environments_fit_a_terminal() {
         let text = forty(Some(100)).to_string();
-        println!("{text}");
         for row in text.lines() {
             assert!(row.chars().count() <= 100, "{row}");
         }

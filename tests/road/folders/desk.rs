@@ -169,6 +169,21 @@ fn receive_takes_the_oldest_first() -> Tested {
     world.ok("cp -r desk other")?;
     let next = format!("lockstep prepare usb/PROD-0002.receipt.spr --to {MP5} {PREPARE}");
     world.ok(&format!("{next} --output usb"))?;
+    // The receipt came in as the ground of the next patch: what it confirms waits no longer.
+    let listed = json(&world, "lockstep environments --desk desk", 0)?;
+    let waiting: Vec<Vec<String>> = listed["environments"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
+        .map(|environment| texts(&environment["prepared"], "file"))
+        .collect();
+    let files = [
+        ["PROD-0002.patch.spr"],
+        ["PROD-EU-0001.patch.spr"],
+        ["TEST-0001.patch.spr"],
+    ];
+    assert_eq!(waiting, files);
     // By name the later receipt would come first.
     world.ok("lockstep apply usb --root PROD --receipt usb/A-LATER.receipt.spr")?;
     let words = [
@@ -377,5 +392,42 @@ fn one_command_at_a_time_learns() -> Tested {
     world.ok(&both)?;
     let listed = json(&world, "lockstep environments --desk desk", 0)?;
     assert_eq!(listed["sums"]["waiting"], 2, "{listed}");
+    Ok(())
+}
+
+/// A newer site file that another command kept while this one made its patch is not written over.
+#[test]
+fn what_came_in_meanwhile_stays() -> Tested {
+    let world = stick()?;
+    world.ok("lockstep enrol usb --desk desk")?;
+    world.ok(&format!(
+        "lockstep prepare --environment TEST --to {MP4} {PREPARE} --output usb"
+    ))?;
+    world.ok("lockstep site renew --from site.spr --approver carl=keys/stranger.pub --key keys/owner --output site2.spr")?;
+    let lock = fs::File::options()
+        .write(true)
+        .open(world.path("desk/state/lock"))?;
+    lock.lock()?;
+    let made = world.path("usb/PROD-0001.patch.spr");
+    let line = format!("lockstep prepare --environment PROD --to {MP4} {PREPARE} --output usb");
+    let ran = std::thread::scope(|scope| -> Outcome<_> {
+        let preparing = scope.spawn(|| world.run(&line).map_err(|error| error.to_string()));
+        for _ in 0..300 {
+            if made.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        fs::copy(world.path("site2.spr"), world.path("desk/state/site.spr"))?;
+        drop(lock);
+        Ok(preparing
+            .join()
+            .map_err(|_| "the command could not be run")??)
+    })?;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        fs::read(world.path("desk/state/site.spr"))?,
+        fs::read(world.path("site2.spr"))?
+    );
     Ok(())
 }
