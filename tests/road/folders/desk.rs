@@ -422,7 +422,7 @@ fn what_came_in_meanwhile_stays() -> Tested {
         drop(lock);
         Ok(preparing
             .join()
-            .map_err(|_| "the command could not be run")??)
+            .unwrap_or_else(|_| Err("the thread died".to_owned()))?)
     })?;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(
