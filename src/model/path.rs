@@ -75,9 +75,20 @@ impl TreePath {
             .filter_map(|(at, _)| self.0.get(..at).map(|p| Self(p.to_owned())))
     }
 
-    /// The same path with `suffix` behind its last segment, such as `.new`.
+    /// The same path with `suffix` behind its last segment, such as `.new`. A name that would get
+    /// too long is cut before it, between two characters: names cut so may be alike.
     pub fn with_suffix(&self, suffix: &str) -> Result<Self, PathError> {
-        format!("{}{suffix}", self.0).parse()
+        let start = self.0.rfind('/').map_or(0, |slash| slash.saturating_add(1));
+        let longest = start.saturating_add(SEGMENT_MAX).min(PATH_MAX);
+        let room = longest.saturating_sub(suffix.len());
+        let end = self.0.floor_char_boundary(room);
+        match self.0.get(..end) {
+            Some(stem) if end > start => format!("{stem}{suffix}").parse(),
+            _ => Err(PathError::Tree {
+                path: self.0.chars().take(200).collect(),
+                reason: "too long for a name beside it",
+            }),
+        }
     }
 
     /// Whether a link at this path with this target stays inside the root and out of
@@ -320,6 +331,39 @@ fn starts_with_digit(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_beside_fits() {
+        let path = |text: &str| text.parse::<TreePath>().unwrap();
+        let beside = |text: &str| path(text).with_suffix(".new").map(|p| p.0);
+        assert_eq!(beside("conf/a").unwrap(), "conf/a.new");
+        let cut = |stem: &str| format!("conf/{stem}.new");
+        for (name, stem) in [
+            ("a".repeat(251), "a".repeat(251)),
+            ("a".repeat(252), "a".repeat(251)),
+            ("a".repeat(255), "a".repeat(251)),
+            // Between two characters: 249 bytes and a whole one of two do, half of one does not.
+            ("a".repeat(249) + "éabc", "a".repeat(249) + "é"),
+            ("a".repeat(250) + "éabc", "a".repeat(250)),
+            ("日".repeat(85), "日".repeat(83)),
+        ] {
+            assert_eq!(
+                beside(&format!("conf/{name}")).unwrap(),
+                cut(&stem),
+                "{name}"
+            );
+        }
+        // The longest path: what is cut is its last name, and no other folder is meant instead.
+        let deep = "abcdefg/".repeat(383);
+        assert_eq!(
+            beside(&format!("{deep}12345678")).unwrap(),
+            format!("{deep}1234.new")
+        );
+        for last in ["a/a/abc", "ab/éé"] {
+            let full = format!("{deep}{last}");
+            assert!(path(&full).with_suffix(".new").is_err(), "{last}");
+        }
+    }
 
     #[test]
     fn hostile_paths_are_refused() {

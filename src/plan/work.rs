@@ -243,7 +243,8 @@ impl Planner<'_> {
     }
 
     /// The customer's config file stays; the new one is laid beside it, under the first of `.new`,
-    /// `.new2` to `.new9` where nothing stands: an earlier one may hold the customer's merge.
+    /// `.new2` to `.new9` where nothing stands and nothing else is laid: an earlier one may hold the
+    /// customer's merge, and two long names may be cut to the same.
     fn lay_beside(
         &mut self,
         path: &TreePath,
@@ -255,7 +256,9 @@ impl Planner<'_> {
             let Ok(beside) = path.with_suffix(suffix) else {
                 continue;
             };
-            if !self.changes.touch(&beside) && self.ground.standing(&beside)? == Standing::Absent {
+            let taken = self.changes.touch(&beside)
+                || self.parts.place.iter().any(|(path, _)| *path == beside);
+            if !taken && self.ground.standing(&beside)? == Standing::Absent {
                 self.put(&beside, Some(what));
                 self.meet(path, own, fate(beside));
                 return Ok(());
