@@ -35,6 +35,7 @@ pub mod rights;
 pub mod root;
 pub mod rules;
 pub mod scan;
+mod sparse;
 pub mod stage;
 pub mod stamp;
 pub mod state;

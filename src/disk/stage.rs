@@ -2,7 +2,8 @@
 //!
 //! It lies on the root's own mount, so that a slot and a path can change places in one call. Slots
 //! are named by numbers: nothing that a patch says becomes a name here. What is written is hashed
-//! with both digests on its way, and counts only when they are those of the recipe.
+//! with both digests on its way, and counts only when they are those of the recipe. Where it is
+//! nothing but zeros for long, no room is taken ([`super::sparse`]).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode as Bits, OFlags};
 
 use super::root::{Root, Spot};
+use super::sparse::SparseFile;
 use super::stamp::{Mount, Stamp};
 use super::{DiskError, durable, folder};
 use crate::model::digest::ContentHasher;
@@ -74,7 +76,7 @@ impl Stage {
         let file = rustix::fs::openat(&self.folder, name, flags, Bits::RUSR | Bits::WUSR)
             .map_err(DiskError::os("create", &path))?;
         Ok(StagedFile {
-            file: File::from(file),
+            file: SparseFile::new(File::from(file)),
             hasher: ContentHasher::default(),
             mode,
             path,
@@ -185,7 +187,7 @@ impl Stage {
 
 /// A file under way in the stage.
 pub struct StagedFile {
-    file: File,
+    file: SparseFile,
     hasher: ContentHasher,
     mode: Mode,
     path: PathBuf,
@@ -202,9 +204,13 @@ impl StagedFile {
                 found: words(&found),
             });
         }
-        rustix::fs::fchmod(&self.file, Bits::from_raw_mode(self.mode.bits()))
+        let file = self
+            .file
+            .finish()
+            .map_err(DiskError::io("write", &self.path))?;
+        rustix::fs::fchmod(&file, Bits::from_raw_mode(self.mode.bits()))
             .map_err(DiskError::os("set the mode of", &self.path))?;
-        let stamp = Stamp::of(&self.file).map_err(DiskError::os("look at", &self.path))?;
+        let stamp = Stamp::of(&file).map_err(DiskError::os("look at", &self.path))?;
         stamp
             .mark(Some(found.blake3))
             .ok_or_else(|| gone(self.path))
