@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::obstacle::{self, Obstacle};
 use crate::model::{Refusal, RefusalName};
 
 /// What the operating system refused, or what stands where something else should.
@@ -86,13 +87,25 @@ pub enum DiskError {
         /// Its permission bits.
         mode: u32,
     },
-    /// An owner, mode or attribute cannot be kept by this user.
-    #[error("{} cannot be kept as it is: {reason}", path.display())]
-    CannotKeep {
-        /// Which file.
+    /// Paths that this user cannot change, or not without losing an owner, group or attribute.
+    #[error("{}", .all.first().map_or_else(String::new, ToString::to_string))]
+    Obstacles {
+        /// All that were found.
+        all: Vec<Obstacle>,
+    },
+    /// A file or folder of the installation that this user cannot read.
+    #[error("{} cannot be read by this user", path.display())]
+    Unreadable {
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        owner: String,
+        /// Which path.
         path: PathBuf,
-        /// What cannot be kept.
-        reason: String,
+        /// Who runs this.
+        user: String,
+        /// The line to type.
+        line: String,
     },
     /// Trusted state is missing or not what it says it is.
     #[error("the trusted state {} is damaged: {reason}", path.display())]
@@ -193,7 +206,8 @@ impl DiskError {
             Self::OtherMount { .. }
             | Self::NotOperator { .. }
             | Self::KeyOpen { .. }
-            | Self::CannotKeep { .. } => RefusalName::NotPermitted,
+            | Self::Obstacles { .. }
+            | Self::Unreadable { .. } => RefusalName::NotPermitted,
             Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
             Self::NoSpace { .. } => RefusalName::NoSpace,
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
@@ -218,9 +232,9 @@ impl DiskError {
             Self::Busy { .. } => "wait until it has ended and run the command again".to_owned(),
             Self::NotOperator { line, .. } => line.clone(),
             Self::KeyOpen { path, .. } => format!("chmod 600 {}", path.display()),
-            Self::CannotKeep { .. } => {
-                "give the file to the operator, or run as root with root as the operator".to_owned()
-            }
+            // It has a refusal of its own.
+            Self::Obstacles { .. } => String::new(),
+            Self::Unreadable { line, .. } => format!("{line}, then the same command again"),
             Self::Damaged { .. } => {
                 "put .lockstep back from a backup that you trust, or ask for help; do not init again".to_owned()
             }
@@ -251,6 +265,12 @@ impl DiskError {
             Self::NotOperator { operator, user, .. } => {
                 refusal.value("operator", operator).value("you are", user)
             }
+            Self::Unreadable {
+                mode, owner, user, ..
+            } => refusal
+                .value("owner", owner)
+                .value("mode", format!("{mode:04o}"))
+                .value("you are", user),
             Self::KeyOpen { mode, .. } => refusal
                 .value("mode", format!("{mode:04o}"))
                 .value("at most", "0600"),
@@ -274,6 +294,9 @@ impl DiskError {
 
 impl From<DiskError> for Refusal {
     fn from(error: DiskError) -> Self {
+        if let DiskError::Obstacles { all } = &error {
+            return obstacle::refuse(all);
+        }
         let refusal = Self::new(error.refusal(), error.to_string()).next(error.next());
         let refusal = error.values(refusal);
         if refusal.name == RefusalName::NeedsRecovery {

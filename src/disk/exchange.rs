@@ -3,7 +3,7 @@
 //! Each move is one `renameat2`, so that a path never stands empty while it is exchanged. Before
 //! each, path and slot are judged by what stands there ([`classify`]): a move that is made already
 //! is not made again, and what is neither old nor new is not touched. After each, they are judged
-//! again.
+//! again. Read-only folders are opened for it ([`super::shut`]).
 //!
 //! A folder that holds something which the change does not know of (the customer's, or the
 //! service's) is left standing, on the way there and on the way back, and is reported.
@@ -12,6 +12,7 @@ use rustix::fs::{RenameFlags, renameat_with};
 
 use super::DiskError;
 use super::root::{Root, Spot};
+use super::shut::Folders;
 use super::stage::Stage;
 use crate::model::{TreePath, Watch};
 use crate::plan::recovery::{Action, Journal, Kind, Mark, Move, Standing, classify};
@@ -51,19 +52,30 @@ impl<'a> Exchange<'a> {
     /// Makes every move that is not made yet, in order, and makes them durable. On an error the
     /// caller goes back.
     pub fn perform(&self, watch: &dyn Watch) -> Result<Moved, DiskError> {
+        let moved = self.folders().opened(true, || self.all_forward(watch))?;
+        self.sync()?;
+        Ok(moved)
+    }
+
+    fn all_forward(&self, watch: &dyn Watch) -> Result<Moved, DiskError> {
         let mut moved = Moved::default();
         let total = count(self.journal.entries.len());
         for (entry, done) in self.journal.entries.iter().zip(1..) {
             self.forward(entry, &mut moved)?;
             watch.progress("exchange", done, total);
         }
-        self.sync()?;
         Ok(moved)
     }
 
     /// Undoes every move that is made, in reverse order, and makes that durable. Everything is
     /// judged before anything is touched.
     pub fn undo(&self) -> Result<Moved, DiskError> {
+        let moved = self.folders().opened(false, || self.all_back())?;
+        self.sync()?;
+        Ok(moved)
+    }
+
+    fn all_back(&self) -> Result<Moved, DiskError> {
         for entry in &self.journal.entries {
             if self.standing(entry)? == Standing::Neither {
                 return Err(self.neither(entry));
@@ -73,8 +85,11 @@ impl<'a> Exchange<'a> {
         for entry in self.journal.entries.iter().rev() {
             self.back(entry, &mut moved)?;
         }
-        self.sync()?;
         Ok(moved)
+    }
+
+    const fn folders(&self) -> Folders<'_> {
+        Folders::of(self.root, self.journal, Some(&self.stage))
     }
 
     /// How far one move has come.

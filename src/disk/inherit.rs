@@ -1,127 +1,255 @@
 //! What a staged file takes over from the file it replaces, or, where it is new, from its folder.
 //!
 //! A replaced file leaves its owner, group, ACL, attributes, label and mode to the new one; only
-//! the execute bits follow the recipe, where it and the old file disagree about the owner's. What
-//! this user cannot hand on is refused while nothing has been moved yet.
+//! the execute bits follow the recipe, where it and the old file disagree about the owner's. A new
+//! one gets what it would have had, had it been made in its folder: the group where the folder is
+//! set-gid, the folder's default ACL, its label.
+//!
+//! Reading what is to be taken over ([`Legacy::of`]) and giving it to a file ([`Legacy::give`]) are
+//! two steps, so that [`super::rights`] can try the second one before anything is staged.
 
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Gid, Mode as Bits, Uid, XattrFlags, fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{AtFlags, Gid, Mode as Bits, Uid};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use super::DiskError;
+use super::acl::{self, Acl};
+use super::attributes;
+use super::obstacle::{Hurdle, Obstacle};
 use super::root::Root;
 use super::stage::Stage;
 use super::stamp::{FileKind, Stamp};
 use crate::model::TreePath;
 use crate::model::recipe::Mode;
 
-/// Largest attribute, and list of attribute names, of Linux.
-const ATTRIBUTE_MAX: usize = 65_536;
 /// Attributes that are a signature of the old content, or are made by the kernel for the new.
 const OF_CONTENT: [&str; 2] = ["security.ima", "security.evm"];
 /// The label of `SELinux`.
 const LABEL: &str = "security.selinux";
 
-impl Stage {
-    /// Gives a finished slot what stands at `replaced` has: owner, group, and for a file that
-    /// replaces a file its attributes and mode; `mode` is the recipe's.
-    pub fn inherit(
-        &self,
-        slot: u64,
+/// What a file, link or folder takes over from what stands at its path, or above it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Legacy {
+    /// Attributes by name, ACLs among them.
+    pub(super) attributes: BTreeMap<String, Vec<u8>>,
+    /// Group.
+    pub(super) gid: u32,
+    /// Permission bits at rest.
+    pub(super) mode: u32,
+    /// Where it goes.
+    path: PathBuf,
+    /// Owner.
+    pub(super) uid: u32,
+}
+
+impl Legacy {
+    /// What something of this kind and with this mode of the recipe takes over at `path`.
+    pub(super) fn of(
         root: &Root,
-        replaced: &TreePath,
+        path: &TreePath,
+        kind: FileKind,
         mode: Mode,
-    ) -> Result<(), DiskError> {
-        let installed = root.spot(replaced)?;
-        let Some(old) = installed.look()? else {
-            return self.adopt(slot, root, replaced);
+    ) -> Result<Self, DiskError> {
+        let old = match root.look(path) {
+            // Below a file that becomes a folder in the same change nothing stands.
+            Err(DiskError::Blocked { .. }) => None,
+            looked => looked?,
         };
-        let new = self.slot_stamp(slot)?;
-        self.own(slot, &new, old.uid, old.gid)?;
-        if (old.kind, new.kind) != (FileKind::File, FileKind::File) {
-            return Ok(());
-        }
-        let (source, old) = installed.open()?;
-        let (target, _) = self.spot(slot)?.open()?;
-        copy_attributes(&source, &target, &installed.path)?;
-        // Last, because a change of owner clears bits and an ACL sets some.
-        rustix::fs::fchmod(&target, Bits::from_raw_mode(kept_mode(&old, mode)))
-            .map_err(DiskError::os("set the mode of", &installed.path))
-    }
-
-    /// Gives a finished slot that will be new at `path` what its folder hands on: the group where
-    /// the folder says so, the owner where root works for another, and the label.
-    pub fn adopt(&self, slot: u64, root: &Root, path: &TreePath) -> Result<(), DiskError> {
-        let above: Vec<TreePath> = path.ancestors().collect();
-        let mut nearest = None;
-        for folder in above.iter().rev() {
-            match root.open_folder(folder) {
-                Ok(open) => {
-                    nearest = Some(open);
-                    break;
-                }
-                Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => {}
-                // A file that becomes a folder in the same change hands nothing on.
-                Err(DiskError::Blocked { .. }) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        let folder = nearest.as_ref().map_or_else(|| root.folder(), AsFd::as_fd);
-        let above = Stamp::of(folder).map_err(DiskError::os("look at", root.absolute(path)))?;
-        let new = self.slot_stamp(slot)?;
-        let uid = if new.uid == 0 { above.uid } else { new.uid };
-        let gid = if new.uid == 0 || above.mode & 0o2000 != 0 {
-            above.gid
-        } else {
-            new.gid
+        let Some(old) = old else {
+            return Self::of_folder(root, path, kind, mode);
         };
-        self.own(slot, &new, uid, gid)?;
-        if new.kind == FileKind::Link {
-            return Ok(());
+        if (old.kind, kind) == (FileKind::File, FileKind::File) {
+            return Self::of_file(root, path, mode);
         }
-        let (target, new) = self.spot(slot)?.open()?;
-        if let Some(label) = attribute(folder, LABEL) {
-            set_attribute(&target, LABEL, &label, &root.absolute(path))?;
-        }
-        let folder_bit = if new.kind == FileKind::Folder {
-            above.mode & 0o2000
-        } else {
-            0
-        };
-        rustix::fs::fchmod(&target, Bits::from_raw_mode(new.mode | folder_bit))
-            .map_err(DiskError::os("set the mode of", self.path()))
-    }
-
-    fn slot_stamp(&self, slot: u64) -> Result<Stamp, DiskError> {
-        self.look(slot)?.ok_or_else(|| DiskError::InTheWay {
-            path: self.path().join(slot.to_string()),
-            reason: "the slot is empty",
+        Ok(Self {
+            uid: old.uid,
+            gid: old.gid,
+            ..Self::of_folder(root, path, kind, mode)?
         })
     }
 
-    fn own(&self, slot: u64, new: &Stamp, uid: u32, gid: u32) -> Result<(), DiskError> {
-        let uid = (uid != new.uid).then(|| Uid::from_raw(uid));
-        let gid = (gid != new.gid).then(|| Gid::from_raw(gid));
+    fn of_file(root: &Root, path: &TreePath, mode: Mode) -> Result<Self, DiskError> {
+        let installed = root.spot(path)?;
+        let (file, old) = installed.open()?;
+        let mut all = BTreeMap::new();
+        for name in attributes::names(&file, &installed.path)? {
+            if !OF_CONTENT.contains(&name.as_str()) {
+                let value = attributes::get(&file, &name);
+                let value = value.and_then(|value| value.ok_or(Errno::NODATA));
+                let unkept = |errno| attribute(&installed.path, &name, errno);
+                all.insert(name.clone(), value.map_err(unkept)?);
+            }
+        }
+        Ok(Self {
+            attributes: all,
+            gid: old.gid,
+            mode: kept_mode(&old, mode),
+            path: installed.path,
+            uid: old.uid,
+        })
+    }
+
+    fn of_folder(
+        root: &Root,
+        path: &TreePath,
+        kind: FileKind,
+        mode: Mode,
+    ) -> Result<Self, DiskError> {
+        let (_, folder) = root.nearest_folder(path)?;
+        let folder = folder.as_fd();
+        let path = root.absolute(path);
+        let above = Stamp::of(folder).map_err(DiskError::os("look at", &path))?;
+        let sets_group = above.mode & 0o2000 != 0;
+        // Root makes files for the folder's owner.
+        let for_another = geteuid().is_root();
+        let mut legacy = Self {
+            attributes: BTreeMap::new(),
+            gid: if for_another || sets_group {
+                above.gid
+            } else {
+                getegid().as_raw()
+            },
+            mode: mode.bits(),
+            path,
+            uid: if for_another {
+                above.uid
+            } else {
+                geteuid().as_raw()
+            },
+        };
+        if kind == FileKind::Link {
+            return Ok(legacy);
+        }
+        if let Some(label) = legacy.read(folder, LABEL)? {
+            legacy.attributes.insert(LABEL.to_owned(), label);
+        }
+        if let Some(default) = legacy.read(folder, acl::DEFAULT)? {
+            legacy.take_default(kind, default)?;
+        }
+        if kind == FileKind::Folder && sets_group {
+            legacy.mode |= 0o2000;
+        }
+        Ok(legacy)
+    }
+
+    fn take_default(&mut self, kind: FileKind, default: Vec<u8>) -> Result<(), DiskError> {
+        let read = Acl::parse(&default)
+            .ok_or_else(|| attribute(&self.path, acl::DEFAULT, "its form is unknown"))?;
+        let (access, mode) = read.create(self.mode);
+        self.mode = mode;
+        if access.is_extended() {
+            let access = access.encode();
+            self.attributes.insert(acl::ACCESS.to_owned(), access);
+        }
+        if kind == FileKind::Folder {
+            self.attributes.insert(acl::DEFAULT.to_owned(), default);
+        }
+        Ok(())
+    }
+
+    fn read(&self, folder: impl AsFd, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        attributes::get(folder, name).map_err(|errno| attribute(&self.path, name, errno))
+    }
+
+    /// Gives all of it to an open file or folder; `mode` is the one it shall have for now.
+    pub(super) fn give(&self, target: impl AsFd, mode: u32) -> Result<(), DiskError> {
+        let target = target.as_fd();
+        let new = Stamp::of(target).map_err(DiskError::os("look at", &self.path))?;
+        self.own(&new, |uid, gid| rustix::fs::fchown(target, uid, gid))?;
+        if !self.attributes.is_empty() {
+            // Attributes of users are for whoever may write. Nobody else comes to it here.
+            rustix::fs::fchmod(target, Bits::from_raw_mode(0o700))
+                .map_err(DiskError::os("set the mode of", &self.path))?;
+        }
+        // What the stage's own folder handed on.
+        for name in [acl::ACCESS, acl::DEFAULT] {
+            if !self.attributes.contains_key(name) {
+                attributes::remove(target, name)
+                    .map_err(|errno| attribute(&self.path, name, errno))?;
+            }
+        }
+        for (name, value) in &self.attributes {
+            attributes::set(target, name, value).map_err(|errno| match errno {
+                Errno::PERM | Errno::ACCESS | Errno::NOTSUP => attribute(&self.path, name, errno),
+                other => DiskError::os("set the attributes of", &self.path)(other),
+            })?;
+        }
+        // Last, because a change of owner clears bits and an ACL sets some.
+        rustix::fs::fchmod(target, Bits::from_raw_mode(mode))
+            .map_err(DiskError::os("set the mode of", &self.path))
+    }
+
+    /// Gives owner and group, where they are others.
+    fn own(
+        &self,
+        new: &Stamp,
+        chown: impl FnOnce(Option<Uid>, Option<Gid>) -> rustix::io::Result<()>,
+    ) -> Result<(), DiskError> {
+        let uid = (self.uid != new.uid).then(|| Uid::from_raw(self.uid));
+        let gid = (self.gid != new.gid).then(|| Gid::from_raw(self.gid));
         if uid.is_none() && gid.is_none() {
             return Ok(());
         }
-        let new = self.spot(slot)?;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(&new.folder, &new.name, uid, gid, flags).map_err(|errno| {
-            let who = match (uid, gid) {
-                (Some(uid), _) => format!("owner {}", uid.as_raw()),
-                (None, Some(gid)) => format!("group {}", gid.as_raw()),
-                (None, None) => String::new(),
-            };
-            DiskError::CannotKeep {
-                path: new.path.clone(),
-                reason: format!("its {who} ({errno})"),
+        let hurdle = if uid.is_some() {
+            Hurdle::Owner(self.uid)
+        } else {
+            Hurdle::Group(self.gid)
+        };
+        chown(uid, gid).map_err(|errno| match errno {
+            // INVAL: an id that this user namespace does not have.
+            Errno::PERM | Errno::ACCESS | Errno::INVAL => Obstacle {
+                path: self.path.clone(),
+                hurdle,
             }
+            .into(),
+            other => DiskError::os("set the owner of", &self.path)(other),
         })
     }
+
+    /// Permission bits while other things are placed in it or removed: all that its owner needs.
+    pub(super) const fn open_mode(&self) -> u32 {
+        self.mode | 0o700
+    }
+}
+
+impl Stage {
+    /// Gives a finished slot what it takes over at `path`; `mode` is the recipe's. A folder stays
+    /// open to its owner until the exchange is made.
+    pub fn adopt(
+        &self,
+        slot: u64,
+        root: &Root,
+        path: &TreePath,
+        mode: Mode,
+    ) -> Result<(), DiskError> {
+        let spot = self.spot(slot)?;
+        let new = spot.look()?.ok_or_else(|| DiskError::InTheWay {
+            path: spot.path.clone(),
+            reason: "the slot is empty",
+        })?;
+        let legacy = Legacy::of(root, path, new.kind, mode)?;
+        if new.kind == FileKind::Link {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            return legacy.own(&new, |uid, gid| {
+                rustix::fs::chownat(&spot.folder, &spot.name, uid, gid, flags)
+            });
+        }
+        let for_now = if new.kind == FileKind::Folder {
+            legacy.open_mode()
+        } else {
+            legacy.mode
+        };
+        legacy.give(spot.open()?.0, for_now)
+    }
+}
+
+/// The permission bits that a new folder at `path` has once all is in it.
+pub(super) fn folder_at_rest(root: &Root, path: &TreePath, mode: Mode) -> Result<u32, DiskError> {
+    Ok(Legacy::of(root, path, FileKind::Folder, mode)?.mode)
 }
 
 /// The old mode; where the recipe says otherwise than the old file about the owner's execute bit,
@@ -136,49 +264,12 @@ fn kept_mode(old: &Stamp, recipe: Mode) -> u32 {
     }
 }
 
-fn copy_attributes(source: &File, target: &File, path: &Path) -> Result<(), DiskError> {
-    let mut list = vec![0; ATTRIBUTE_MAX];
-    let length = match flistxattr(source, list.as_mut_slice()) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(errno) => return Err(DiskError::os("list the attributes of", path)(errno)),
-    };
-    let names = list.get(..length).unwrap_or_default();
-    for name in names
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let name = String::from_utf8_lossy(name);
-        if OF_CONTENT.contains(&name.as_ref()) {
-            continue;
-        }
-        let value = attribute(source, &name).ok_or_else(|| DiskError::CannotKeep {
-            path: path.to_owned(),
-            reason: format!("its attribute {name} cannot be read"),
-        })?;
-        set_attribute(target, &name, &value, path)?;
+fn attribute(path: &std::path::Path, name: &str, why: impl std::fmt::Display) -> DiskError {
+    Obstacle {
+        path: path.to_owned(),
+        hurdle: Hurdle::Attribute(name.to_owned(), why.to_string()),
     }
-    Ok(())
-}
-
-fn attribute(file: impl AsFd, name: &str) -> Option<Vec<u8>> {
-    let mut value = vec![0; ATTRIBUTE_MAX];
-    let length = fgetxattr(file, name, value.as_mut_slice()).ok()?;
-    value.truncate(length);
-    Some(value)
-}
-
-fn set_attribute(file: &File, name: &str, value: &[u8], path: &Path) -> Result<(), DiskError> {
-    if attribute(file, name).as_deref() == Some(value) {
-        return Ok(());
-    }
-    fsetxattr(file, name, value, XattrFlags::empty()).map_err(|errno| match errno {
-        Errno::PERM | Errno::ACCESS => DiskError::CannotKeep {
-            path: path.to_owned(),
-            reason: format!("its attribute {name} ({errno})"),
-        },
-        other => DiskError::os("set the attributes of", path)(other),
-    })
+    .into()
 }
 
 #[cfg(test)]
@@ -228,7 +319,7 @@ mod tests {
         std::fs::File::create(&old).unwrap();
         std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o660)).unwrap();
         let handle = std::fs::File::open(&old).unwrap();
-        let attributes = fsetxattr(&handle, "user.note", b"mine", XattrFlags::empty()).is_ok();
+        let noted = attributes::set(&handle, "user.note", b"mine").is_ok();
         if rustix::process::geteuid().is_root() {
             chown(&old, Some(1234), Some(4321)).unwrap();
         }
@@ -236,7 +327,7 @@ mod tests {
         staged(&stage, 0);
         let path = "old".parse().unwrap();
         stage
-            .inherit(0, &root, &path, Mode::from_bits(0o755))
+            .adopt(0, &root, &path, Mode::from_bits(0o755))
             .unwrap();
         let (wanted, found) = (
             old.metadata().unwrap(),
@@ -245,8 +336,8 @@ mod tests {
         assert_eq!((found.uid(), found.gid()), (wanted.uid(), wanted.gid()));
         assert_eq!(found.mode() & 0o7777, 0o770);
         let target = std::fs::File::open(stage.path().join("0")).unwrap();
-        let note = attribute(&target, "user.note");
-        assert_eq!(note.as_deref() == Some(b"mine"), attributes);
+        let note = attributes::get(&target, "user.note").unwrap();
+        assert_eq!(note.as_deref() == Some(b"mine"), noted);
     }
 
     #[test]
@@ -262,7 +353,12 @@ mod tests {
         let stage = Stage::create(&root, 2).unwrap();
         staged(&stage, 0);
         stage
-            .adopt(0, &root, &"lib/none/new".parse().unwrap())
+            .adopt(
+                0,
+                &root,
+                &"lib/none/new".parse().unwrap(),
+                Mode::from_bits(0o644),
+            )
             .unwrap();
         let found = stage.path().join("0").metadata().unwrap();
         assert_eq!(found.gid(), lib.metadata().unwrap().gid());

@@ -111,6 +111,7 @@ mod tests {
             }],
             format: 0,
             sequence: 2,
+            shut: vec![],
         }
     }
 

@@ -6,14 +6,16 @@
 //! | file | is |
 //! |---|---|
 //! | [`root`], [`stamp`] | an installation's root, and what stands at its paths |
-//! | [`lock`], [`operator`], [`rights`] | who may work on it: one command, one user, with room and rights |
+//! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with room and rights, and what bars the way |
 //! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
-//! | [`scan`], [`stage`], [`inherit`] | what stands there, and what shall |
+//! | [`scan`], [`stage`], [`inherit`], [`acl`] | what stands there, and what shall |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
-//! | [`journal`], [`exchange`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
+//! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
 //! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
 
+pub mod acl;
+mod attributes;
 pub mod durable;
 pub mod entropy;
 mod error;
@@ -29,12 +31,14 @@ pub mod keys;
 pub mod lock;
 pub mod marks;
 pub mod medium;
+pub mod obstacle;
 pub mod operator;
 pub mod recover;
 pub mod rights;
 pub mod root;
 pub mod rules;
 pub mod scan;
+pub mod shut;
 mod sparse;
 pub mod stage;
 pub mod stamp;

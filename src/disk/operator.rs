@@ -2,6 +2,7 @@
 //!
 //! Another user is refused with the line to type. Root becomes the operator for good, so that no
 //! file of the installation ends up owned by root; where that is not safe, root is refused too.
+//! Whoever owns the root's folder when the environment is made becomes its operator.
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::root::Root;
 use super::{DiskError, durable, folder};
+use crate::model::text::shell_word;
 
 /// Largest user or group file that is read, in bytes.
 const ACCOUNTS_MAX: u64 = 4 * 1024 * 1024;
@@ -52,9 +54,15 @@ impl User {
     }
 }
 
+/// The name of a user, or `#UID` where it has none.
+pub(super) fn named(uid: u32) -> String {
+    User::known(uid, 0).name
+}
+
 /// Makes sure that this process acts as the operator, and says who that is.
 ///
-/// `command` is what was typed (`lockstep apply x.patch.spr`), for the line that a refusal names.
+/// `command` is what was typed (`apply x.patch.spr`), for the line that a refusal names: it says
+/// the root, so that it can be typed from anywhere.
 /// Call it first of all: user ids belong to threads, so root can become the operator only while
 /// this is the process's one thread; threads started later inherit them.
 pub fn check(root: &Root, command: &str) -> Result<User, DiskError> {
@@ -63,17 +71,59 @@ pub fn check(root: &Root, command: &str) -> Result<User, DiskError> {
     if user.uid == operator.uid {
         return Ok(user);
     }
-    let refusal = || DiskError::NotOperator {
-        operator: operator.name.clone(),
-        user: user.name.clone(),
-        line: format!("sudo -u {} {command}", quoted(&operator.name)),
+    let refusal = || {
+        let line = format!(
+            "lockstep {command} --root {}",
+            shell_word(&root.path().display().to_string())
+        );
+        refuse(&user, &operator, &line)
     };
-    let alone = folder::names(Path::new("/proc/self/task")).is_ok_and(|tasks| tasks.len() == 1);
-    if user.uid != 0 || !alone {
+    if user.uid != 0 || !alone() {
         return Err(refusal());
     }
     become_user(&operator).ok().ok_or_else(refusal)?;
     Ok(operator)
+}
+
+/// Makes whoever owns the root's folder the operator of an environment that is about to be made:
+/// root becomes that user. The first of all calls, as for [`check`].
+pub fn found(root: &Root) -> Result<User, DiskError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = User::current();
+    let metadata = root.path().symlink_metadata();
+    let metadata = metadata.map_err(DiskError::io("look at", root.path()))?;
+    let owner = User::known(metadata.uid(), metadata.gid());
+    if user.uid != 0 || owner.uid == 0 || !alone() {
+        return Ok(user);
+    }
+    become_user(&owner).map_err(DiskError::os("become the owner of", root.path()))?;
+    Ok(owner)
+}
+
+fn alone() -> bool {
+    folder::names(Path::new("/proc/self/task")).is_ok_and(|tasks| tasks.len() == 1)
+}
+
+/// Makes sure that this user may read the node's own state: the operator may, and root.
+pub fn check_reader(root: &Root) -> Result<(), DiskError> {
+    let user = User::current();
+    let operator = User::operator(root)?;
+    if user.uid == operator.uid || user.uid == 0 {
+        return Ok(());
+    }
+    let line = format!(
+        "lockstep status --root {}",
+        shell_word(&root.path().display().to_string())
+    );
+    Err(refuse(&user, &operator, &line))
+}
+
+fn refuse(user: &User, operator: &User, line: &str) -> DiskError {
+    DiskError::NotOperator {
+        operator: operator.name.clone(),
+        user: user.name.clone(),
+        line: format!("sudo -u {} {line}", shell_word(&operator.name)),
+    }
 }
 
 fn become_user(user: &User) -> rustix::io::Result<()> {
@@ -128,14 +178,6 @@ fn group_ids(text: &str, user: &User) -> Vec<u32> {
     ids
 }
 
-fn quoted(name: &str) -> String {
-    if name.starts_with('#') {
-        format!("'{name}'")
-    } else {
-        name.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,12 +202,13 @@ mod tests {
         let state = folder.path().join(".lockstep");
         std::fs::create_dir(&state).unwrap();
         let root = Root::open(folder.path()).unwrap();
-        assert_eq!(check(&root, "lockstep gc").unwrap(), User::current());
+        assert_eq!(check(&root, "gc").unwrap(), User::current());
         if geteuid().is_root() {
             std::os::unix::fs::chown(&state, Some(4_000_000), Some(1)).unwrap();
-            let refusal = Refusal::from(check(&root, "lockstep gc").unwrap_err());
+            let refusal = Refusal::from(check(&root, "gc").unwrap_err());
             assert_eq!(refusal.name, RefusalName::NotPermitted);
-            assert_eq!(refusal.next, "sudo -u '#4000000' lockstep gc");
+            let line = format!("lockstep gc --root {}", root.path().display());
+            assert_eq!(refusal.next, format!("sudo -u '#4000000' {line}"));
             assert_eq!(geteuid().as_raw(), 0);
         }
     }

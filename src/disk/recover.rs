@@ -6,12 +6,14 @@
 //! | between seal and commit | a journal, `current` before it | every move is undone, then the journal goes, then the stage |
 //! | after the commit | a journal, `current` with its number | the stage becomes a generation, then the journal goes |
 //!
-//! Each step is durable before the next, so that recovery itself may be interrupted anywhere.
+//! Each step is durable before the next, so that recovery itself may be interrupted anywhere. What
+//! becomes of read-only folders stands in [`shut`].
 
 use super::exchange::{Exchange, Moved};
 use super::root::Root;
+use super::stage::Stage;
 use super::state::StateStore;
-use super::{DiskError, folder, generations, journal};
+use super::{DiskError, folder, generations, journal, shut};
 use crate::plan::recovery::{Direction, decide};
 
 /// What recovery did.
@@ -43,6 +45,8 @@ pub fn recover(root: &Root, store: &StateStore) -> Result<Recovered, DiskError> 
                 Recovered::WentBack(moved)
             }
             Direction::Tidy => {
+                shut::Folders::of(root, &change, Stage::open(root, change.sequence)?.as_ref())
+                    .close(true)?;
                 generations::keep(root, &change)?;
                 journal::remove(root)?;
                 Recovered::Tidied

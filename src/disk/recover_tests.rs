@@ -99,6 +99,7 @@ impl Change {
             entries,
             format: 0,
             sequence: 2,
+            shut: Vec::new(),
         };
         journal::seal(&root, &journal).unwrap();
         let mut new = old.clone();

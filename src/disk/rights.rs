@@ -1,10 +1,23 @@
 //! Room and rights, asked before anything is written.
 
-use rustix::fs::{Access, AtFlags, accessat, fstatvfs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use super::DiskError;
+use rustix::fs::{AtFlags, Mode as Bits, OFlags, StatxAttributes, StatxFlags, fstatvfs, statx};
+use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::durable::Draft;
+use super::inherit::Legacy;
+use super::obstacle::{Hurdle, Obstacle};
 use super::root::Root;
+use super::stamp::{FileKind, Stamp};
+use super::{DiskError, acl, shut};
 use crate::model::TreePath;
+use crate::model::recipe::{Mode, What};
+use crate::plan::work::{Intent, Put, Turn, Work};
 
 /// Whether the root's file system has this much room.
 pub fn check_space(root: &Root, bytes: u64, inodes: u64) -> Result<(), DiskError> {
@@ -24,25 +37,198 @@ pub fn check_space(root: &Root, bytes: u64, inodes: u64) -> Result<(), DiskError
     })
 }
 
-/// Whether names may be made and removed in the folder of `path`, or the nearest one above it that
-/// exists.
-pub fn check_writable(root: &Root, path: &TreePath) -> Result<(), DiskError> {
-    let above: Vec<TreePath> = path.ancestors().collect();
-    let rights = Access::WRITE_OK | Access::EXEC_OK;
-    for folder in above.iter().rev() {
-        match root.open_folder(folder) {
-            Ok(open) => {
-                return accessat(&open, ".", rights, AtFlags::EACCESS)
-                    .map_err(DiskError::os("change names in", root.absolute(folder)));
-            }
-            // A file that becomes a folder in the same change is none yet.
-            Err(DiskError::Blocked { .. }) => {}
-            Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => {}
-            Err(e) => return Err(e),
+/// Refuses work that this user could not do, or not without losing an owner, a group or an
+/// attribute: every obstacle, found from what stands there, with nothing changed.
+///
+/// What the new files take over is not judged by rules that another kernel, module or mount may
+/// not share: the very calls are made, on a file without a name that is gone afterwards.
+pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
+    let mut examiner = Examiner {
+        root,
+        folders: BTreeMap::new(),
+        tried: BTreeMap::new(),
+        all: Vec::new(),
+    };
+    for intent in &work.moves {
+        examiner.moved(intent)?;
+    }
+    let mut new = BTreeSet::new();
+    for put in &work.puts {
+        let (kind, mode) = match &put.what {
+            What::File(file) => (FileKind::File, file.mode),
+            What::Folder { mode } => (FileKind::Folder, *mode),
+            What::Link { .. } => (FileKind::Link, Mode::from_bits(0o777)),
+        };
+        // What is new in one folder takes over the same.
+        let folder = matches!(put.what, What::Folder { .. });
+        if put.replaces || new.insert((put.path.parent(), folder)) {
+            examiner.put(put, kind, mode)?;
         }
     }
-    accessat(root.folder(), ".", rights, AtFlags::EACCESS)
-        .map_err(DiskError::os("change names in", root.path()))
+    if examiner.all.is_empty() {
+        return Ok(());
+    }
+    Err(DiskError::Obstacles { all: examiner.all })
+}
+
+/// What decides whether something can be given to a new file: owner, group, and the attributes;
+/// what users note there is anybody's, so that its value does not count.
+type Given = (u32, u32, BTreeMap<String, Option<Vec<u8>>>);
+
+struct Examiner<'a> {
+    root: &'a Root,
+    /// Folders that were looked at.
+    folders: BTreeMap<Option<TreePath>, Stamp>,
+    tried: BTreeMap<Given, Option<Hurdle>>,
+    all: Vec<Obstacle>,
+}
+
+impl Examiner<'_> {
+    fn moved(&mut self, intent: &Intent) -> Result<(), DiskError> {
+        let (path, open) = self.root.nearest_folder(&intent.path)?;
+        let above = match self.folders.get(&path) {
+            Some(known) => *known,
+            None => self.folder(path, &open)?,
+        };
+        if intent.turn == Turn::Place {
+            return Ok(());
+        }
+        let Ok(spot) = self.root.spot(&intent.path) else {
+            return Ok(());
+        };
+        let Some(stamp) = spot.look()? else {
+            return Ok(());
+        };
+        if stamp.kind == FileKind::Folder {
+            // To move a folder elsewhere is to write its "..".
+            let open = self.root.open_folder(&intent.path)?;
+            self.folder(Some(intent.path.clone()), &open)?;
+            return Ok(());
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        self.note(&spot.path, locked(&spot.folder, &spot.name, flags));
+        let sticky = above.mode & 0o1000 != 0 && !owns(above.uid) && !owns(stamp.uid);
+        if sticky && !overrides(CapabilitySet::FOWNER) {
+            self.note(&spot.path, Some(Hurdle::Sticky(stamp.uid)));
+        }
+        Ok(())
+    }
+
+    /// Names must be made and removed in a folder; one that is read-only and our own is opened for
+    /// that (see [`super::shut`]).
+    fn folder(&mut self, path: Option<TreePath>, open: &OwnedFd) -> Result<Stamp, DiskError> {
+        let absolute = match &path {
+            Some(path) => self.root.absolute(path),
+            None => self.root.path().to_owned(),
+        };
+        let stamp = Stamp::of(open).map_err(DiskError::os("look at", &absolute))?;
+        if self.folders.insert(path, stamp).is_some() {
+            return Ok(stamp);
+        }
+        let bar = if shut::is_shut(open, &absolute)? {
+            shut_for_good(&stamp)
+        } else {
+            None
+        };
+        self.note(&absolute, locked(open, "", AtFlags::EMPTY_PATH).or(bar));
+        Ok(stamp)
+    }
+
+    fn put(&mut self, put: &Put, kind: FileKind, mode: Mode) -> Result<(), DiskError> {
+        let mut legacy = match Legacy::of(self.root, &put.path, kind, mode) {
+            Ok(legacy) => legacy,
+            Err(DiskError::Obstacles { all }) => {
+                self.all.extend(all);
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        // A file cannot have it; whoever owns a folder can give it.
+        legacy.attributes.remove(acl::DEFAULT);
+        let weight = |(name, value): (&String, &Vec<u8>)| {
+            let value = (!name.starts_with("user.")).then(|| value.clone());
+            (name.clone(), value)
+        };
+        let attributes = legacy.attributes.iter().map(weight).collect();
+        let given = (legacy.uid, legacy.gid, attributes);
+        let path = self.root.absolute(&put.path);
+        let known = self.tried.get(&given).cloned();
+        let hurdle = match known {
+            Some(known) => known,
+            None => try_out(self.root, &legacy)?,
+        };
+        self.tried.insert(given, hurdle.clone());
+        self.note(&path, hurdle);
+        Ok(())
+    }
+
+    fn note(&mut self, path: &Path, hurdle: Option<Hurdle>) {
+        self.all.extend(hurdle.map(|hurdle| Obstacle {
+            path: path.to_owned(),
+            hurdle,
+        }));
+    }
+}
+
+/// Gives all of it to a file that has no name, or, where the file system knows of none, to a
+/// draft.
+fn try_out(root: &Root, legacy: &Legacy) -> Result<Option<Hurdle>, DiskError> {
+    let folder = root.state_folder();
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let given = match rustix::fs::open(&folder, flags, Bits::RUSR | Bits::WUSR) {
+        Ok(file) => legacy.give(file, 0o600),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+            let mut draft = Draft::create(&folder.join("trial"), 0o600)?;
+            legacy.give(draft.file(), 0o600)
+        }
+        Err(errno) => return Err(DiskError::os("make a file in", folder)(errno)),
+    };
+    match given {
+        Ok(()) => Ok(None),
+        Err(DiskError::Obstacles { all }) => Ok(all.into_iter().next().map(|one| one.hurdle)),
+        Err(e) => Err(e),
+    }
+}
+
+/// Why a shut folder cannot be opened and closed again; nothing where it can.
+fn shut_for_good(stamp: &Stamp) -> Option<Hurdle> {
+    if !owns(stamp.uid) {
+        return Some(Hurdle::Folder {
+            mode: stamp.mode,
+            uid: stamp.uid,
+        });
+    }
+    // The system takes the bit away where somebody outside the group sets a mode.
+    let loses =
+        stamp.mode & 0o2000 != 0 && !in_group(stamp.gid) && !overrides(CapabilitySet::FSETID);
+    loses.then_some(Hurdle::SetGid(stamp.gid))
+}
+
+/// What `chattr` has locked. An append-only folder takes new names, but could not give them back.
+fn locked(folder: &OwnedFd, name: &str, flags: AtFlags) -> Option<Hurdle> {
+    let s = statx(folder, name, flags, StatxFlags::BASIC_STATS).ok()?;
+    let set = s.stx_attributes & s.stx_attributes_mask;
+    if set.contains(StatxAttributes::IMMUTABLE) {
+        Some(Hurdle::Immutable)
+    } else if set.contains(StatxAttributes::APPEND) {
+        Some(Hurdle::AppendOnly)
+    } else {
+        None
+    }
+}
+
+fn owns(uid: u32) -> bool {
+    geteuid().as_raw() == uid
+}
+
+fn in_group(gid: u32) -> bool {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    getegid().as_raw() == gid || groups.iter().any(|group| group.as_raw() == gid)
+}
+
+/// Whether this process may do what this capability lets it do to everybody's files.
+fn overrides(capability: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
 }
 
 #[cfg(test)]

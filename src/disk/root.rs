@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use super::DiskError;
 use super::stamp::{Mount, Stamp};
+use super::{DiskError, obstacle};
 use crate::model::TreePath;
 use crate::model::path::STATE_FOLDER;
 
@@ -94,8 +94,49 @@ impl Root {
             Errno::LOOP | Errno::NOTDIR | Errno::XDEV => DiskError::Blocked {
                 path: self.absolute(path),
             },
+            Errno::ACCESS => self.unreadable(path),
             other => DiskError::os("open", self.absolute(path))(other),
         })
+    }
+
+    /// The folder on the way to `path` that this user cannot read, or not pass through.
+    fn unreadable(&self, path: &TreePath) -> DiskError {
+        let way = path.ancestors().chain([path.clone()]);
+        let mut last = (self.path.clone(), Stamp::of(&self.folder));
+        for folder in way {
+            match self.look(&folder) {
+                Ok(Some(stamp)) => last = (self.absolute(&folder), Ok(stamp)),
+                // What stands in an unreadable folder cannot be looked at.
+                _ => break,
+            }
+            if open_beneath(self.folder.as_fd(), folder.as_str()).is_err() {
+                break;
+            }
+        }
+        match last {
+            (path, Ok(stamp)) => obstacle::unreadable(path, &stamp),
+            (path, Err(errno)) => DiskError::os("open", path)(errno),
+        }
+    }
+
+    /// The nearest folder above `path` that exists, and its path; nothing for the root itself. What
+    /// is not a folder yet, and will be one in the same change, is passed over.
+    pub fn nearest_folder(
+        &self,
+        path: &TreePath,
+    ) -> Result<(Option<TreePath>, OwnedFd), DiskError> {
+        let mut above = path.parent();
+        while let Some(folder) = above {
+            match self.open_folder(&folder) {
+                Ok(open) => return Ok((Some(folder), open)),
+                Err(DiskError::Blocked { .. }) => {}
+                Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => {}
+                Err(e) => return Err(e),
+            }
+            above = folder.parent();
+        }
+        let root = self.folder.try_clone();
+        Ok((None, root.map_err(DiskError::io("open", &self.path))?))
     }
 
     /// The open folder in which `path` lies, and the path's last segment.
@@ -112,6 +153,16 @@ impl Root {
             folder,
             name: name.to_owned(),
             path: self.absolute(path),
+        })
+    }
+
+    /// The root itself, as the place of `*at` calls.
+    pub(super) fn itself(&self) -> Result<Spot, DiskError> {
+        let folder = self.folder.try_clone();
+        Ok(Spot {
+            folder: folder.map_err(DiskError::io("open", &self.path))?,
+            name: ".".to_owned(),
+            path: self.path.clone(),
         })
     }
 
@@ -173,15 +224,24 @@ impl Spot {
         match Stamp::at(&self.folder, &self.name) {
             Ok(stamp) => Ok(Some(stamp)),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(DiskError::os("look at", &self.path)(errno)),
+            Err(errno) => match (errno, self.path.parent(), Stamp::of(&self.folder)) {
+                // The folder can be listed, and not passed through.
+                (Errno::ACCESS, Some(folder), Ok(stamp)) => {
+                    Err(obstacle::unreadable(folder.to_owned(), &stamp))
+                }
+                _ => Err(DiskError::os("look at", &self.path)(errno)),
+            },
         }
     }
 
     /// Opens the file that stands here for reading, with the stamp of what was opened.
     pub fn open(&self) -> Result<(File, Stamp), DiskError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.folder, &self.name, flags, Mode::empty())
-            .map_err(DiskError::os("open", &self.path))?;
+        let opened = openat(&self.folder, &self.name, flags, Mode::empty());
+        let file = opened.map_err(|errno| match (errno, Stamp::at(&self.folder, &self.name)) {
+            (Errno::ACCESS, Ok(stamp)) => obstacle::unreadable(self.path.clone(), &stamp),
+            _ => DiskError::os("open", &self.path)(errno),
+        })?;
         let stamp = Stamp::of(&file).map_err(DiskError::os("look at", &self.path))?;
         Ok((File::from(file), stamp))
     }

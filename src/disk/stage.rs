@@ -118,10 +118,11 @@ impl Stage {
         self.mark(slot, Some(Blake3::of(target.as_bytes())))
     }
 
-    /// Makes a folder in a slot that is free.
+    /// Makes a folder in a slot that is free. It is open to its owner, whatever the mode says:
+    /// other things are still to be placed in it.
     pub fn folder(&self, slot: u64, mode: Mode) -> Result<Mark, DiskError> {
         let free = self.spot(slot)?;
-        let bits = Bits::from_raw_mode(mode.bits());
+        let bits = Bits::from_raw_mode(mode.bits() | 0o700);
         rustix::fs::mkdirat(&free.folder, &free.name, bits)
             .and_then(|()| {
                 // Once more, past the umask. Nothing else writes here, so it is our folder.

@@ -128,6 +128,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
     let site = TrustedSite::pin(raw, members, request.fingerprint.as_deref())?;
     let root = Root::open(&request.root)?;
     check_fresh(&root, request.adopt)?;
+    operator::found(&root)?;
     let name = format!("{}-0001.snapshot.spr", request.name);
     place(request.output.as_deref(), &name)?;
     let file = EnvironmentFile {

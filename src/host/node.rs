@@ -36,6 +36,15 @@ impl Node {
         Self::load(root, None)
     }
 
+    /// Makes sure that the operator is at work here; root becomes the operator. `command` is what
+    /// was typed, for the line that a refusal names.
+    pub fn check_operator(root: &Path, command: &str) -> Result<(), Refusal> {
+        let root = Root::open(root)?;
+        check_founded(&root)?;
+        operator::check(&root, command)?;
+        Ok(())
+    }
+
     /// Opens the node to change it.
     pub fn open_to_change(
         root: &Path,
@@ -44,7 +53,8 @@ impl Node {
         watch: &dyn Watch,
     ) -> Result<Self, Refusal> {
         let root = Root::open(root)?;
-        operator::check(&root, &format!("lockstep {command}"))?;
+        check_founded(&root)?;
+        operator::check(&root, command)?;
         let lock = Lock::take(&root, command, now)?;
         let node = Self::load(root, Some(lock))?;
         // A copy made in mid-change is a copy first of all: its moves are not recovered.
@@ -61,14 +71,8 @@ impl Node {
     }
 
     fn load(root: Root, lock: Option<Lock>) -> Result<Self, Refusal> {
-        if !root.state_folder().exists() {
-            return Err(Refusal::new(
-                RefusalName::Usage,
-                "there is no environment under this root",
-            )
-            .value("root", root.path().display())
-            .next("name the installation: --root DIR; or make one: lockstep init"));
-        }
+        check_founded(&root)?;
+        operator::check_reader(&root)?;
         let store = StateStore::open(&root);
         let file = store.environment()?;
         let current = store.current()?;
@@ -217,6 +221,18 @@ impl Node {
     pub fn recipe_file(&self, recipe: &Sha256) -> Option<Vec<u8>> {
         self.store.recipe(recipe).ok()
     }
+}
+
+fn check_founded(root: &Root) -> Result<(), Refusal> {
+    if root.state_folder().exists() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::Usage,
+        "there is no environment under this root",
+    )
+    .value("root", root.path().display())
+    .next("name the installation: --root DIR; or make one: lockstep init"))
 }
 
 /// Reads a recipe file whose digest was checked.

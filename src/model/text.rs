@@ -28,6 +28,17 @@ pub fn escaped_lines(text: &str) -> Vec<String> {
     text.lines().map(|line| Escaped(line).to_string()).collect()
 }
 
+/// A word as a shell reads it: in quotes, where it must be.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,=@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// Bytes with a unit a person reads at a glance: `1.5 MB` (powers of 1000, as file managers show).
 #[must_use]
 pub fn bytes(count: u64) -> String {

@@ -22,6 +22,22 @@ pub struct Journal {
     pub format: u32,
     /// The number of the state that commits the change.
     pub sequence: u64,
+    /// Folders that are opened for the moves and closed after them, rising by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shut: Vec<Shut>,
+}
+
+/// A folder in which its owner may not change names, except while a change is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shut {
+    /// Its inode: another folder at that path keeps its own mode.
+    pub inode: Inode,
+    /// Its permission bits at rest, before and after.
+    pub mode: u32,
+    /// Where it stands before or after; the root itself where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<TreePath>,
 }
 
 /// One move between a path of the installation and a slot of the stage.
@@ -139,7 +155,7 @@ impl Move {
 
 impl Journal {
     /// Checks that no path and no slot takes part in two moves: each is judged by itself. What
-    /// changes its kind is exchanged.
+    /// changes its kind is exchanged. A mode at rest has permission bits alone.
     pub fn check(&self) -> Result<(), RuleError> {
         let (mut paths, mut slots) = (BTreeSet::new(), BTreeSet::new());
         for entry in &self.entries {
@@ -150,7 +166,10 @@ impl Journal {
                 )));
             }
         }
-        Ok(())
+        match self.shut.iter().find(|shut| shut.mode > 0o7777) {
+            Some(shut) => Err(RuleError(format!("{:o} is no mode of a folder", shut.mode))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -300,6 +319,7 @@ mod tests {
             entries: vec![],
             format: 0,
             sequence: 7,
+            shut: vec![],
         };
         for (current, direction) in [
             (0, Direction::Back),

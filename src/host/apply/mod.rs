@@ -27,7 +27,7 @@ use crate::disk::DiskError;
 use crate::disk::recover::{Recovered, recover};
 use crate::model::patch::Accepted;
 use crate::model::receipt::FileCounts;
-use crate::model::text::bytes;
+use crate::model::text::{bytes, shell_word};
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::plan::admit::{Admitted, NodeFacts};
@@ -175,6 +175,11 @@ impl std::fmt::Display for Outcome {
 /// Applies a patch, or with `dry_run` does all that comes before the first change.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let claimed = Claimed::open(&request.file)?;
+    // A dry run answers as the operator's own run would: root becomes the operator for it too.
+    let dry = if request.dry_run { " --dry-run" } else { "" };
+    let file = shell_word(&request.file.display().to_string());
+    let line = format!("apply {file}{dry}");
+    Node::check_operator(&request.root, &line)?;
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
     apply(claimed, node, request, now, watch)
@@ -196,7 +201,6 @@ fn apply(
         node
     } else {
         drop(node);
-        let line = format!("apply {}", request.file.display());
         Node::open_to_change(&request.root, &line, now, watch)?
     };
     if !request.dry_run {

@@ -39,9 +39,9 @@ pub(super) fn check(
     for intent in &work.moves {
         if folders.insert(intent.path.parent()) {
             node.root().check_mount(&intent.path)?;
-            rights::check_writable(node.root(), &intent.path)?;
         }
     }
+    rights::check(node.root(), work)?;
     check_contents(admitted, survey)
 }
 

@@ -11,8 +11,8 @@ use super::super::survey::{Survey, blake3_of};
 use super::after::After;
 use super::stage::Staged;
 use crate::disk::exchange::Exchange;
-use crate::disk::journal;
 use crate::disk::scan::found_at;
+use crate::disk::{journal, shut};
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::admit::Admitted;
@@ -74,6 +74,7 @@ pub(super) fn seal(
         entries,
         format: FORMAT,
         sequence,
+        shut: shut::list(node.root(), &work, &marks)?,
     };
     journal::seal(node.root(), &journal)?;
     drop(stage);

@@ -131,12 +131,7 @@ impl Hand<'_> {
 
     /// Gives a finished slot its owner, mode and attributes, and remembers what it is.
     fn settle(&mut self, slot: u64, put: &Put, mode: Mode, mark: Mark) -> Result<(), Refusal> {
-        if put.replaces {
-            self.stage
-                .inherit(slot, self.node.root(), &put.path, mode)?;
-        } else {
-            self.stage.adopt(slot, self.node.root(), &put.path)?;
-        }
+        self.stage.adopt(slot, self.node.root(), &put.path, mode)?;
         self.marks.insert(slot, mark);
         Ok(())
     }
