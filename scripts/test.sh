@@ -30,6 +30,8 @@ readonly COMMANDS=(
     "zip zip"
     "setpriv util-linux"
     "script bsdutils"
+    "getfacl acl"
+    "chattr e2fsprogs"
     "python3 python3"
 )
 

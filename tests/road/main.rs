@@ -5,6 +5,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -14,12 +15,15 @@
 mod adopt;
 mod damage;
 mod drift;
+mod exact;
 mod fit;
 mod folders;
 mod forge;
 mod golden;
 mod hand;
+mod odd;
 mod refusals;
+mod rights;
 mod round_trip;
 mod spot;
 mod thin;
