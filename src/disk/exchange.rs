@@ -88,7 +88,7 @@ impl<'a> Exchange<'a> {
         Ok(moved)
     }
 
-    const fn folders(&self) -> Folders<'_> {
+    fn folders(&self) -> Folders<'_> {
         Folders::of(self.root, self.journal, Some(&self.stage))
     }
 

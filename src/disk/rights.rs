@@ -45,7 +45,8 @@ pub fn check_space(root: &Root, bytes: u64, inodes: u64) -> Result<(), DiskError
 pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
     let mut examiner = Examiner {
         root,
-        folders: BTreeMap::new(),
+        folders: BTreeSet::new(),
+        parents: BTreeMap::new(),
         tried: BTreeMap::new(),
         all: Vec::new(),
     };
@@ -78,24 +79,20 @@ type Given = (u32, u32, BTreeMap<String, Option<Vec<u8>>>);
 struct Examiner<'a> {
     root: &'a Root,
     /// Folders that were looked at.
-    folders: BTreeMap<Option<TreePath>, Stamp>,
+    folders: BTreeSet<Option<TreePath>>,
+    /// The nearest folder of whatever lies in one.
+    parents: BTreeMap<Option<TreePath>, Stamp>,
     tried: BTreeMap<Given, Option<Hurdle>>,
     all: Vec<Obstacle>,
 }
 
 impl Examiner<'_> {
     fn moved(&mut self, intent: &Intent) -> Result<(), DiskError> {
-        let (path, open) = self.root.nearest_folder(&intent.path)?;
-        let above = match self.folders.get(&path) {
-            Some(known) => *known,
-            None => self.folder(path, &open)?,
-        };
+        let above = self.above(&intent.path)?;
         if intent.turn == Turn::Place {
             return Ok(());
         }
-        let Ok(spot) = self.root.spot(&intent.path) else {
-            return Ok(());
-        };
+        let spot = self.root.spot(&intent.path)?;
         let Some(stamp) = spot.look()? else {
             return Ok(());
         };
@@ -106,12 +103,28 @@ impl Examiner<'_> {
             return Ok(());
         }
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        self.note(&spot.path, locked(&spot.folder, &spot.name, flags));
+        let lock = locked(&spot.folder, &spot.name, flags);
+        self.note(
+            &spot.path,
+            lock.map_err(DiskError::os("look at", &spot.path))?,
+        );
         let sticky = above.mode & 0o1000 != 0 && !owns(above.uid) && !owns(stamp.uid);
         if sticky && !overrides(CapabilitySet::FOWNER) {
             self.note(&spot.path, Some(Hurdle::Sticky(stamp.uid)));
         }
         Ok(())
+    }
+
+    /// The nearest folder above a path; each is looked at once.
+    fn above(&mut self, path: &TreePath) -> Result<Stamp, DiskError> {
+        let parent = path.parent();
+        if let Some(known) = self.parents.get(&parent) {
+            return Ok(*known);
+        }
+        let (nearest, open) = self.root.nearest_folder(path)?;
+        let stamp = self.folder(nearest, &open)?;
+        self.parents.insert(parent, stamp);
+        Ok(stamp)
     }
 
     /// Names must be made and removed in a folder; one that is read-only and our own is opened for
@@ -122,7 +135,7 @@ impl Examiner<'_> {
             None => self.root.path().to_owned(),
         };
         let stamp = Stamp::of(open).map_err(DiskError::os("look at", &absolute))?;
-        if self.folders.insert(path, stamp).is_some() {
+        if !self.folders.insert(path) {
             return Ok(stamp);
         }
         let bar = if shut::is_shut(open, &absolute)? {
@@ -130,7 +143,9 @@ impl Examiner<'_> {
         } else {
             None
         };
-        self.note(&absolute, locked(open, "", AtFlags::EMPTY_PATH).or(bar));
+        let lock = locked(open, "", AtFlags::EMPTY_PATH);
+        let lock = lock.map_err(DiskError::os("look at", &absolute))?;
+        self.note(&absolute, lock.or(bar));
         Ok(stamp)
     }
 
@@ -205,16 +220,16 @@ fn shut_for_good(stamp: &Stamp) -> Option<Hurdle> {
 }
 
 /// What `chattr` has locked. An append-only folder takes new names, but could not give them back.
-fn locked(folder: &OwnedFd, name: &str, flags: AtFlags) -> Option<Hurdle> {
-    let s = statx(folder, name, flags, StatxFlags::BASIC_STATS).ok()?;
+fn locked(folder: &OwnedFd, name: &str, flags: AtFlags) -> rustix::io::Result<Option<Hurdle>> {
+    let s = statx(folder, name, flags, StatxFlags::BASIC_STATS)?;
     let set = s.stx_attributes & s.stx_attributes_mask;
-    if set.contains(StatxAttributes::IMMUTABLE) {
+    Ok(if set.contains(StatxAttributes::IMMUTABLE) {
         Some(Hurdle::Immutable)
     } else if set.contains(StatxAttributes::APPEND) {
         Some(Hurdle::AppendOnly)
     } else {
         None
-    }
+    })
 }
 
 fn owns(uid: u32) -> bool {

@@ -54,9 +54,12 @@ pub fn list(root: &Root, work: &Work, marks: &BTreeMap<u64, Mark>) -> Result<Vec
         }
         Ok(())
     };
+    let mut parents = BTreeSet::new();
     for intent in &work.moves {
-        let (path, open) = root.nearest_folder(&intent.path)?;
-        standing(path, &open)?;
+        if parents.insert(intent.path.parent()) {
+            let (path, open) = root.nearest_folder(&intent.path)?;
+            standing(path, &open)?;
+        }
         let displaces = intent.turn != Turn::Place;
         if displaces
             && root
@@ -97,17 +100,29 @@ pub(super) fn is_shut(folder: &OwnedFd, path: &Path) -> Result<bool, DiskError> 
 
 /// The folders of one change, as the journal names them.
 pub(super) struct Folders<'a> {
-    journal: &'a Journal,
     root: &'a Root,
+    shut: &'a [Shut],
+    /// The slot of each that is itself moved.
+    slots: BTreeMap<&'a TreePath, u64>,
     stage: Option<&'a Stage>,
 }
 
 impl<'a> Folders<'a> {
     /// Those of a journal; without a stage, only what stands in the tree is found.
-    pub(super) const fn of(root: &'a Root, journal: &'a Journal, stage: Option<&'a Stage>) -> Self {
+    pub(super) fn of(root: &'a Root, journal: &'a Journal, stage: Option<&'a Stage>) -> Self {
+        let paths: BTreeSet<&TreePath> = journal
+            .shut
+            .iter()
+            .filter_map(|shut| shut.path.as_ref())
+            .collect();
+        let moved = journal
+            .entries
+            .iter()
+            .filter(|entry| paths.contains(&entry.path));
         Self {
-            journal,
             root,
+            shut: &journal.shut,
+            slots: moved.map(|entry| (&entry.path, entry.slot)).collect(),
             stage,
         }
     }
@@ -120,7 +135,7 @@ impl<'a> Folders<'a> {
         act: impl FnOnce() -> Result<T, DiskError>,
     ) -> Result<T, DiskError> {
         // From the top: below a folder that cannot be passed through nothing is found.
-        let mut each = self.journal.shut.iter();
+        let mut each = self.shut.iter();
         let opened = each.try_for_each(|shut| self.set(shut, shut.mode | OPEN, true));
         let done = opened.and_then(|()| act());
         let closed = self.close(kept);
@@ -130,7 +145,7 @@ impl<'a> Folders<'a> {
 
     /// Closes all of them, the deepest first.
     pub(super) fn close(&self, kept: bool) -> Result<(), DiskError> {
-        for shut in self.journal.shut.iter().rev() {
+        for shut in self.shut.iter().rev() {
             self.set(shut, shut.mode, kept)?;
         }
         Ok(())
@@ -161,13 +176,8 @@ impl<'a> Folders<'a> {
             Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => {}
             Err(e) => return Err(e),
         }
-        let entry = self
-            .journal
-            .entries
-            .iter()
-            .find(|entry| &entry.path == path);
-        if let (true, Some(stage), Some(entry)) = (in_stage, self.stage, entry) {
-            spots.push(stage.spot(entry.slot)?);
+        if let (true, Some(stage), Some(slot)) = (in_stage, self.stage, self.slots.get(path)) {
+            spots.push(stage.spot(*slot)?);
         }
         Ok(spots)
     }
