@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::Node;
 use super::claim::Claimed;
-use super::{Outcome, Request, apply, commit};
+use super::{Outcome, Request, apply, commit, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::plan::admit::NodeFacts;
@@ -74,6 +74,7 @@ pub fn run(
             not_taken: Vec::new(),
         });
     }
+    Node::check_operator(&request.root, &typed(places, request.dry_run))?;
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
     let mut sorted = Sorted::of(&node, places, now)?;

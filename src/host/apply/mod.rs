@@ -176,13 +176,24 @@ impl std::fmt::Display for Outcome {
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let claimed = Claimed::open(&request.file)?;
     // A dry run answers as the operator's own run would: root becomes the operator for it too.
-    let dry = if request.dry_run { " --dry-run" } else { "" };
-    let file = shell_word(&request.file.display().to_string());
-    let line = format!("apply {file}{dry}");
+    let line = typed(std::slice::from_ref(&request.file), request.dry_run);
     Node::check_operator(&request.root, &line)?;
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
     apply(claimed, node, request, now, watch)
+}
+
+/// What was typed, for the line that a refusal names.
+fn typed(places: &[PathBuf], dry_run: bool) -> String {
+    let mut line = "apply".to_owned();
+    for place in places {
+        line.push(' ');
+        line.push_str(&shell_word(&place.display().to_string()));
+    }
+    if dry_run {
+        line.push_str(" --dry-run");
+    }
+    line
 }
 
 /// All that comes once the node has been named.
@@ -201,6 +212,7 @@ fn apply(
         node
     } else {
         drop(node);
+        let line = typed(std::slice::from_ref(&request.file), false);
         Node::open_to_change(&request.root, &line, now, watch)?
     };
     if !request.dry_run {
