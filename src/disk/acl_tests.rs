@@ -1,5 +1,6 @@
 //! Tests of ACLs: the stored form against itself, and what a folder hands on against the kernel.
 
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
@@ -154,7 +155,8 @@ fn a_folder_hands_its_default_on_as_the_kernel_does() {
         std::fs::create_dir(&lib).unwrap();
         std::fs::set_permissions(&lib, std::fs::Permissions::from_mode(0o755)).unwrap();
         if !setfacl(default, &lib) {
-            println!("skipped: setfacl is missing (package acl), or has no ACLs to set here");
+            let why = b"skipped: setfacl is missing (package acl), or has no ACLs to set here\n";
+            std::io::stderr().write_all(why).unwrap();
             return;
         }
         // A default ACL on the root as well: the stage lies in it, and hands nothing of it on.
