@@ -42,6 +42,17 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
     draft.commit()
 }
 
+/// Makes an empty file that must be new, without making it durable.
+pub fn touch(path: &Path) -> Result<(), DiskError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
+        .map_err(DiskError::io("create", path))
+}
+
 /// A file under way: invisible under its final name until [`Draft::commit`], gone when dropped.
 pub struct Draft {
     file: File,

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::mount_error::MountError;
 use super::obstacle::{self, Obstacle};
 use crate::model::{Refusal, RefusalName};
 
@@ -45,8 +46,8 @@ pub enum DiskError {
         /// Which path.
         path: PathBuf,
     },
-    /// The path lies on another file system or mount than the root.
-    #[error("{} lies on another mount than the root, so no file can be exchanged there", path.display())]
+    /// A folder of the node's own lies on another mount than it must.
+    #[error("{} lies on another mount than the files it is for, so nothing can be exchanged with them", path.display())]
     OtherMount {
         /// Which path.
         path: PathBuf,
@@ -133,20 +134,9 @@ pub enum DiskError {
         /// What it has.
         found: String,
     },
-    /// A file system has too little room.
-    #[error("the file system of {} has too little room", path.display())]
-    NoSpace {
-        /// A folder on it.
-        path: PathBuf,
-        /// Bytes needed.
-        bytes: u64,
-        /// Bytes free.
-        bytes_free: u64,
-        /// Inodes needed.
-        inodes: u64,
-        /// Inodes free.
-        inodes_free: u64,
-    },
+    /// A mount below the root does not serve, or there is too little room.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// An interrupted change that cannot be judged without a person.
     #[error("an interrupted change cannot be recovered by itself: {reason}")]
     NeedsRecovery {
@@ -209,7 +199,7 @@ impl DiskError {
             | Self::Obstacles { .. }
             | Self::Unreadable { .. } => RefusalName::NotPermitted,
             Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
-            Self::NoSpace { .. } => RefusalName::NoSpace,
+            Self::Mount(error) => error.refusal(),
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
         }
     }
@@ -227,7 +217,7 @@ impl DiskError {
                 "move it out of the installation and run the same command again".to_owned()
             }
             Self::OtherMount { .. } => {
-                "mount one file system at the root, and none below it".to_owned()
+                "unmount what is mounted there: it must be a plain folder".to_owned()
             }
             Self::Busy { .. } => "wait until it has ended and run the command again".to_owned(),
             Self::NotOperator { line, .. } => line.clone(),
@@ -244,7 +234,7 @@ impl DiskError {
             Self::Content { .. } => {
                 "make the file anew from its source and run the command again".to_owned()
             }
-            Self::NoSpace { .. } => io_next(RefusalName::NoSpace).to_owned(),
+            Self::Mount(error) => error.next(),
             Self::NeedsRecovery { .. } => {
                 "put the path right by hand, then lockstep recover".to_owned()
             }
@@ -277,15 +267,7 @@ impl DiskError {
             Self::Content {
                 expected, found, ..
             } => refusal.value("expected", expected).value("found", found),
-            Self::NoSpace {
-                bytes,
-                bytes_free,
-                inodes,
-                inodes_free,
-                ..
-            } => refusal
-                .value("needed", format!("{bytes} bytes, {inodes} inodes"))
-                .value("free", format!("{bytes_free} bytes, {inodes_free} inodes")),
+            Self::Mount(error) => error.values(refusal),
             Self::NeedsRecovery { path, .. } => refusal.value("path", path.display()),
             _ => refusal,
         }

@@ -13,15 +13,15 @@ use rustix::fs::{RenameFlags, renameat_with};
 use super::DiskError;
 use super::root::{Root, Spot};
 use super::shut::Folders;
-use super::stage::Stage;
+use super::stages::Stages;
 use crate::model::{TreePath, Watch};
 use crate::plan::recovery::{Action, Journal, Kind, Mark, Move, Standing, classify};
 
-/// A sealed change with its stage.
+/// A sealed change with its stages.
 pub struct Exchange<'a> {
     journal: &'a Journal,
     root: &'a Root,
-    stage: Stage,
+    stages: Stages,
 }
 
 /// What was done.
@@ -34,18 +34,12 @@ pub struct Moved {
 }
 
 impl<'a> Exchange<'a> {
-    /// Takes up a journal; its stage must stand.
+    /// Takes up a journal; the stages of all its areas must stand.
     pub fn open(root: &'a Root, journal: &'a Journal) -> Result<Self, DiskError> {
-        let stage = Stage::open(root, journal.sequence)?.ok_or_else(|| {
-            needs_recovery(
-                Stage::path_of(root, journal.sequence),
-                "the stage is missing",
-            )
-        })?;
         Ok(Self {
             journal,
             root,
-            stage,
+            stages: Stages::open(root, journal)?,
         })
     }
 
@@ -53,7 +47,7 @@ impl<'a> Exchange<'a> {
     /// caller goes back.
     pub fn perform(&self, watch: &dyn Watch) -> Result<Moved, DiskError> {
         let moved = self.folders().opened(true, || self.all_forward(watch))?;
-        self.sync()?;
+        self.stages.sync()?;
         Ok(moved)
     }
 
@@ -71,7 +65,7 @@ impl<'a> Exchange<'a> {
     /// judged before anything is touched.
     pub fn undo(&self) -> Result<Moved, DiskError> {
         let moved = self.folders().opened(false, || self.all_back())?;
-        self.sync()?;
+        self.stages.sync()?;
         Ok(moved)
     }
 
@@ -89,7 +83,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn folders(&self) -> Folders<'_> {
-        Folders::of(self.root, self.journal, Some(&self.stage))
+        Folders::of(self.root, self.journal, Some(&self.stages))
     }
 
     /// How far one move has come.
@@ -100,7 +94,7 @@ impl<'a> Exchange<'a> {
             Err(DiskError::Blocked { .. }) => None,
             Err(e) => return Err(e),
         };
-        let at_slot = self.stage.look(entry.slot)?;
+        let at_slot = self.stages.of(entry.area)?.look(entry.slot)?;
         Ok(classify(
             entry,
             at_path.map(|stamp| stamp.seen()),
@@ -168,11 +162,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn spots(&self, entry: &Move) -> Result<(Spot, Spot), DiskError> {
-        Ok((self.root.spot(&entry.path)?, self.stage.spot(entry.slot)?))
-    }
-
-    fn sync(&self) -> Result<(), DiskError> {
-        rustix::fs::syncfs(self.root.folder()).map_err(DiskError::os("sync", self.root.path()))
+        let slot = self.stages.of(entry.area)?.spot(entry.slot)?;
+        Ok((self.root.spot(&entry.path)?, slot))
     }
 
     fn neither(&self, entry: &Move) -> DiskError {

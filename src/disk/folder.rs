@@ -69,6 +69,16 @@ pub fn remove_tree(path: &Path) -> Result<(), DiskError> {
     }
 }
 
+/// Removes a folder if nothing is in it, and says whether it is gone; missing already is as good.
+pub fn remove_empty(path: &Path) -> Result<bool, DiskError> {
+    match fs::remove_dir(path) {
+        Ok(()) => durable::sync_parent(path).map(|()| true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(true),
+        Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(e) => Err(DiskError::io("remove", path)(e)),
+    }
+}
+
 /// Removes all that is in a folder, and says how much there was.
 pub fn empty(path: &Path) -> Result<usize, DiskError> {
     let names = names(path)?;

@@ -66,7 +66,8 @@ impl<'a> Founding<'a> {
     }
 }
 
-fn nursery(root: &Root) -> PathBuf {
+/// The state folder under way.
+pub(super) fn nursery(root: &Root) -> PathBuf {
     root.path().join(format!("{STATE_FOLDER}.init"))
 }
 

@@ -104,8 +104,10 @@ mod tests {
             kind: Kind::File,
         };
         Journal {
+            areas: vec![],
             entries: vec![Move {
                 action: Action::Place { staged: mark },
+                area: 0,
                 path: "lib/a".parse().unwrap(),
                 slot: 0,
             }],

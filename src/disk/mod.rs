@@ -5,16 +5,18 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`root`], [`stamp`] | an installation's root, and what stands at its paths |
-//! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with room and rights, and what bars the way |
+//! | [`root`], [`stamp`], [`mounts`] | an installation's root, what stands at its paths, and on which mount |
+//! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with rights, and what bars the way |
+//! | [`space`], [`probe`] | whether there is room, and whether files can be exchanged there |
 //! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
-//! | [`scan`], [`stage`], [`inherit`], [`acl`] | what stands there, and what shall |
+//! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
 //! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
 
 pub mod acl;
+pub mod area;
 mod attributes;
 pub mod durable;
 pub mod entropy;
@@ -31,16 +33,21 @@ pub mod keys;
 pub mod lock;
 pub mod marks;
 pub mod medium;
+mod mount_error;
+pub mod mounts;
 pub mod obstacle;
 pub mod operator;
+pub mod probe;
 pub mod recover;
 pub mod rights;
 pub mod root;
 pub mod rules;
 pub mod scan;
 pub mod shut;
+pub mod space;
 mod sparse;
 pub mod stage;
+pub mod stages;
 pub mod stamp;
 pub mod state;
 pub mod store;
@@ -49,3 +56,4 @@ pub mod terminal;
 pub mod walk;
 
 pub use error::DiskError;
+pub use mount_error::MountError;

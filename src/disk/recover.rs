@@ -2,18 +2,22 @@
 //!
 //! | interrupted | what stands | what is done |
 //! |---|---|---|
-//! | before the journal was sealed | a stage, perhaps a prepared state | they are removed |
-//! | between seal and commit | a journal, `current` before it | every move is undone, then the journal goes, then the stage |
-//! | after the commit | a journal, `current` with its number | the stage becomes a generation, then the journal goes |
+//! | before the journal was sealed | stages, perhaps a prepared state | they are removed |
+//! | between seal and commit | a journal, `current` before it | every move is undone, then the journal goes, then the stages |
+//! | after the commit | a journal, `current` with its number | the stages become a generation, the root's last, then the journal goes |
+//! | while a generation was removed | parts of it on other mounts | they are removed |
 //!
-//! Each step is durable before the next, so that recovery itself may be interrupted anywhere. What
-//! becomes of read-only folders stands in [`shut`].
+//! Each step is durable on all its mounts before the next, so that recovery itself may be
+//! interrupted anywhere. A mount that the journal names must be there before anything is done:
+//! without it nothing is known of its paths. Without a journal no mount is missed: what lies on one
+//! that is not there is a leftover, and goes when it is back. What becomes of read-only folders
+//! stands in [`shut`].
 
 use super::exchange::{Exchange, Moved};
 use super::root::Root;
-use super::stage::Stage;
+use super::stages::Stages;
 use super::state::StateStore;
-use super::{DiskError, folder, generations, journal, shut};
+use super::{DiskError, generations, journal, shut};
 use crate::plan::recovery::{Direction, decide};
 
 /// What recovery did.
@@ -45,15 +49,16 @@ pub fn recover(root: &Root, store: &StateStore) -> Result<Recovered, DiskError> 
                 Recovered::WentBack(moved)
             }
             Direction::Tidy => {
-                shut::Folders::of(root, &change, Stage::open(root, change.sequence)?.as_ref())
-                    .close(true)?;
+                // Where a stage has become a generation, what lies in it was closed before that.
+                let stages = Stages::open(root, &change).ok();
+                shut::Folders::of(root, &change, stages.as_ref()).close(true)?;
                 generations::keep(root, &change)?;
                 journal::remove(root)?;
                 Recovered::Tidied
             }
         },
     };
-    folder::empty(&root.state_folder().join("stage"))?;
+    generations::sweep(root)?;
     store.remove_uncommitted()?;
     Ok(recovered)
 }

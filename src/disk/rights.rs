@@ -1,10 +1,10 @@
-//! Room and rights, asked before anything is written.
+//! Rights, asked before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode as Bits, OFlags, StatxAttributes, StatxFlags, fstatvfs, statx};
+use rustix::fs::{AtFlags, Mode as Bits, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -18,24 +18,6 @@ use super::{DiskError, acl, shut};
 use crate::model::TreePath;
 use crate::model::recipe::{Mode, What};
 use crate::plan::work::{Intent, Put, Turn, Work};
-
-/// Whether the root's file system has this much room.
-pub fn check_space(root: &Root, bytes: u64, inodes: u64) -> Result<(), DiskError> {
-    let free = fstatvfs(root.folder()).map_err(DiskError::os("look at", root.path()))?;
-    let bytes_free = free.f_bavail.saturating_mul(free.f_frsize);
-    // File systems that make inodes as they go count none.
-    let counted = free.f_files > 0;
-    if bytes <= bytes_free && (!counted || inodes <= free.f_favail) {
-        return Ok(());
-    }
-    Err(DiskError::NoSpace {
-        path: root.path().to_owned(),
-        bytes,
-        bytes_free,
-        inodes,
-        inodes_free: free.f_favail,
-    })
-}
 
 /// Refuses work that this user could not do, or not without losing an owner, a group or an
 /// attribute: every obstacle, found from what stands there, with nothing changed.
@@ -244,21 +226,4 @@ fn in_group(gid: u32) -> bool {
 /// Whether this process may do what this capability lets it do to everybody's files.
 fn overrides(capability: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::founding::samples;
-    use crate::model::{Refusal, RefusalName};
-
-    #[test]
-    fn too_little_room_says_how_much() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = samples::node(folder.path());
-        check_space(&root, 1, 1).unwrap();
-        let refusal = Refusal::from(check_space(&root, u64::MAX, 7).unwrap_err());
-        assert_eq!(refusal.name, RefusalName::NoSpace);
-        assert!(refusal.values[0].1.contains("7 inodes"), "{refusal}");
-    }
 }

@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use super::stamp::{Mount, Stamp};
-use super::{DiskError, obstacle};
+use super::{DiskError, mounts, obstacle};
 use crate::model::TreePath;
 use crate::model::path::STATE_FOLDER;
 
@@ -176,10 +176,14 @@ impl Root {
         }
     }
 
-    /// What lies directly in a folder; a name that no recipe could own is nothing.
+    /// What lies directly in a folder; a name that no recipe could own is nothing. What is mounted
+    /// on the folder is nothing that a recipe owns either.
     pub fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, DiskError> {
         let wrap = || DiskError::os("list", self.absolute(folder));
         let mut children = Vec::new();
+        if mounts::is_point(self, folder)? {
+            children.push(None);
+        }
         for entry in rustix::fs::Dir::new(self.open_folder(folder)?).map_err(wrap())? {
             let entry = entry.map_err(wrap())?;
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
@@ -191,30 +195,15 @@ impl Root {
         Ok(children)
     }
 
-    /// Refuses a path whose nearest existing folder lies on another mount than the root: files
-    /// cannot be exchanged across mounts.
-    pub fn check_mount(&self, path: &TreePath) -> Result<(), DiskError> {
-        let root = Mount::of(self.folder()).map_err(DiskError::os("look at", &self.path))?;
-        let above: Vec<TreePath> = path.ancestors().collect();
-        for folder in above.iter().rev() {
-            let open = match self.open_folder(folder) {
-                Ok(open) => open,
-                Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => continue,
-                // A file that becomes a folder in the same change is none yet.
-                Err(DiskError::Blocked { .. }) => continue,
-                Err(e) => return Err(e),
-            };
-            let mount =
-                Mount::of(&open).map_err(DiskError::os("look at", self.absolute(folder)))?;
-            return if mount == root {
-                Ok(())
-            } else {
-                Err(DiskError::OtherMount {
-                    path: self.absolute(folder),
-                })
-            };
-        }
-        Ok(())
+    /// The root's own mount.
+    pub fn mount(&self) -> Result<Mount, DiskError> {
+        Mount::of(self.folder()).map_err(DiskError::os("look at", &self.path))
+    }
+
+    /// The mount of a folder below it.
+    pub fn mount_of(&self, folder: &TreePath) -> Result<Mount, DiskError> {
+        let open = self.open_folder(folder)?;
+        Mount::of(&open).map_err(DiskError::os("look at", self.absolute(folder)))
     }
 }
 
@@ -321,7 +310,6 @@ mod tests {
                 .unwrap()
         );
         assert!(!root.spot(&path("real")).unwrap().is_empty_folder().unwrap());
-        root.check_mount(&path("real/none/x")).unwrap();
     }
 
     #[test]

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use super::DiskError;
 use super::inherit::folder_at_rest;
 use super::root::{Root, Spot};
-use super::stage::Stage;
+use super::stages::Stages;
 use super::stamp::{FileKind, Stamp};
 use crate::model::TreePath;
 use crate::model::recipe::What;
@@ -102,14 +102,14 @@ pub(super) fn is_shut(folder: &OwnedFd, path: &Path) -> Result<bool, DiskError> 
 pub(super) struct Folders<'a> {
     root: &'a Root,
     shut: &'a [Shut],
-    /// The slot of each that is itself moved.
-    slots: BTreeMap<&'a TreePath, u64>,
-    stage: Option<&'a Stage>,
+    /// Area and slot of each that is itself moved.
+    slots: BTreeMap<&'a TreePath, (u64, u64)>,
+    stages: Option<&'a Stages>,
 }
 
 impl<'a> Folders<'a> {
-    /// Those of a journal; without a stage, only what stands in the tree is found.
-    pub(super) fn of(root: &'a Root, journal: &'a Journal, stage: Option<&'a Stage>) -> Self {
+    /// Those of a journal; without stages, only what stands in the tree is found.
+    pub(super) fn of(root: &'a Root, journal: &'a Journal, stages: Option<&'a Stages>) -> Self {
         let paths: BTreeSet<&TreePath> = journal
             .shut
             .iter()
@@ -122,8 +122,10 @@ impl<'a> Folders<'a> {
         Self {
             root,
             shut: &journal.shut,
-            slots: moved.map(|entry| (&entry.path, entry.slot)).collect(),
-            stage,
+            slots: moved
+                .map(|entry| (&entry.path, (entry.area, entry.slot)))
+                .collect(),
+            stages,
         }
     }
 
@@ -176,8 +178,9 @@ impl<'a> Folders<'a> {
             Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => {}
             Err(e) => return Err(e),
         }
-        if let (true, Some(stage), Some(slot)) = (in_stage, self.stage, self.slots.get(path)) {
-            spots.push(stage.spot(*slot)?);
+        let slot = self.slots.get(path);
+        if let (true, Some(stages), Some((area, slot))) = (in_stage, self.stages, slot) {
+            spots.push(stages.of(*area)?.spot(*slot)?);
         }
         Ok(spots)
     }

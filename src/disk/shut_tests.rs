@@ -11,6 +11,7 @@ use super::*;
 use crate::disk::exchange::{Exchange, Moved};
 use crate::disk::founding::samples;
 use crate::disk::recover::{Recovered, recover};
+use crate::disk::stage::Stage;
 use crate::disk::state::StateStore;
 use crate::disk::{durable, folder, generations, journal, rights};
 use crate::model::recipe::{FileContent, Mode};
@@ -178,8 +179,8 @@ impl Change {
 
     /// Every folder as it is in the middle of the exchange.
     fn open_all(&self) {
-        let stage = Stage::open(&self.root, 2).unwrap();
-        let folders = Folders::of(&self.root, &self.journal, stage.as_ref());
+        let stages = Stages::open(&self.root, &self.journal).unwrap();
+        let folders = Folders::of(&self.root, &self.journal, Some(&stages));
         for shut in &self.journal.shut {
             folders.set(shut, shut.mode | OPEN, true).unwrap();
         }
@@ -257,11 +258,13 @@ fn seal(root: &Root, work: &Work) -> Journal {
         };
         Move {
             action,
+            area: 0,
             path: intent.path.clone(),
             slot: intent.slot,
         }
     };
     let sealed = Journal {
+        areas: Vec::new(),
         entries: work.moves.iter().map(entry).collect(),
         format: 0,
         sequence: 2,
@@ -353,7 +356,7 @@ fn after_the_commit_all_are_closed() {
             let kept = tree(&generations::path_of(&change.root, 2));
             assert_eq!(kept["103"].0, 0o555);
             assert_eq!(kept["102"].0, 0o500);
-            assert_eq!(generations::prune(&change.root, 0).unwrap(), 1);
+            assert_eq!(generations::prune(&change.root, 0).unwrap(), [2]);
             change.clear();
         }
     });

@@ -1,6 +1,6 @@
-//! The stage: `.lockstep/stage/<n>/`, where everything new is made before anything is moved.
+//! A stage: `stage/<n>/` of a staging area, where everything new is made before anything is moved.
 //!
-//! It lies on the root's own mount, so that a slot and a path can change places in one call. Slots
+//! It lies on the mount of its area, so that a slot and a path can change places in one call. Slots
 //! are named by numbers: nothing that a patch says becomes a name here. What is written is hashed
 //! with both digests on its way, and counts only when they are those of the recipe. Where it is
 //! nothing but zeros for long, no room is taken ([`super::sparse`]).
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode as Bits, OFlags};
 
+use super::area::Area;
 use super::root::{Root, Spot};
 use super::sparse::SparseFile;
 use super::stamp::{Mount, Stamp};
@@ -31,32 +32,30 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes an empty stage for the state `sequence`; what an interrupted command left under that
-    /// number is removed first.
+    /// Makes an empty stage for the state `sequence` in the root's own area.
     pub fn create(root: &Root, sequence: u64) -> Result<Self, DiskError> {
-        let path = Self::path_of(root, sequence);
+        Self::create_in(&Area::own(root)?, sequence)
+    }
+
+    /// Makes an empty stage in an area that is ours; what an interrupted command left under that
+    /// number is removed first.
+    pub(super) fn create_in(area: &Area, sequence: u64) -> Result<Self, DiskError> {
+        let path = area.stages().join(sequence.to_string());
         folder::remove_tree(&path)?;
         durable::make_folders(&path, 0o700)?;
-        let stage = Self::open_at(path)?;
-        let here = Mount::of(&stage.folder).map_err(DiskError::os("look at", &stage.path))?;
-        let there = Mount::of(root.folder()).map_err(DiskError::os("look at", root.path()))?;
-        if here == there {
-            Ok(stage)
-        } else {
-            Err(DiskError::OtherMount { path: stage.path })
-        }
+        Self::open_at(area, path)
     }
 
     /// Opens the stage of an interrupted change; nothing where there is none.
-    pub fn open(root: &Root, sequence: u64) -> Result<Option<Self>, DiskError> {
-        match Self::open_at(Self::path_of(root, sequence)) {
+    pub(super) fn open_in(area: &Area, sequence: u64) -> Result<Option<Self>, DiskError> {
+        match Self::open_at(area, area.stages().join(sequence.to_string())) {
             Ok(stage) => Ok(Some(stage)),
             Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// Where the stage of a state lies.
+    /// Where the root's own stage of a state lies.
     #[must_use]
     pub fn path_of(root: &Root, sequence: u64) -> PathBuf {
         root.state_folder().join("stage").join(sequence.to_string())
@@ -167,15 +166,26 @@ impl Stage {
                 }
             }
         }
-        rustix::fs::syncfs(&self.folder).map_err(DiskError::os("sync", &self.path))?;
+        self.sync()?;
         durable::sync_folder(&self.path)
     }
 
-    fn open_at(path: PathBuf) -> Result<Self, DiskError> {
+    /// Makes its file system durable.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        rustix::fs::syncfs(&self.folder).map_err(DiskError::os("sync", &self.path))
+    }
+
+    /// Opens a stage, which must lie on the mount of its area.
+    fn open_at(area: &Area, path: PathBuf) -> Result<Self, DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(rustix::fs::CWD, &path, flags, Bits::empty())
             .map_err(DiskError::os("open", &path))?;
-        Ok(Self { folder, path })
+        let here = Mount::of(&folder).map_err(DiskError::os("look at", &path))?;
+        if here == area.mount() {
+            Ok(Self { folder, path })
+        } else {
+            Err(DiskError::OtherMount { path })
+        }
     }
 
     fn mark(&self, slot: u64, blake3: Option<Blake3>) -> Result<Mark, DiskError> {

@@ -123,17 +123,31 @@ impl FileKind {
 }
 
 impl Mount {
+    /// The mount of what `name` is in `folder`: where something is mounted on it, that.
+    pub(super) fn at(folder: impl AsFd, name: &str) -> rustix::io::Result<Self> {
+        let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+        statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, mask).map(|s| Self::of_statx(&s))
+    }
+
+    /// Whether what is written on one takes room from the other: a bind mount has the device of
+    /// what it shows, a subvolume the mount of what it lies in.
+    pub(super) const fn shares_room(self, other: Self) -> bool {
+        let (one, two) = (self.device, other.device);
+        (one.0 == two.0 && one.1 == two.1) || (self.id != 0 && self.id == other.id)
+    }
+
     /// The mount of something open.
     pub(super) fn of(open: impl AsFd) -> rustix::io::Result<Self> {
         let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-        statx(open, "", AtFlags::EMPTY_PATH, mask).map(|s| Self {
+        statx(open, "", AtFlags::EMPTY_PATH, mask).map(|s| Self::of_statx(&s))
+    }
+
+    const fn of_statx(s: &Statx) -> Self {
+        let told = s.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        Self {
             device: (s.stx_dev_major, s.stx_dev_minor),
-            id: if s.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
-                0
-            } else {
-                s.stx_mnt_id
-            },
-        })
+            id: if told { s.stx_mnt_id } else { 0 },
+        }
     }
 }
 

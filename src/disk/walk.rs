@@ -9,7 +9,7 @@ use super::DiskError;
 use super::root::Root;
 use super::stamp::{FileKind, Stamp};
 use crate::model::TreePath;
-use crate::model::path::STATE_FOLDER;
+use crate::model::path::{MOUNT_FOLDER, STATE_FOLDER};
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -102,8 +102,11 @@ impl Walked {
     }
 }
 
-/// The node's own folders: its state, and what an interrupted `init` left.
+/// The node's own folders: its state, what an interrupted `init` left, and its areas on other mounts.
 fn is_own(folder: Option<&TreePath>, name: &std::ffi::CStr) -> bool {
+    if name.to_bytes() == MOUNT_FOLDER.as_bytes() {
+        return true;
+    }
     folder.is_none()
         && name
             .to_bytes()
@@ -129,7 +132,12 @@ mod tests {
     fn everything_but_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        for path in [".lockstep/states", "lib/.lockstep", "logs/old", "empty"] {
+        for path in [
+            ".lockstep/states",
+            "lib/.lockstep",
+            "logs/old/.lockstep-mount",
+            "empty",
+        ] {
             std::fs::create_dir_all(at(path)).unwrap();
         }
         for path in ["lib/a.jar", "logs/x.log", "lib/a\nb", ".lockstep/key"] {
@@ -138,7 +146,7 @@ mod tests {
         std::fs::File::create(folder.path().join(OsStr::from_bytes(b"\xff"))).unwrap();
         symlink("/etc", at("lib/etc")).unwrap();
         let root = Root::open(folder.path()).unwrap();
-        let walked = walk(&root, &|path| path.as_str() == "logs/old").unwrap();
+        let walked = walk(&root, &|path| path.as_str() == "empty").unwrap();
         let found: Vec<(&str, FileKind)> = walked
             .paths
             .iter()
@@ -147,12 +155,12 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("empty", FileKind::Folder),
                 ("lib", FileKind::Folder),
                 ("lib/.lockstep", FileKind::Folder),
                 ("lib/a.jar", FileKind::File),
                 ("lib/etc", FileKind::Link),
                 ("logs", FileKind::Folder),
+                ("logs/old", FileKind::Folder),
                 ("logs/x.log", FileKind::File),
             ]
         );

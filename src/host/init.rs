@@ -11,7 +11,7 @@ use super::statement::{Deed, NextState, Signing};
 use crate::disk::founding::Founding;
 use crate::disk::root::Root;
 use crate::disk::state::EnvironmentFile;
-use crate::disk::{marks, operator};
+use crate::disk::{marks, mounts, operator, probe};
 use crate::model::path::STATE_FOLDER;
 use crate::model::receipt::Action;
 use crate::model::snapshot::EnvironmentId;
@@ -57,6 +57,8 @@ pub struct Outcome {
     pub site: String,
     /// Whether the owner's fingerprint was compared.
     pub site_compared: bool,
+    /// What is to be known of the mounts below the root.
+    pub mounts: Vec<String>,
     /// The first snapshot.
     pub snapshot: PathBuf,
     /// Whether what is there already is to be adopted.
@@ -93,6 +95,9 @@ impl std::fmt::Display for Outcome {
         )?;
         for line in self.systemd.lines() {
             writeln!(f, "               {line}")?;
+        }
+        for mount in &self.mounts {
+            writeln!(f, "  mount      {mount}")?;
         }
         writeln!(f, "  snapshot   {}", self.snapshot.display())?;
         if self.adopting {
@@ -141,6 +146,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         node: request.node.clone().unwrap_or_else(|| request.name.clone()),
         service_none: request.service_none,
     };
+    let mounts = probe::at_founding(&root, &file)?;
     let founding = Founding::begin(&root, &file)?;
     let store = founding.store();
     let signing = Signing {
@@ -191,6 +197,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
             site.owner.key.fingerprint()
         ),
         site_compared: request.fingerprint.is_some(),
+        mounts,
         snapshot,
         adopting: request.adopt,
         rules: root.state_folder().join("node.toml"),
@@ -208,13 +215,8 @@ fn check_fresh(root: &Root, adopt: bool) -> Result<(), Refusal> {
         .value("root", root.path().display())
         .next("lockstep status"));
     }
-    let folder =
-        std::fs::read_dir(root.path()).map_err(crate::disk::DiskError::io("read", root.path()))?;
     let unfinished = format!("{STATE_FOLDER}.init");
-    let others = folder
-        .flatten()
-        .filter(|entry| entry.file_name() != *unfinished)
-        .count();
+    let others = mounts::strangers(root, &[&unfinished])?;
     if others == 0 || adopt {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `../../etc/passwd`, `/etc/passwd`, `a//b`, `a/./b` | every segment is a plain name, at least one |
 //! | a recipe that owns the node's own key or state | the first segment is never `.lockstep`, in any case |
+//! | a recipe that owns what is staged or kept on another mount | no segment is `.lockstep-mount`, in any case |
 //! | line breaks, NUL, escapes in a name | no control characters |
 //! | `README` and `readme` in one tree, carried to a case-blind disk | [`TreePath::folded`] names both alike |
 //! | a link that leads out of the root | [`TreePath::link_stays_inside`] |
@@ -17,6 +18,9 @@ use super::{Name, Version};
 
 /// The folder of the node's own state, under the root; no recipe owns anything in it.
 pub const STATE_FOLDER: &str = ".lockstep";
+/// The folder of what is staged and kept on another mount, at its mount point. It is not called
+/// [`STATE_FOLDER`], because the nearest folder that holds one of those is the root.
+pub const MOUNT_FOLDER: &str = ".lockstep-mount";
 /// Longest path, in bytes (`PATH_MAX` less the room that a root and a suffix need).
 const PATH_MAX: usize = 3_072;
 /// Longest segment, in bytes (`NAME_MAX` of Linux).
@@ -92,7 +96,7 @@ impl TreePath {
     }
 
     /// Whether a link at this path with this target stays inside the root and out of
-    /// [`STATE_FOLDER`], judged by its text alone.
+    /// [`STATE_FOLDER`] and [`MOUNT_FOLDER`], judged by its text alone.
     ///
     /// Text suffices because `..` may only lead the target: behind a plain segment, which could be
     /// another link, it would climb from wherever that one points.
@@ -165,6 +169,9 @@ fn segment_fault(segment: &str) -> Option<&'static str> {
         "." | ".." => Some("a segment that is . or .."),
         _ if segment.len() > SEGMENT_MAX => Some("a segment longer than 255 bytes"),
         _ if segment.chars().any(char::is_control) => Some("a control character"),
+        _ if segment.starts_with('.') && segment.to_lowercase() == MOUNT_FOLDER => {
+            Some("a segment that is .lockstep-mount")
+        }
         _ => None,
     }
 }
@@ -383,6 +390,10 @@ mod tests {
             ".lockstep",
             ".lockstep/key",
             ".LockStep/key",
+            ".lockstep-mount",
+            "data/.lockstep-mount/stage/1/0",
+            "a/.LocKstep-Mount",
+            "a/.loc\u{212a}step-mount/b",
             &long,
         ] {
             assert!(bad.parse::<TreePath>().is_err(), "{bad:?}");
@@ -393,6 +404,8 @@ mod tests {
             "lib/ü.jar",
             "a b/c",
             ".hidden",
+            ".lockstep-mounts",
+            "lockstep-mount",
             "...",
             "a\\b",
         ] {
@@ -417,6 +430,8 @@ mod tests {
             "../..",
             "u/../.lockstep/key",
             "x/.lockstep",
+            ".lockstep-mount",
+            "../.Lockstep-Mount/generations",
             "./x",
             "x/",
         ] {

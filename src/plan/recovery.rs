@@ -16,6 +16,9 @@ use crate::model::{Blake3, TreePath};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
+    /// The mount points, other than the root, where staging areas of the change lie; rising.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<TreePath>,
     /// The moves, in the order in which they are made.
     pub entries: Vec<Move>,
     /// The file format.
@@ -46,6 +49,9 @@ pub struct Shut {
 pub struct Move {
     /// What is done.
     pub action: Action,
+    /// Which staging area has the slot: 0 is the root's own, then those of the journal in turn.
+    #[serde(default, skip_serializing_if = "is_root")]
+    pub area: u64,
     /// Where in the installation.
     pub path: TreePath,
     /// The slot in the stage.
@@ -155,8 +161,12 @@ impl Move {
 
 impl Journal {
     /// Checks that no path and no slot takes part in two moves: each is judged by itself. What
-    /// changes its kind is exchanged. A mode at rest has permission bits alone.
+    /// changes its kind is exchanged. A path lies below the mount point of its area. A mode at rest
+    /// has permission bits alone.
     pub fn check(&self) -> Result<(), RuleError> {
+        if !self.areas.is_sorted_by(|a, b| a < b) {
+            return Err(RuleError("its areas do not rise".to_owned()));
+        }
         let (mut paths, mut slots) = (BTreeSet::new(), BTreeSet::new());
         for entry in &self.entries {
             if !paths.insert(&entry.path) || !slots.insert(entry.slot) {
@@ -165,10 +175,34 @@ impl Journal {
                     entry.path, entry.slot
                 )));
             }
+            let inside = match self.area(entry.area) {
+                None => false,
+                Some(None) => true,
+                Some(Some(point)) => entry.path.ancestors().any(|above| above == *point),
+            };
+            if !inside {
+                return Err(RuleError(format!(
+                    "{} does not lie in its area ({})",
+                    entry.path, entry.area
+                )));
+            }
         }
         match self.shut.iter().find(|shut| shut.mode > 0o7777) {
             Some(shut) => Err(RuleError(format!("{:o} is no mode of a folder", shut.mode))),
             None => Ok(()),
+        }
+    }
+
+    /// The mount point of an area by its number: nothing within for the root's own, nothing at all
+    /// for a number that no area has.
+    #[must_use]
+    pub fn area(&self, number: u64) -> Option<Option<&TreePath>> {
+        match number.checked_sub(1) {
+            None => Some(None),
+            Some(index) => {
+                let index = usize::try_from(index).ok()?;
+                self.areas.get(index).map(Some)
+            }
         }
     }
 }
@@ -194,6 +228,14 @@ pub const fn decide(journal: &Journal, current_sequence: u64) -> Direction {
     } else {
         Direction::Tidy
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_root(area: &u64) -> bool {
+    *area == 0
 }
 
 fn is(seen: Option<Seen>, mark: Option<&Mark>) -> bool {
@@ -242,6 +284,7 @@ mod tests {
     fn entry(action: Action) -> Move {
         Move {
             action,
+            area: 0,
             path: "a".parse().unwrap(),
             slot: 0,
         }
@@ -316,6 +359,7 @@ mod tests {
     #[test]
     fn the_commit_decides() {
         let journal = Journal {
+            areas: vec![],
             entries: vec![],
             format: 0,
             sequence: 7,
@@ -328,6 +372,40 @@ mod tests {
             (8, Direction::Tidy),
         ] {
             assert_eq!(decide(&journal, current), direction, "{current}");
+        }
+    }
+
+    #[test]
+    fn a_path_lies_in_its_area() {
+        let areas = |texts: &[&str]| -> Vec<TreePath> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        for (points, area, path, good) in [
+            (&["data", "logs"][..], 1, "data/x", true),
+            (&["data", "logs"], 2, "logs/a/x", true),
+            (&["data"], 0, "lib/x", true),
+            (&["data"], 1, "lib/x", false),
+            (&["data"], 1, "data", false),
+            (&["data"], 1, "database/x", false),
+            (&["data"], 2, "data/x", false),
+            (&["data"], u64::MAX, "data/x", false),
+            (&["logs", "data"], 2, "data/x", false),
+            (&["data", "data"], 1, "data/x", false),
+        ] {
+            let staged = mark(NEW);
+            let journal = Journal {
+                areas: areas(points),
+                entries: vec![Move {
+                    action: Action::Place { staged },
+                    area,
+                    path: path.parse().unwrap(),
+                    slot: 0,
+                }],
+                format: 0,
+                sequence: 7,
+                shut: Vec::new(),
+            };
+            assert_eq!(journal.check().is_ok(), good, "{points:?} {area} {path}");
         }
     }
 }

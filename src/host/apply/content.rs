@@ -12,8 +12,10 @@ use std::io::{BufReader, Read, Write};
 use std::path::PathBuf;
 
 use super::super::Node;
+use super::space;
+use crate::disk::space::Room;
 use crate::disk::stage::Stage;
-use crate::disk::{DiskError, durable, rights};
+use crate::disk::{DiskError, durable};
 use crate::model::patch::{Pack, Patch};
 use crate::model::{Refusal, RefusalName, Watch};
 use crate::plan::admit::Admitted;
@@ -47,6 +49,13 @@ impl PackReader {
         }
     }
 
+    /// What the copied packs will take.
+    pub(super) fn room(&self) -> Room {
+        let members = self.patch.members.iter();
+        let packs = members.filter(|member| member.name.starts_with("packs/"));
+        space::packs(packs.map(|member| member.size))
+    }
+
     /// Hashes every pack and keeps none.
     pub(super) fn check(mut self, watch: &dyn Watch) -> Result<(), Refusal> {
         self.each(watch, &mut |_| Ok(Box::new(std::io::sink())))
@@ -59,14 +68,8 @@ impl PackReader {
         admitted: &Admitted,
         watch: &dyn Watch,
     ) -> Result<CopiedPacks, Refusal> {
-        let packed = self
-            .patch
-            .members
-            .iter()
-            .filter(|m| m.name.starts_with("packs/"))
-            .map(|m| m.size);
+        space::check_packs(node, self.room())?;
         let stage = Stage::create(node.root(), node.state().sequence.saturating_add(1))?;
-        rights::check_space(node.root(), packed.fold(0, u64::saturating_add), 1)?;
         let folder = stage.path().join(PACKS);
         durable::make_folders(&folder, 0o700)?;
         let mut packs = Vec::new();

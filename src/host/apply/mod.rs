@@ -13,6 +13,7 @@ mod commit;
 mod content;
 mod preflight;
 mod seal;
+mod space;
 mod stage;
 
 use std::path::PathBuf;
@@ -24,7 +25,9 @@ use super::Node;
 use super::output::place;
 use super::survey::Survey;
 use crate::disk::DiskError;
+use crate::disk::mounts::Layout;
 use crate::disk::recover::{Recovered, recover};
+use crate::disk::space::Room;
 use crate::model::patch::Accepted;
 use crate::model::receipt::FileCounts;
 use crate::model::text::{bytes, shell_word};
@@ -241,9 +244,10 @@ fn apply(
     admitted.warnings().iter().for_each(|line| watch.warn(line));
 
     if request.dry_run {
+        let coming = packs.room();
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
-        let work = plan(&node, &admitted, &survey)?;
+        let (work, _) = plan(&node, &admitted, &survey, coming)?;
         After::of(&node, &admitted, &survey, &work, watch)?;
         return Ok(outcome(&node, &admitted, &work, None));
     }
@@ -264,9 +268,9 @@ fn change(
     let started = Instant::now();
     let copied = packs.copy(node, &admitted, watch)?;
     let survey = Survey::of(node, components, watch)?;
-    let work = plan(node, &admitted, &survey)?;
-    let after = After::of(node, &admitted, &survey, &work, watch)?;
-    let staged = stage::stage(node, admitted, &survey, work, copied, watch)?;
+    let planned = plan(node, &admitted, &survey, Room::default())?;
+    let after = After::of(node, &admitted, &survey, &planned.0, watch)?;
+    let staged = stage::stage(node, admitted, &survey, planned, copied, watch)?;
     let sealed = seal::seal(node, staged, &survey, after)?;
     let staging = started.elapsed();
     let exchanged = seal::exchange(node, sealed, watch)?;
@@ -320,12 +324,17 @@ fn not_undone(refusal: &Refusal, error: DiskError) -> Refusal {
 }
 
 /// What the scan must agree with before anything is staged.
-fn plan(node: &Node, admitted: &Admitted, survey: &Survey<'_>) -> Result<Work, Refusal> {
+fn plan(
+    node: &Node,
+    admitted: &Admitted,
+    survey: &Survey<'_>,
+    coming: Room,
+) -> Result<(Work, Layout), Refusal> {
     admitted.check_live(&survey.scan.drift)?;
     let rule = admitted.patch().site().policy.drift;
     let work = Work::plan(admitted.changes(), rule, &survey.ground())?;
-    preflight::check(node, admitted, survey, &work)?;
-    Ok(work)
+    let layout = preflight::check(node, admitted, survey, &work, coming)?;
+    Ok((work, layout))
 }
 
 /// A script names the environment it means, so that a command copied from another window does no

@@ -1,48 +1,57 @@
 //! What can be known before anything is staged: room, rights, mounts, and that the patch brings what
-//! its recipes need. A dry run asks the same.
+//! its recipes need. A dry run asks the same; what it asks with files of its own, it removes.
 
 use std::collections::BTreeSet;
 
 use super::super::Node;
 use super::super::survey::Survey;
-use crate::disk::rights;
+use super::space;
+use crate::disk::mounts::{self, Layout};
+use crate::disk::operator::User;
+use crate::disk::space::{Room, check as check_space};
+use crate::disk::{DiskError, MountError, probe, rights};
 use crate::model::patch::Codec;
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::plan::admit::Admitted;
 use crate::plan::content::{needed, pristine};
-use crate::plan::work::Work;
+use crate::plan::work::{Intent, Turn, Work};
 
-/// Bytes that journal, receipt, state and recipes may take besides the files themselves.
-const OWN_BYTES: u64 = 8 * 1024 * 1024;
-/// Bytes of a journal entry, with room to spare.
-const ENTRY_BYTES: u64 = 512;
-/// Bytes by which a file may take more than its content: a block of the file system.
-const BLOCK_BYTES: u64 = 4_096;
-/// Inodes that the node's own state may take.
-const OWN_INODES: u64 = 64;
-
-/// Checks all of it.
+/// Checks all of it, and says on which mount each path lies. `coming` is what the packs take that
+/// are yet to be copied.
 pub(super) fn check(
     node: &Node,
     admitted: &Admitted,
     survey: &Survey<'_>,
     work: &Work,
-) -> Result<(), Refusal> {
-    let (content, slots) = work.space();
-    let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
-    let bytes = content
-        .saturating_add(slots.saturating_mul(BLOCK_BYTES))
-        .saturating_add(moves.saturating_mul(ENTRY_BYTES))
-        .saturating_add(OWN_BYTES);
-    rights::check_space(node.root(), bytes, slots.saturating_add(OWN_INODES))?;
-    let mut folders = BTreeSet::new();
+    coming: Room,
+) -> Result<Layout, Refusal> {
+    let root = node.root();
     for intent in &work.moves {
-        if folders.insert(intent.path.parent()) {
-            node.root().check_mount(&intent.path)?;
-        }
+        check_mounted_file(node, intent)?;
     }
-    rights::check(node.root(), work)?;
-    check_contents(admitted, survey)
+    rights::check(root, work)?;
+    let layout = Layout::of(root, work.moves.iter().map(|intent| &intent.path))?;
+    check_space(root, &space::needs(admitted, work, &layout, coming))?;
+    check_contents(admitted, survey)?;
+    // The last, because it writes; as another user it would leave files that are not the operator's.
+    if User::current().uid == User::operator(root)?.uid {
+        probe::check(root, layout.points())?;
+    }
+    Ok(layout)
+}
+
+/// What is mounted on the path itself cannot be moved. A folder is not planned to go then.
+fn check_mounted_file(node: &Node, intent: &Intent) -> Result<(), Refusal> {
+    if intent.turn == Turn::Place || !mounts::is_point(node.root(), &intent.path)? {
+        return Ok(());
+    }
+    let path = node.root().absolute(&intent.path);
+    let turn = match intent.turn {
+        Turn::Remove => "removes it",
+        Turn::Exchange | Turn::Place => "puts another file in its place",
+    };
+    let kind = mounts::describe(&path);
+    Err(DiskError::from(MountError::MountedFile { path, kind, turn }).into())
 }
 
 /// Every content that the recipes need is brought, or copied from a file that is certain.

@@ -46,7 +46,7 @@ pub(super) fn seal(
     let Staged {
         admitted,
         work,
-        stage,
+        layout,
         marks,
     } = staged;
     let mut entries: Vec<Move> = Vec::with_capacity(work.moves.len());
@@ -65,19 +65,20 @@ pub(super) fn seal(
         };
         entries.push(Move {
             action,
+            area: layout.area(&intent.path),
             path: intent.path.clone(),
             slot: intent.slot,
         });
     }
     let sequence = node.state().sequence.saturating_add(1);
     let journal = Journal {
+        areas: layout.points().to_vec(),
         entries,
         format: FORMAT,
         sequence,
         shut: shut::list(node.root(), &work, &marks)?,
     };
     journal::seal(node.root(), &journal)?;
-    drop(stage);
     Ok(Sealed {
         admitted,
         work,

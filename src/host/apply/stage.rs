@@ -7,7 +7,9 @@ use std::io::{Read as _, Write as _};
 use super::super::Node;
 use super::super::survey::Survey;
 use super::content::{CopiedPacks, PACKS, Stream};
+use crate::disk::mounts::Layout;
 use crate::disk::stage::Stage;
+use crate::disk::stages::Stages;
 use crate::disk::{DiskError, folder};
 use crate::model::patch::{Codec, Operation};
 use crate::model::recipe::{FileContent, Mode, What};
@@ -24,7 +26,7 @@ const CHUNK: usize = 128 * 1024;
 pub(super) struct Staged {
     pub(super) admitted: Admitted,
     pub(super) work: Work,
-    pub(super) stage: Stage,
+    pub(super) layout: Layout,
     /// What each slot holds, by slot.
     pub(super) marks: BTreeMap<u64, Mark>,
 }
@@ -37,15 +39,19 @@ pub(super) fn stage(
     node: &Node,
     admitted: Admitted,
     survey: &Survey<'_>,
-    work: Work,
+    (work, layout): (Work, Layout),
     copied: CopiedPacks,
     watch: &dyn Watch,
 ) -> Result<Staged, Refusal> {
     let CopiedPacks { stage, packs } = copied;
     let (total, _) = work.space();
+    let copies = stage.path().join(PACKS);
+    let sequence = node.state().sequence.saturating_add(1);
+    let stages = Stages::create(node.root(), stage, layout.points(), sequence)?;
     let mut hand = Hand {
         node,
-        stage: &stage,
+        stages: &stages,
+        areas: work.puts.iter().map(|put| layout.area(&put.path)).collect(),
         bases: pristine(&survey.tree, &survey.scan.drift),
         stream: Stream::new(packs),
         marks: BTreeMap::new(),
@@ -61,9 +67,13 @@ pub(super) fn stage(
                 .or_default()
                 .push((slot, file, put)),
             What::Link { target } => {
-                hand.settle(slot, put, Mode::from_bits(0o777), stage.link(slot, target)?)?;
+                let mark = hand.stage(slot)?.link(slot, target)?;
+                hand.settle(slot, put, Mode::from_bits(0o777), mark)?;
             }
-            What::Folder { mode } => hand.settle(slot, put, *mode, stage.folder(slot, *mode)?)?,
+            What::Folder { mode } => {
+                let mark = hand.stage(slot)?.folder(slot, *mode)?;
+                hand.settle(slot, put, *mode, mark)?;
+            }
         }
     }
     for operation in &admitted.patch().patch().operations {
@@ -83,19 +93,21 @@ pub(super) fn stage(
         .next("prepare the patch again: lockstep prepare"));
     }
     let marks = hand.marks;
-    folder::remove_tree(&stage.path().join(PACKS))?;
-    stage.settle()?;
+    folder::remove_tree(&copies)?;
+    stages.settle()?;
     Ok(Staged {
         admitted,
         work,
-        stage,
+        layout,
         marks,
     })
 }
 
 struct Hand<'a> {
     node: &'a Node,
-    stage: &'a Stage,
+    stages: &'a Stages,
+    /// The area of each slot.
+    areas: Vec<u64>,
     bases: BTreeMap<Sha256, TreePath>,
     stream: Stream,
     marks: BTreeMap<u64, Mark>,
@@ -105,6 +117,14 @@ struct Hand<'a> {
 }
 
 impl Hand<'_> {
+    /// The stage in which a slot lies.
+    fn stage(&self, slot: u64) -> Result<&Stage, Refusal> {
+        let index = usize::try_from(slot).unwrap_or(usize::MAX);
+        Ok(self
+            .stages
+            .of(self.areas.get(index).copied().unwrap_or(0))?)
+    }
+
     /// Makes one content in the first slot that wants it, and copies it to the others. What nobody
     /// wants (the customer keeps the file) is passed over.
     fn operate(
@@ -131,7 +151,8 @@ impl Hand<'_> {
 
     /// Gives a finished slot its owner, mode and attributes, and remembers what it is.
     fn settle(&mut self, slot: u64, put: &Put, mode: Mode, mark: Mark) -> Result<(), Refusal> {
-        self.stage.adopt(slot, self.node.root(), &put.path, mode)?;
+        self.stage(slot)?
+            .adopt(slot, self.node.root(), &put.path, mode)?;
         self.marks.insert(slot, mark);
         Ok(())
     }
@@ -147,8 +168,9 @@ impl Hand<'_> {
         slot: u64,
         file: &FileContent,
     ) -> Result<Mark, Refusal> {
-        let mut writer = self.stage.file(slot, file.mode)?;
-        let path = self.stage.path().join(slot.to_string());
+        let stage = self.stage(slot)?;
+        let mut writer = stage.file(slot, file.mode)?;
+        let path = stage.path().join(slot.to_string());
         self.take(operation.length, |bytes| {
             Ok(writer
                 .write_all(bytes)
@@ -169,15 +191,16 @@ impl Hand<'_> {
             .next("prepare the patch again: lockstep prepare"));
         };
         Ok(self
-            .stage
+            .stage(slot)?
             .copy(slot, self.node.root(), base, &file.id(), file.mode)?)
     }
 
     /// The same content once more, from the slot that has it.
     fn duplicate(&self, from: u64, slot: u64, file: &FileContent) -> Result<Mark, Refusal> {
-        let (source, _) = self.stage.spot(from)?.open()?;
-        let mut writer = self.stage.file(slot, file.mode)?;
-        let path = self.stage.path().join(slot.to_string());
+        let (source, _) = self.stage(from)?.spot(from)?.open()?;
+        let stage = self.stage(slot)?;
+        let mut writer = stage.file(slot, file.mode)?;
+        let path = stage.path().join(slot.to_string());
         std::io::copy(
             &mut std::io::BufReader::with_capacity(CHUNK, source),
             &mut writer,

@@ -1,0 +1,80 @@
+//! How much room a change takes, mount by mount.
+
+use super::super::Node;
+use crate::disk::mounts::Layout;
+use crate::disk::space::{Need, Room, check};
+use crate::model::Refusal;
+use crate::model::recipe::What;
+use crate::plan::admit::Admitted;
+use crate::plan::work::{Put, Work};
+
+/// Bytes that receipt, state and metadata may take.
+const OWN_BYTES: u64 = 8 * 1024 * 1024;
+/// Inodes that the node's own state may take.
+const OWN_INODES: u64 = 64;
+/// Bytes of a journal entry, with room to spare. It is written twice: as the journal, and into the
+/// generation.
+const ENTRY_BYTES: u64 = 2 * 512;
+/// Bytes by which a file may take more than its content: a block of the file system.
+const BLOCK_BYTES: u64 = 4_096;
+/// Folders and files of a staging area itself.
+const AREA_INODES: u64 = 8;
+
+/// What a change needs on each mount. The root's own also takes the packs that are yet to be
+/// copied, the journal, the recipes, and what is written at the commit.
+pub(super) fn needs(admitted: &Admitted, work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
+    let recipes = admitted.patch().recipes().values().map(|carried| {
+        let size = carried.file().len();
+        blocks(u64::try_from(size).unwrap_or(u64::MAX))
+    });
+    let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
+    let mut own = recipes.fold(coming.plus(OWN), Room::plus);
+    own.bytes = own.bytes.saturating_add(moves.saturating_mul(ENTRY_BYTES));
+    let area = Room {
+        bytes: AREA_INODES.saturating_mul(BLOCK_BYTES),
+        inodes: AREA_INODES,
+    };
+    let mut needs: Vec<Need> = vec![(None, own)];
+    needs.extend(
+        layout
+            .points()
+            .iter()
+            .map(|point| (Some(point.clone()), area)),
+    );
+    for put in &work.puts {
+        let index = usize::try_from(layout.area(&put.path)).unwrap_or(usize::MAX);
+        if let Some((_, room)) = needs.get_mut(index) {
+            *room = room.plus(slot(put));
+        }
+    }
+    needs
+}
+
+/// Before the packs are copied in: whether they fit, with the least that must still be written.
+pub(super) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
+    Ok(check(node.root(), &[(None, packs.plus(OWN))])?)
+}
+
+/// What packs of these sizes take.
+pub(super) fn packs(sizes: impl Iterator<Item = u64>) -> Room {
+    sizes.map(blocks).fold(Room::default(), Room::plus)
+}
+
+const OWN: Room = Room {
+    bytes: OWN_BYTES,
+    inodes: OWN_INODES,
+};
+
+fn slot(put: &Put) -> Room {
+    match &put.what {
+        What::File(file) => blocks(file.size),
+        What::Folder { .. } | What::Link { .. } => blocks(0),
+    }
+}
+
+const fn blocks(size: u64) -> Room {
+    Room {
+        bytes: size.saturating_add(BLOCK_BYTES),
+        inodes: 1,
+    }
+}
