@@ -40,8 +40,8 @@ pub(super) struct Legacy {
     pub(super) gid: u32,
     /// Permission bits at rest.
     pub(super) mode: u32,
-    /// Where it goes.
-    path: PathBuf,
+    /// Whom it is taken over from: the old file, or the folder of a new one.
+    pub(super) path: PathBuf,
     /// Owner.
     pub(super) uid: u32,
 }
@@ -68,6 +68,7 @@ impl Legacy {
         Ok(Self {
             uid: old.uid,
             gid: old.gid,
+            path: root.absolute(path),
             ..Self::of_folder(root, path, kind, mode)?
         })
     }
@@ -99,9 +100,12 @@ impl Legacy {
         kind: FileKind,
         mode: Mode,
     ) -> Result<Self, DiskError> {
-        let (_, folder) = root.nearest_folder(path)?;
+        let (nearest, folder) = root.nearest_folder(path)?;
         let folder = folder.as_fd();
-        let path = root.absolute(path);
+        let path = match nearest {
+            Some(nearest) => root.absolute(&nearest),
+            None => root.path().to_owned(),
+        };
         let above = Stamp::of(folder).map_err(DiskError::os("look at", &path))?;
         let sets_group = above.mode & 0o2000 != 0;
         // Root makes files for the folder's owner.

@@ -17,7 +17,7 @@ use crate::model::{Refusal, RefusalName};
 const SHOWN: usize = 8;
 
 /// A path that cannot be changed, or not without losing something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Obstacle {
     /// Which path.
     pub path: PathBuf,
@@ -26,7 +26,7 @@ pub struct Obstacle {
 }
 
 /// What is the matter with a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hurdle {
     /// Nothing may be made, renamed or removed in it, or it may only grow (`chattr +a`).
     AppendOnly,

@@ -30,7 +30,7 @@ pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
         folders: BTreeSet::new(),
         parents: BTreeMap::new(),
         tried: BTreeMap::new(),
-        all: Vec::new(),
+        all: BTreeSet::new(),
     };
     for intent in &work.moves {
         examiner.moved(intent)?;
@@ -51,7 +51,9 @@ pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
     if examiner.all.is_empty() {
         return Ok(());
     }
-    Err(DiskError::Obstacles { all: examiner.all })
+    Err(DiskError::Obstacles {
+        all: examiner.all.into_iter().collect(),
+    })
 }
 
 /// What decides whether something can be given to a new file: owner, group, and the attributes;
@@ -65,7 +67,8 @@ struct Examiner<'a> {
     /// The nearest folder of whatever lies in one.
     parents: BTreeMap<Option<TreePath>, Stamp>,
     tried: BTreeMap<Given, Option<Hurdle>>,
-    all: Vec<Obstacle>,
+    /// Each once, though several paths meet it.
+    all: BTreeSet<Obstacle>,
 }
 
 impl Examiner<'_> {
@@ -148,14 +151,13 @@ impl Examiner<'_> {
         };
         let attributes = legacy.attributes.iter().map(weight).collect();
         let given = (legacy.uid, legacy.gid, attributes);
-        let path = self.root.absolute(&put.path);
         let known = self.tried.get(&given).cloned();
         let hurdle = match known {
             Some(known) => known,
             None => try_out(self.root, &legacy)?,
         };
         self.tried.insert(given, hurdle.clone());
-        self.note(&path, hurdle);
+        self.note(&legacy.path, hurdle);
         Ok(())
     }
 

@@ -371,6 +371,10 @@ fn a_folder_of_somebody_else() -> Tested {
             "sudo chgrp 4242",
         ],
     )?;
+    // And one that is not read-only would hand on a group that he cannot give.
+    fs::set_permissions(&lib, fs::Permissions::from_mode(0o2755))?;
+    let line = format!("sudo chgrp 4242 {absolute}, then");
+    refused_before_staging(&world, &["its group 5555 cannot be kept", &line])?;
     fs::set_permissions(&lib, fs::Permissions::from_mode(0o755))?;
     chown(&lib, Some(4343), Some(OPERATOR))?;
     // Somebody else's file in a sticky folder that all may write to.
