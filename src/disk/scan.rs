@@ -45,6 +45,26 @@ pub struct Scan {
     pub stamps: BTreeMap<TreePath, Stamp>,
 }
 
+impl Scan {
+    /// What was found at a path that drifted.
+    #[must_use]
+    pub fn drifted(&self, path: &TreePath) -> Option<&Found> {
+        let at = self.drift.binary_search_by(|drift| drift.path.cmp(path));
+        at.ok()
+            .and_then(|at| self.drift.get(at))
+            .map(|drift| &drift.found)
+    }
+
+    /// What the customer did to a config file.
+    #[must_use]
+    pub fn config_state(&self, path: &TreePath) -> Option<ConfigState> {
+        let at = self.config.binary_search_by(|file| file.path.cmp(path));
+        at.ok()
+            .and_then(|at| self.config.get(at))
+            .map(|file| file.state)
+    }
+}
+
 /// Looks at every expected path, each given once.
 pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result<Scan, DiskError> {
     let progress = Progress::new(expected.iter().map(|e| size(e.what)).sum(), watch);

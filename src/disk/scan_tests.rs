@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 use crate::disk::durable;
@@ -10,14 +11,14 @@ use crate::model::{ContentId, Refusal, RefusalName, Sha256, Unwatched};
 
 fn file(content: &[u8], mode: u32) -> What {
     let id = ContentId::of(content);
-    What::File(FileContent {
+    What::File(Arc::new(FileContent {
         blake3: id.blake3,
         mode: Mode::from_bits(mode),
         sha256: id.sha256,
         size: id.size,
         stored_sha256: Sha256::of(b""),
         stored_size: 0,
-    })
+    }))
 }
 
 fn found(content: &[u8], executable: bool) -> Found {

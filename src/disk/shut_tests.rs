@@ -6,6 +6,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::sync::Arc;
 
 use super::*;
 use crate::disk::exchange::{Exchange, Moved};
@@ -79,14 +80,14 @@ fn chmod_path(path: &Path, mode: u32) {
 
 fn file(text: &str) -> What {
     let id = ContentId::of(text.as_bytes());
-    What::File(FileContent {
+    What::File(Arc::new(FileContent {
         blake3: id.blake3,
         mode: Mode::from_bits(0o644),
         sha256: id.sha256,
         size: id.size,
         stored_sha256: id.sha256,
         stored_size: id.size,
-    })
+    }))
 }
 
 fn made(mode: u32) -> What {

@@ -5,6 +5,7 @@
 //! of what was interrupted, in that order.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::disk::lock::Lock;
 use crate::disk::root::Root;
@@ -201,7 +202,7 @@ impl Node {
                 let recipe = read_recipe(&file).map_err(|e| e.refuse(&self.root.state_folder()))?;
                 Ok(Component {
                     installed: installed.clone(),
-                    recipe,
+                    recipe: Arc::new(recipe),
                 })
             })
             .collect()

@@ -1,7 +1,5 @@
 //! A look at the installation: every owned path, as it is now.
 
-use std::collections::BTreeMap;
-
 use super::Node;
 use crate::disk::DiskError;
 use crate::disk::scan::{Expected, Scan, found_at, scan};
@@ -45,13 +43,8 @@ impl<'a> Survey<'a> {
 
     /// BLAKE3 of the file or link that stands at a path, for the rollback copy to be checked by.
     pub(super) fn blake3(&self, path: &TreePath) -> Result<Option<Blake3>, Refusal> {
-        let drifted = self
-            .scan
-            .drift
-            .iter()
-            .find(|d| &d.path == path)
-            .map(|d| d.found.clone());
-        let edited = self.scan.config.iter().any(|c| &c.path == path);
+        let drifted = self.scan.drifted(path).cloned();
+        let edited = self.scan.config_state(path).is_some();
         let found = match (drifted, self.tree.paths.get(path).map(|owned| &owned.what)) {
             (Some(found), _) => found,
             (None, Some(What::File(file))) if !edited => return Ok(Some(file.blake3)),
@@ -71,55 +64,29 @@ impl<'a> Survey<'a> {
         };
         self.scan.drift.iter().map(line).collect()
     }
-
-    /// The same, as ground to plan on.
-    pub(super) fn ground(&self) -> Surveyed<'_> {
-        Surveyed {
-            survey: self,
-            drift: self
-                .scan
-                .drift
-                .iter()
-                .map(|d| (&d.path, &d.found))
-                .collect(),
-            config: self
-                .scan
-                .config
-                .iter()
-                .map(|c| (&c.path, c.state))
-                .collect(),
-        }
-    }
 }
 
-/// A survey, indexed by path.
-pub(super) struct Surveyed<'a> {
-    survey: &'a Survey<'a>,
-    drift: BTreeMap<&'a TreePath, &'a Found>,
-    config: BTreeMap<&'a TreePath, ConfigState>,
-}
-
-impl Ground for Surveyed<'_> {
+impl Ground for Survey<'_> {
     fn standing(&self, path: &TreePath) -> Result<Standing, Refusal> {
-        if let Some(found) = self.drift.get(path) {
-            return Ok(Standing::Drifted((*found).clone()));
+        if let Some(found) = self.scan.drifted(path) {
+            return Ok(Standing::Drifted(found.clone()));
         }
-        match self.config.get(path) {
+        match self.scan.config_state(path) {
             Some(ConfigState::Changed) => return Ok(Standing::ConfigEdited),
             Some(ConfigState::Deleted) => return Ok(Standing::ConfigDeleted),
             None => {}
         }
-        if self.survey.tree.paths.contains_key(path) {
+        if self.tree.paths.contains_key(path) {
             return Ok(Standing::Pristine);
         }
-        match self.survey.node.root().look(path) {
+        match self.node.root().look(path) {
             Ok(None) => Ok(Standing::Absent),
             Ok(Some(seen)) if seen.kind == FileKind::Folder => Ok(Standing::Folder),
             // Below an owned file there is nothing; whether the file goes is judged at its own path.
             Err(DiskError::Blocked { .. })
                 if path
                     .ancestors()
-                    .any(|above| self.survey.tree.paths.contains_key(&above)) =>
+                    .any(|above| self.tree.paths.contains_key(&above)) =>
             {
                 Ok(Standing::Absent)
             }
@@ -130,11 +97,11 @@ impl Ground for Surveyed<'_> {
     }
 
     fn found(&self, path: &TreePath) -> Result<Found, Refusal> {
-        Ok(found_at(self.survey.node.root(), path)?)
+        Ok(found_at(self.node.root(), path)?)
     }
 
     fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, Refusal> {
-        Ok(self.survey.node.root().children(folder)?)
+        Ok(self.node.root().children(folder)?)
     }
 }
 

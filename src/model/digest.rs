@@ -46,7 +46,8 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let digits = hex(&self.0);
+                f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
             }
         }
 
@@ -158,6 +159,19 @@ impl Sha256Hasher {
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
+}
+
+/// Written in one piece: a recipe has three for each file.
+fn hex(bytes: &[u8; LENGTH]) -> [u8; LENGTH * 2] {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or_default();
+    let mut out = [0; LENGTH * 2];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+        }
+    }
+    out
 }
 
 fn parse_hex(text: &str) -> Result<[u8; LENGTH], DigestError> {

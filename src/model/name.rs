@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::wire::string_serde;
 
@@ -23,9 +24,9 @@ pub enum NameError {
     Principal(String),
 }
 
-/// The name of an environment, node, component, vendor or site.
+/// The name of an environment, node, component, vendor or site. Clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The name as text.
@@ -40,7 +41,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         if shaped(text, NAME_MAX, b"._-") {
-            Ok(Self(text.to_owned()))
+            Ok(Self(Arc::from(text)))
         } else {
             Err(NameError::Name(clipped(text)))
         }

@@ -12,9 +12,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::wire::string_serde;
-use super::{Name, Version};
+use super::{Blake3, Name, Version};
 
 /// The folder of the node's own state, under the root; no recipe owns anything in it.
 pub const STATE_FOLDER: &str = ".lockstep";
@@ -48,8 +49,9 @@ pub enum PathError {
 }
 
 /// The path of a file, link or folder, relative to the root, with `/` between plain segments.
+/// Clones share the text: an installation has hundreds of thousands, each in several lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreePath(String);
+pub struct TreePath(Arc<str>);
 
 impl TreePath {
     /// The path as text.
@@ -64,19 +66,31 @@ impl TreePath {
         self.0.to_lowercase()
     }
 
+    /// A digest of [`Self::folded`], which stands for it where there are hundreds of thousands.
+    #[must_use]
+    pub fn fold_key(&self) -> Blake3 {
+        Blake3::of(self.folded().as_bytes())
+    }
+
     /// The folder it lies in; nothing for a path directly under the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.0
             .rsplit_once('/')
-            .map(|(parent, _)| Self(parent.to_owned()))
+            .map(|(parent, _)| Self(Arc::from(parent)))
+    }
+
+    /// The text of the folder it lies in; nothing for a path directly under the root.
+    #[must_use]
+    pub fn parent_str(&self) -> Option<&str> {
+        self.0.rsplit_once('/').map(|(parent, _)| parent)
     }
 
     /// Every folder above it, the topmost first.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         self.0
             .match_indices('/')
-            .filter_map(|(at, _)| self.0.get(..at).map(|p| Self(p.to_owned())))
+            .filter_map(|(at, _)| self.0.get(..at).map(|p| Self(Arc::from(p))))
     }
 
     /// The same path with `suffix` behind its last segment, such as `.new`. A name that would get
@@ -124,7 +138,7 @@ impl FromStr for TreePath {
 
     fn from_str(text: &str) -> Result<Self, PathError> {
         match tree_fault(text) {
-            None => Ok(Self(text.to_owned())),
+            None => Ok(Self(Arc::from(text))),
             Some(reason) => Err(PathError::Tree {
                 path: text.chars().take(200).collect(),
                 reason,
@@ -147,8 +161,7 @@ impl serde::Serialize for TreePath {
 
 impl<'de> serde::Deserialize<'de> for TreePath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        super::wire::parsed(deserializer)
     }
 }
 
@@ -157,7 +170,7 @@ fn tree_fault(text: &str) -> Option<&'static str> {
         return Some("longer than 3072 bytes");
     }
     let first = text.split('/').next().unwrap_or_default();
-    if first.to_lowercase() == STATE_FOLDER {
+    if first.starts_with('.') && first.to_lowercase() == STATE_FOLDER {
         return Some("lies in the node's own state");
     }
     text.split('/').find_map(segment_fault)
@@ -342,7 +355,7 @@ mod tests {
     #[test]
     fn a_name_beside_fits() {
         let path = |text: &str| text.parse::<TreePath>().unwrap();
-        let beside = |text: &str| path(text).with_suffix(".new").map(|p| p.0);
+        let beside = |text: &str| path(text).with_suffix(".new").map(|p| p.to_string());
         assert_eq!(beside("conf/a").unwrap(), "conf/a.new");
         let cut = |stem: &str| format!("conf/{stem}.new");
         for (name, stem) in [

@@ -3,9 +3,10 @@
 //! A release is a recipe without files that names component versions. Destinations, modes and
 //! deletions in an installation follow from recipes alone; a patch cannot state them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use super::{
 };
 
 /// Most files in one recipe: what a statement has room for.
-pub const FILES_MAX: usize = 150_000;
+pub const FILES_MAX: usize = 250_000;
 
 /// What a publisher says of one component version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +105,8 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum What {
-    /// A regular file.
-    File(FileContent),
+    /// A regular file; what is said of it is shared by every list that it stands in.
+    File(Arc<FileContent>),
     /// A folder that must exist although nothing is in it, or whose mode matters.
     Folder {
         /// Its permission bits.
@@ -288,7 +289,7 @@ impl Statement for Recipe {
                 "a release names components and owns no files".to_owned(),
             ));
         }
-        check_rising("files", &self.files, |entry| entry.path.clone())?;
+        check_rising("files", &self.files, |entry| &entry.path)?;
         check_rising("release components", &self.release, |pin| {
             pin.component.clone()
         })?;
@@ -305,7 +306,7 @@ impl Statement for Recipe {
 
 /// Links stay inside, no two paths differ by case alone, and no file lies where a folder must.
 fn check_files(files: &[Entry]) -> Result<(), RuleError> {
-    let mut folded: BTreeMap<String, &Entry> = BTreeMap::new();
+    let mut folded: HashMap<Blake3, &Entry> = HashMap::with_capacity(files.len());
     for entry in files {
         if let What::Link { target } = &entry.what
             && !entry.path.link_stays_inside(target)
@@ -315,23 +316,33 @@ fn check_files(files: &[Entry]) -> Result<(), RuleError> {
                 entry.path
             )));
         }
-        if let Some(other) = folded.insert(entry.path.folded(), entry) {
+        if let Some(other) = folded.insert(entry.path.fold_key(), entry) {
             return Err(RuleError(format!(
                 "{} and {} differ by case alone",
                 other.path, entry.path
             )));
         }
     }
+    // Neighbours mostly share their folders, which are then looked at once.
+    let mut seen = None;
     for entry in files {
-        for above in entry.path.ancestors() {
-            if let Some(other) = folded.get(&above.folded())
-                && (!matches!(other.what, What::Folder { .. }) || other.path != above)
-            {
-                return Err(RuleError(format!(
-                    "{} lies under {}, no folder",
-                    entry.path, other.path
-                )));
-            }
+        if entry.path.parent_str() != seen {
+            seen = entry.path.parent_str();
+            check_folders_above(entry, &folded)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_folders_above(entry: &Entry, folded: &HashMap<Blake3, &Entry>) -> Result<(), RuleError> {
+    for above in entry.path.ancestors() {
+        if let Some(other) = folded.get(&above.fold_key())
+            && (!matches!(other.what, What::Folder { .. }) || other.path != above)
+        {
+            return Err(RuleError(format!(
+                "{} lies under {}, no folder",
+                entry.path, other.path
+            )));
         }
     }
     Ok(())

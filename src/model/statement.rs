@@ -142,10 +142,10 @@ pub trait Statement: Serialize + DeserializeOwned {
 }
 
 /// Checks that `items` rise strictly by `key`: sorted, and none twice.
-pub fn check_rising<T, K: Ord + fmt::Display>(
+pub fn check_rising<'a, T, K: Ord + fmt::Display>(
     what: &str,
-    items: &[T],
-    key: impl Fn(&T) -> K,
+    items: &'a [T],
+    key: impl Fn(&'a T) -> K,
 ) -> Result<(), RuleError> {
     for pair in items.windows(2) {
         if let [a, b] = pair

@@ -1,6 +1,6 @@
 //! What differs between two trees, and what drift is left afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::tree::{Owned, Tree};
 use crate::model::receipt::Change as ComponentChange;
@@ -55,33 +55,30 @@ impl Changes {
     /// Compares two trees.
     #[must_use]
     pub fn between(old: &Tree, new: &Tree) -> Self {
-        let mut paths: BTreeMap<&TreePath, Change> = BTreeMap::new();
+        let mut paths = Vec::new();
         for (path, from) in &old.paths {
             let to = new.paths.get(path);
             // A file that stops being config must be as its recipe has it, so it is touched.
             let same =
                 to.is_some_and(|to| same_what(&from.what, &to.what) && (to.config || !from.config));
             if !same {
-                let change = Change {
+                paths.push(Change {
                     path: path.clone(),
                     from: Some(from.clone()),
                     to: to.cloned(),
-                };
-                paths.insert(path, change);
+                });
             }
         }
-        for (path, to) in &new.paths {
-            if !old.paths.contains_key(path) {
-                paths.insert(
-                    path,
-                    Change {
-                        path: path.clone(),
-                        from: None,
-                        to: Some(to.clone()),
-                    },
-                );
-            }
-        }
+        let added = new
+            .paths
+            .iter()
+            .filter(|(path, _)| !old.paths.contains_key(path));
+        paths.extend(added.map(|(path, to)| Change {
+            path: path.clone(),
+            from: None,
+            to: Some(to.clone()),
+        }));
+        paths.sort_by(|a, b| a.path.cmp(&b.path));
         let new_folders = new
             .folders
             .iter()
@@ -96,17 +93,23 @@ impl Changes {
             .collect();
         gone_folders.reverse();
         Self {
-            paths: paths.into_values().collect(),
+            paths,
             new_folders,
             gone_folders,
         }
     }
 
+    /// The change at a path, if there is one.
+    #[must_use]
+    pub fn at(&self, path: &TreePath) -> Option<&Change> {
+        let at = self.paths.binary_search_by(|change| change.path.cmp(path));
+        at.ok().and_then(|at| self.paths.get(at))
+    }
+
     /// Whether anything is to be done at a path.
     #[must_use]
     pub fn touch(&self, path: &TreePath) -> bool {
-        let at = self.paths.binary_search_by(|change| change.path.cmp(path));
-        at.is_ok() || self.new_folders.iter().any(|(folder, _)| folder == path)
+        self.at(path).is_some() || self.new_folders.iter().any(|(folder, _)| folder == path)
     }
 
     /// Whether nothing differs.
@@ -158,13 +161,11 @@ pub fn drift_after(
     new: &Tree,
     rule: DriftRule,
 ) -> Result<Vec<Drift>, Refusal> {
-    let touched: BTreeMap<&TreePath, &Change> =
-        changes.paths.iter().map(|c| (&c.path, c)).collect();
     let mut conflicts = Vec::new();
     let mut left = Vec::new();
     for drift in drift {
         let to = new.paths.get(&drift.path);
-        let change = touched.get(&drift.path);
+        let change = changes.at(&drift.path);
         let in_the_way = change.is_some()
             && to.is_none_or(|to| !is_as(&drift.found, &to.what))
             && !(to.is_none() && drift.found == Found::Absent);
@@ -321,20 +322,22 @@ pub fn components(before: &[Installed], after: &[Installed]) -> Vec<ComponentCha
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::recipe::FileContent;
     use crate::model::{ContentId, Sha256};
 
     fn file(text: &[u8], mode: u32) -> What {
         let id = ContentId::of(text);
-        What::File(FileContent {
+        What::File(Arc::new(FileContent {
             blake3: id.blake3,
             mode: Mode::from_bits(mode),
             sha256: id.sha256,
             size: id.size,
             stored_sha256: Sha256::of(b""),
             stored_size: 0,
-        })
+        }))
     }
 
     #[test]

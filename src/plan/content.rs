@@ -16,7 +16,7 @@ pub fn needed(changes: &Changes) -> Vec<(&TreePath, &FileContent)> {
         .paths
         .iter()
         .filter_map(|change| match change.to.as_ref().map(|owned| &owned.what) {
-            Some(What::File(file)) if seen.insert(file.sha256) => Some((&change.path, file)),
+            Some(What::File(file)) if seen.insert(file.sha256) => Some((&change.path, &**file)),
             _ => None,
         })
         .collect()

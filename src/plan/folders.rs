@@ -4,11 +4,11 @@
 //! is said. A folder that is needed is made where it is missing, and nothing makes room for it but
 //! what the same patch takes away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Own};
 use super::work::{Planner, Standing};
-use crate::model::recipe::Mode;
+use crate::model::recipe::{Mode, What};
 use crate::model::snapshot::Found;
 use crate::model::{Refusal, TreePath};
 
@@ -52,33 +52,27 @@ impl Planner<'_> {
 
     /// Folders that the tree needs and the host has not: new ones, and those the customer deleted.
     fn new_folders(&mut self, away: &BTreeSet<TreePath>) -> Result<(), Refusal> {
-        let changes = self.changes;
-        let mut wanted: Vec<(TreePath, Mode)> = changes.new_folders.clone();
+        let mut wanted: BTreeMap<TreePath, Mode> =
+            self.changes.new_folders.iter().cloned().collect();
+        let mut seen = None;
         for (path, _) in &self.parts.place {
-            wanted.extend(path.ancestors().map(|above| (above, Mode::FOLDER)));
-        }
-        wanted.sort_by(|a, b| a.0.cmp(&b.0));
-        let stated: BTreeSet<&TreePath> =
-            changes.new_folders.iter().map(|(path, _)| path).collect();
-        wanted.dedup_by(|b, a| {
-            let same = a.0 == b.0;
-            if same && stated.contains(&a.0) {
-                let mode = changes
-                    .new_folders
-                    .iter()
-                    .find(|(path, _)| path == &a.0)
-                    .map(|(_, m)| *m);
-                a.1 = mode.unwrap_or(a.1);
+            // Neighbours need the same folders.
+            if path.parent_str() != seen {
+                seen = path.parent_str();
+                for above in path.ancestors() {
+                    wanted.entry(above).or_insert(Mode::FOLDER);
+                }
             }
-            same
-        });
+        }
         for (path, mode) in wanted {
             match self.ground.standing(&path)? {
                 Standing::Folder => {}
                 Standing::Absent | Standing::Drifted(Found::Absent) | Standing::ConfigDeleted => {
-                    self.parts.folders_in.push((path, mode));
+                    self.parts.folders_in.push((path, What::Folder { mode }));
                 }
-                _ if away.contains(&path) => self.parts.folders_in.push((path, mode)),
+                _ if away.contains(&path) => {
+                    self.parts.folders_in.push((path, What::Folder { mode }));
+                }
                 _ => self.conflict(&path, "it stands where a folder must be"),
             }
         }

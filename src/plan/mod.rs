@@ -22,6 +22,8 @@ pub mod resolve;
 pub mod tree;
 pub mod work;
 
+use std::sync::Arc;
+
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::Installed;
 
@@ -30,6 +32,6 @@ use crate::model::snapshot::Installed;
 pub struct Component {
     /// Which one, from where.
     pub installed: Installed,
-    /// Its publisher's description.
-    pub recipe: Recipe,
+    /// Its publisher's description, shared by all who plan with it.
+    pub recipe: Arc<Recipe>,
 }

@@ -1,12 +1,12 @@
 //! The order of the moves: files away, folders away (the deepest first), exchanges, folders in (the
 //! topmost first), files in. Each path is moved once, so that recovery can judge it by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Met, Own};
 use crate::model::TreePath;
 use crate::model::receipt::FileCounts;
-use crate::model::recipe::{Mode, What};
+use crate::model::recipe::What;
 
 /// Something to stage: it gets the slot with its index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Work {
 pub(super) struct Parts {
     pub(super) away: Vec<TreePath>,
     pub(super) folders_away: Vec<TreePath>,
-    pub(super) folders_in: Vec<(TreePath, Mode)>,
+    pub(super) folders_in: Vec<(TreePath, What)>,
     pub(super) exchange: Vec<(TreePath, What)>,
     pub(super) place: Vec<(TreePath, What)>,
     /// What is met and stays where it is.
@@ -118,20 +118,27 @@ pub(super) struct Parts {
 impl Parts {
     /// What goes and comes at one path (a file becomes a folder, or a folder a file) is exchanged.
     fn join_same_paths(&mut self) {
-        let coming_folders: Vec<_> = self.folders_in.clone();
-        for (path, mode) in coming_folders {
-            if take(&mut self.away, &path) {
-                self.folders_in.retain(|(other, _)| *other != path);
-                self.exchange.push((path, What::Folder { mode }));
-            }
-        }
-        let coming: Vec<_> = self.place.clone();
-        for (path, what) in coming {
-            if take(&mut self.folders_away, &path) {
-                self.place.retain(|(other, _)| *other != path);
-                self.exchange.push((path, what));
-            }
-        }
+        let folders = std::mem::take(&mut self.folders_in);
+        self.folders_in = self.exchange_with_leaving(folders, |parts| &mut parts.away);
+        let place = std::mem::take(&mut self.place);
+        self.place = self.exchange_with_leaving(place, |parts| &mut parts.folders_away);
+    }
+
+    /// Of what comes, whatever takes the place of something that goes is exchanged with it; the rest
+    /// is handed back.
+    fn exchange_with_leaving(
+        &mut self,
+        coming: Vec<(TreePath, What)>,
+        leaving: fn(&mut Self) -> &mut Vec<TreePath>,
+    ) -> Vec<(TreePath, What)> {
+        let gone: BTreeSet<TreePath> = leaving(self).iter().cloned().collect();
+        let (both, rest): (Vec<_>, Vec<_>) = coming
+            .into_iter()
+            .partition(|(path, _)| gone.contains(path));
+        let joined: BTreeSet<&TreePath> = both.iter().map(|(path, _)| path).collect();
+        leaving(self).retain(|path| !joined.contains(path));
+        self.exchange.extend(both);
+        rest
     }
 
     pub(super) fn into_work(mut self) -> Work {
@@ -148,7 +155,7 @@ impl Parts {
         let folders = self
             .folders_in
             .into_iter()
-            .map(|(path, mode)| (Turn::Place, path, What::Folder { mode }));
+            .map(|(path, what)| (Turn::Place, path, what));
         let placed = self
             .place
             .into_iter()
@@ -182,11 +189,4 @@ impl Parts {
         work.add_displaced(displaced);
         work
     }
-}
-
-/// Takes a path out of a list, and says whether it was there.
-fn take(list: &mut Vec<TreePath>, path: &TreePath) -> bool {
-    let before = list.len();
-    list.retain(|other| other != path);
-    list.len() < before
 }

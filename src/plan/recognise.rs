@@ -318,6 +318,8 @@ fn told(inventory: &Inventory, path: &TreePath, what: &What) -> Told {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::inventory::Line;
     use crate::model::recipe::{Entry, FileContent, Hot, Mode, Pin};
@@ -325,14 +327,14 @@ mod tests {
     use crate::model::{Blake3, Kind, Sha256};
 
     fn file(text: &str) -> What {
-        What::File(FileContent {
+        What::File(Arc::new(FileContent {
             blake3: Blake3::of(text.as_bytes()),
             mode: Mode::from_bits(0o644),
             sha256: Sha256::of(text.as_bytes()),
             size: u64::try_from(text.len()).unwrap(),
             stored_sha256: Sha256::of(b""),
             stored_size: 0,
-        })
+        }))
     }
 
     /// `path=content` for each file; a config glob `conf/*`.
@@ -368,7 +370,7 @@ mod tests {
         let sha256 = Sha256::of(path.as_str().as_bytes());
         Component {
             installed: Installed::new("stibo".parse().unwrap(), path, sha256, false),
-            recipe,
+            recipe: Arc::new(recipe),
         }
     }
 
@@ -473,9 +475,9 @@ mod tests {
     fn a_hotfix_lies_on_its_own_version_alone() {
         let core = component("core/9.0/core-9.0.0", &["lib/a=1", "lib/b=1", "lib/c=1"]);
         let mut hotfix = component("hotfix/core/hf-17", &["lib/a=fixed"]);
-        hotfix.recipe.takes = vec![pin("core", "9.0.0")];
+        Arc::get_mut(&mut hotfix.recipe).unwrap().takes = vec![pin("core", "9.0.0")];
         let mut other = component("hotfix/core/hf-18", &["lib/a=fixed"]);
-        other.recipe.takes = vec![pin("core", "9.9.0")];
+        Arc::get_mut(&mut other.recipe).unwrap().takes = vec![pin("core", "9.9.0")];
         let there = inventory(&["lib/a=fixed", "lib/b=1", "lib/c=1"]);
         let all = [other, hotfix.clone(), core.clone()];
         assert_eq!(names(&recognise(&all, &there)), ["core 9.0.0", "hf-17 1"]);
@@ -487,9 +489,10 @@ mod tests {
     fn a_release_is_there_with_all_it_names() {
         let core = component("core/9.0/core-9.0.0", &["lib/a=1"]);
         let mut release = component("step/9/step-9.0-mp4", &[]);
-        release.recipe.release = vec![pin("core", "9.0.0")];
+        Arc::get_mut(&mut release.recipe).unwrap().release = vec![pin("core", "9.0.0")];
         let mut newer = component("step/9/step-9.0-mp5", &[]);
-        newer.recipe.release = vec![pin("core", "9.0.0"), pin("restapi", "7")];
+        Arc::get_mut(&mut newer.recipe).unwrap().release =
+            vec![pin("core", "9.0.0"), pin("restapi", "7")];
         let all = [newer, release, core];
         let found = recognise(&all, &inventory(&["lib/a=1"]));
         assert_eq!(names(&found), ["core 9.0.0", "step 9.0-mp4"]);

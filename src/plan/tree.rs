@@ -1,10 +1,10 @@
 //! The tree that a set of components owns: every path once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Component;
 use crate::model::recipe::{Mode, PathGlobs, What};
-use crate::model::{Name, TreePath};
+use crate::model::{Blake3, Name, TreePath};
 
 /// Who owns a path, and what belongs there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub struct Tree {
     pub folders: BTreeMap<TreePath, Mode>,
 }
 
+/// Owner and path by the path's fold key.
+type Owners<'a> = HashMap<Blake3, (&'a Component, &'a TreePath)>;
+
 impl Tree {
     /// The tree of `components`, or every clash of owners, one sentence each.
     ///
@@ -33,7 +36,7 @@ impl Tree {
     /// ([`crate::model::recipe::Recipe::takes`]) owns the paths that both have. Folders are shared.
     pub fn of(components: &[Component]) -> Result<Self, Vec<String>> {
         let mut tree = Self::default();
-        let mut owners: BTreeMap<String, (&Component, &TreePath)> = BTreeMap::new();
+        let mut owners = Owners::new();
         let mut faults = Vec::new();
         for component in components {
             let Ok(config) = PathGlobs::new(&component.recipe.config) else {
@@ -53,7 +56,8 @@ impl Tree {
                     what: entry.what.clone(),
                     config: config.matches(&entry.path),
                 };
-                match owners.get(&entry.path.folded()) {
+                let key = entry.path.fold_key();
+                match owners.get(&key) {
                     None => {}
                     Some((other, path)) if takes(other, component) && *path == &entry.path => {
                         continue;
@@ -64,7 +68,7 @@ impl Tree {
                         continue;
                     }
                 }
-                owners.insert(entry.path.folded(), (component, &entry.path));
+                owners.insert(key, (component, &entry.path));
                 tree.paths.insert(entry.path.clone(), owned);
             }
         }
@@ -79,20 +83,23 @@ impl Tree {
 
     fn add_needed_folders(&mut self) {
         let stated: Vec<TreePath> = self.folders.keys().cloned().collect();
+        // Neighbours mostly share their folders, which are then added once.
+        let mut seen = None;
         for path in self.paths.keys().chain(&stated) {
+            if path.parent_str() == seen {
+                continue;
+            }
+            seen = path.parent_str();
             for above in path.ancestors() {
                 self.folders.entry(above).or_insert(Mode::FOLDER);
             }
         }
     }
 
-    fn files_where_folders_must_be(
-        &self,
-        owners: &BTreeMap<String, (&Component, &TreePath)>,
-    ) -> Vec<String> {
+    fn files_where_folders_must_be(&self, owners: &Owners<'_>) -> Vec<String> {
         self.folders
             .keys()
-            .filter_map(|folder| owners.get(&folder.folded()))
+            .filter_map(|folder| owners.get(&folder.fold_key()))
             .map(|(owner, path)| {
                 format!(
                     "{path} of {} stands where a folder must be",

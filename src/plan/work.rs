@@ -65,7 +65,7 @@ impl Work {
 }
 
 /// Most paths that one patch may touch: what a sealed journal has room for.
-pub const MOVES_MAX: usize = 150_000;
+pub const MOVES_MAX: usize = 250_000;
 
 /// Where a new config file may be laid beside the one that is kept.
 const SUFFIXES: [&str; 9] = [

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -24,7 +25,7 @@ pub(super) fn identify(found: &[Found], watch: &dyn Watch) -> Result<Vec<Entry>,
                 Seen::File(mode, _) => {
                     let id = blob::identify(&found.source)?;
                     progress.add(id.size);
-                    What::File(unstored(*mode, id))
+                    What::File(unstored(*mode, id).into())
                 }
                 Seen::Folder(mode) => What::Folder { mode: *mode },
                 Seen::Link(target) => What::Link {
@@ -77,6 +78,7 @@ pub(super) fn store(
         if let What::File(file) = &mut entry.what
             && let Some(stored) = stored.get(&file.blake3)
         {
+            let file = Arc::make_mut(file);
             file.stored_sha256 = stored.sha256;
             file.stored_size = stored.size;
         }

@@ -88,7 +88,7 @@ fn bare(recipe: &Recipe) -> Recipe {
     let mut bare = recipe.clone();
     for entry in &mut bare.files {
         if let What::File(file) = &mut entry.what {
-            *file = super::contents::unstored(file.mode, file.id());
+            *file = super::contents::unstored(file.mode, file.id()).into();
         }
     }
     bare

@@ -74,11 +74,7 @@ pub(super) fn fill(
             continue;
         }
         operations.push(operation(file, Codec::Whole, packer.at));
-        let owner = changes
-            .paths
-            .iter()
-            .find(|c| &c.path == path)
-            .and_then(|c| c.to.as_ref());
+        let owner = changes.at(path).and_then(|c| c.to.as_ref());
         let owner = owner.map(|owned| &owned.owner);
         let blob = vendors.blob(owner, file)?;
         packer.content(blob, file, |at| watch.progress("packing", at, total))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use crate::desk::Desk;
 use crate::desk::store::Settings;
@@ -387,5 +388,8 @@ fn decode(
         .check_path(path)
         .map_err(|e| corrupt(e.to_string()))?;
     let installed = Installed::new(vendor.clone(), path.clone(), sha256, recipe.is_release());
-    Ok(Component { installed, recipe })
+    Ok(Component {
+        installed,
+        recipe: Arc::new(recipe),
+    })
 }

@@ -332,7 +332,7 @@ fn plan(
 ) -> Result<(Work, Layout), Refusal> {
     admitted.check_live(&survey.scan.drift)?;
     let rule = admitted.patch().site().policy.drift;
-    let work = Work::plan(admitted.changes(), rule, &survey.ground())?;
+    let work = Work::plan(admitted.changes(), rule, survey)?;
     let layout = preflight::check(node, admitted, survey, &work, coming)?;
     Ok((work, layout))
 }

@@ -1,6 +1,7 @@
 //! The recipes inside a patch: each the very file that its vendor's metadata names for its path.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::patch::{CarriedRecipe, Patch};
 use crate::model::recipe::Recipe;
@@ -23,7 +24,7 @@ const TOTAL_MAX: u64 = 512 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct VerifiedRecipe {
     installed: Installed,
-    recipe: Recipe,
+    recipe: Arc<Recipe>,
     file: Vec<u8>,
 }
 
@@ -36,7 +37,7 @@ impl VerifiedRecipe {
 
     /// The statement.
     #[must_use]
-    pub fn recipe(&self) -> &Recipe {
+    pub fn recipe(&self) -> &Arc<Recipe> {
         &self.recipe
     }
 
@@ -79,7 +80,7 @@ pub(super) fn verify(
         );
         let verified = VerifiedRecipe {
             installed: installed.clone(),
-            recipe,
+            recipe: Arc::new(recipe),
             file,
         };
         recipes.insert(carried.recipe, verified);

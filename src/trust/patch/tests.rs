@@ -31,7 +31,7 @@ fn recipe(owns: &str) -> Recipe {
         config: Vec::new(),
         files: vec![Entry {
             path: owns.parse().unwrap(),
-            what: What::File(file),
+            what: What::File(file.into()),
         }],
         format: FORMAT,
         hot: Hot::Yes,
@@ -300,7 +300,10 @@ fn a_good_patch_says_all_that_was_checked() {
     assert!(!patch.newer_site());
     let digest = Sha256::of(&bench.recipe_file);
     assert_eq!(patch.recipes()[&digest].file(), bench.recipe_file);
-    assert_eq!(patch.recipes()[&digest].recipe(), &recipe("lib/a.jar"));
+    assert_eq!(
+        patch.recipes()[&digest].recipe(),
+        &recipe("lib/a.jar").into()
+    );
     let snapshot = patch.snapshot(&"node-1".parse().unwrap()).unwrap();
     assert_eq!(snapshot.get().sequence, 5);
 }
