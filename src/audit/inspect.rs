@@ -85,12 +85,16 @@ pub fn run(path: &Path) -> Result<Outcome, Refusal> {
     {
         present = present.saturating_add(1);
     }
-    let statement = serde_json::from_slice(&raw.bytes)
-        .map_err(|e| SprError::Corrupt(e.to_string()).refuse(path))?;
+    let sha256 = raw.sha256();
+    let statement = String::from_utf8(raw.bytes)
+        .map_err(|e| SprError::Corrupt(e.to_string()).refuse(path))
+        .and_then(|text| {
+            RawValue::from_string(text).map_err(|e| SprError::Corrupt(e.to_string()).refuse(path))
+        })?;
     Ok(Outcome {
         file: path.to_owned(),
         kind: raw.kind,
-        sha256: raw.sha256(),
+        sha256,
         signatures: raw
             .signatures
             .iter()

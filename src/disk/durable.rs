@@ -10,7 +10,9 @@ use super::DiskError;
 /// Reads a file of at most `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     let file = File::open(path).map_err(DiskError::io("open", path))?;
-    let mut bytes = Vec::new();
+    // Room for what is there, within the limit: grown by itself, it would take up to twice as much.
+    let size = file.metadata().map_or(0, |m| m.len().min(limit));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
     file.take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(DiskError::io("read", path))?;

@@ -14,6 +14,9 @@ use crate::model::statement::FORMAT;
 use crate::plan::recovery::Journal;
 use crate::spr::{STATEMENT_MAX, canonical};
 
+/// Bytes in front of the JSON: a digest and a line feed.
+const SEAL: usize = 65;
+
 /// Seals a journal: from here on, recovery can take over. Refused while another stands.
 pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
     let path = path(root);
@@ -56,9 +59,11 @@ pub fn remove(root: &Root) -> Result<(), DiskError> {
 
 /// The sealed bytes of a journal.
 pub(super) fn encode(root: &Root, journal: &Journal) -> Result<Vec<u8>, DiskError> {
-    let body = canonical::encode(journal).map_err(|e| damaged(root, e.to_string()))?;
-    let mut sealed = format!("{}\n", Sha256::of(&body)).into_bytes();
-    sealed.extend_from_slice(&body);
+    let mut sealed =
+        canonical::encode_behind(journal, SEAL, 0).map_err(|e| damaged(root, e.to_string()))?;
+    if let Some((seal, body)) = sealed.split_at_mut_checked(SEAL) {
+        seal.copy_from_slice(format!("{}\n", Sha256::of(body)).as_bytes());
+    }
     Ok(sealed)
 }
 

@@ -26,6 +26,7 @@ pub mod folder;
 pub mod founding;
 pub mod generations;
 pub mod handout;
+pub mod incoming;
 pub mod inherit;
 pub mod inventory;
 pub mod journal;

@@ -5,7 +5,7 @@
 //! verified again by whoever uses it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::state::{EnvironmentFile, StateStore};
 use super::{DiskError, durable, folder};
@@ -54,6 +54,14 @@ impl StateStore {
             durable::write(&path, bytes, 0o600)?;
         }
         Ok(sha256)
+    }
+
+    /// Keeps the recipe file at `from`, whose digest was checked, by moving it here.
+    pub(super) fn take_recipe(&self, sha256: &Sha256, from: &Path) -> Result<(), DiskError> {
+        let path = self.recipe_path(sha256);
+        durable::make_folders(&self.folder().join("installed"), 0o700)?;
+        durable::rename(from, &path)?;
+        durable::sync_parent(&path)
     }
 
     /// A kept recipe, checked by its digest.

@@ -199,7 +199,7 @@ impl Node {
             .iter()
             .map(|installed| {
                 let file = self.store.recipe(&installed.recipe)?;
-                let recipe = read_recipe(&file).map_err(|e| e.refuse(&self.root.state_folder()))?;
+                let recipe = read_recipe(file).map_err(|e| e.refuse(&self.root.state_folder()))?;
                 Ok(Component {
                     installed: installed.clone(),
                     recipe: Arc::new(recipe),
@@ -237,8 +237,8 @@ fn check_founded(root: &Root) -> Result<(), Refusal> {
 }
 
 /// Reads a recipe file whose digest was checked.
-pub(super) fn read_recipe(file: &[u8]) -> Result<Recipe, SprError> {
-    Opened::open(file)?.decode()
+pub(super) fn read_recipe(file: Vec<u8>) -> Result<Recipe, SprError> {
+    Opened::of_file(file)?.decode()
 }
 
 /// Reads a site file from disk; nothing of it is believed yet.

@@ -9,7 +9,7 @@ use crate::model::recipe::{Entry, Recipe, What};
 use crate::model::{RecipePath, Refusal, RefusalName, Sha256};
 use crate::release::layout::RECIPE_MAX;
 use crate::release::{Repository, Source as _};
-use crate::spr::{MemberBytes, Opened, canonical, encode_small};
+use crate::spr::{MemberBytes, Opened, encode_unsigned};
 
 /// Longest value of a field that is shown in a message.
 const SHOWN_MAX: usize = 120;
@@ -35,7 +35,7 @@ pub(super) fn published(
         .source()
         .target(path, &sha256, file.length.min(RECIPE_MAX))?;
     let refuse = |e: crate::spr::SprError| e.refuse(std::path::Path::new(path.as_str()));
-    let recipe: Recipe = Opened::open(bytes.as_slice())
+    let recipe: Recipe = Opened::of_file(bytes)
         .and_then(|opened| opened.decode())
         .map_err(refuse)?;
     recipe
@@ -79,8 +79,7 @@ pub(super) fn encode(recipe: &Recipe, members: &[MemberBytes]) -> Result<Vec<u8>
         .next("change what the message names, and publish again")
     };
     recipe.check().map_err(|e| broken(&e))?;
-    let statement = canonical::encode(recipe).map_err(|e| broken(&e))?;
-    encode_small(crate::model::Kind::Recipe, &statement, &[], members).map_err(|e| broken(&e))
+    encode_unsigned(recipe, members).map_err(|e| broken(&e))
 }
 
 /// The recipe without what says how contents are stored.

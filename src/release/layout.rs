@@ -21,7 +21,7 @@ pub const TOP_LEVEL: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
 /// Largest metadata file, in bytes.
 pub const METADATA_MAX: u64 = 16 * 1024 * 1024;
 /// Largest recipe file, in bytes: a statement and an SBOM.
-pub const RECIPE_MAX: u64 = 96 * 1024 * 1024;
+pub const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 
 /// Longest name of a role, in bytes: `customer-` and the longest name.
 const ROLE_MAX: usize = 48;

@@ -26,10 +26,48 @@ const INTEGER_END: u64 = 1 << 53;
 
 /// Encodes a statement; an error here is a fault of this program or a value out of bounds.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, SprError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|e| SprError::Corrupt(format!("a statement cannot be written: {e}")))?;
-    check(&bytes)?;
+    encode_behind(value, 0, 0)
+}
+
+/// The same behind `before` zero bytes, with room for `after` more: the place of what frames it. The
+/// size is counted first, because a vector that grows by itself takes up to twice as much.
+pub fn encode_behind<T: Serialize>(
+    value: &T,
+    before: usize,
+    after: usize,
+) -> Result<Vec<u8>, SprError> {
+    let broken = |e| SprError::Corrupt(format!("a statement cannot be written: {e}"));
+    let mut counted = Counted::default();
+    serde_json::to_writer(&mut counted, value).map_err(broken)?;
+    let size = usize::try_from(counted.0).unwrap_or(usize::MAX);
+    if counted.0 > STATEMENT_MAX {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(before.saturating_add(size).saturating_add(after));
+    bytes.resize(before, 0);
+    serde_json::to_writer(&mut bytes, value).map_err(broken)?;
+    check(bytes.get(before..).unwrap_or_default())?;
     Ok(bytes)
+}
+
+/// Counts what is written.
+#[derive(Default)]
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.0 = self.0.saturating_add(length);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn too_large() -> SprError {
+    SprError::Corrupt(format!("a statement larger than {STATEMENT_MAX} bytes"))
 }
 
 /// Decodes canonical JSON that is no statement: node state, desk state.
@@ -82,9 +120,7 @@ fn plain(error: &serde_json::Error) -> String {
 /// Checks that `bytes` are one canonical JSON object and nothing more.
 pub fn check(bytes: &[u8]) -> Result<(), SprError> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > STATEMENT_MAX {
-        return Err(SprError::Corrupt(format!(
-            "a statement larger than {STATEMENT_MAX} bytes"
-        )));
+        return Err(too_large());
     }
     let mut scanner = Scanner { bytes, at: 0 };
     if scanner.peek() != Some(b'{') {

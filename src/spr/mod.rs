@@ -16,6 +16,7 @@
 //!
 //! Whether a signature is any good is for `trust` to say.
 
+mod blocks;
 pub mod canonical;
 mod header;
 mod name;
@@ -24,16 +25,16 @@ mod size;
 mod write;
 
 pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of};
-pub use write::{SprWriter, encode_small};
+pub use write::{SprWriter, encode_small, encode_unsigned};
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::model::{Kind, Refusal, RefusalName};
 
-/// Largest statement, in bytes: a recipe of 150,000 files (about 360 bytes each) stays below, and
-/// reading one stays below 256 MB of memory.
-pub const STATEMENT_MAX: u64 = 64 * 1024 * 1024;
+/// Largest statement, in bytes: a recipe of 250,000 files (about 400 bytes each) and a journal of as
+/// many moves stay below.
+pub const STATEMENT_MAX: u64 = 128 * 1024 * 1024;
 /// Largest signature member, in bytes; an armoured ed25519 signature has about 300.
 pub const SIGNATURE_MAX: u64 = 4_096;
 /// Most signatures on one statement.

@@ -1,15 +1,16 @@
 //! Reading a `.spr` file once, front to back.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 
-use super::header::{self, BLOCK};
+use super::blocks::{Blocks, check_bound};
+use super::header::BLOCK;
 use super::write::signature_member;
 use super::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, SprError, canonical, name};
 use crate::model::digest::Sha256Hasher;
 use crate::model::{Kind, Member, Sha256, Statement};
 
-/// Bytes moved at a time.
+/// Most room that is made for a member before it is read.
 const CHUNK: usize = 64 * 1024;
 
 /// A statement's bytes and signatures, as they stand in the file: nothing is verified yet.
@@ -57,11 +58,7 @@ impl RawStatement {
 
 /// What a file says it is: its first header, and nothing behind it, is read.
 pub fn kind_of(reader: impl Read) -> Result<Kind, SprError> {
-    let mut blocks = Blocks {
-        reader,
-        block: [0; BLOCK],
-    };
-    blocks.statement().map(|(kind, _)| kind)
+    Blocks::new(reader).statement().map(|(kind, _)| kind)
 }
 
 /// A file of which statement and signatures have been read.
@@ -75,12 +72,18 @@ pub struct Opened<R> {
 impl<R: Read> Opened<R> {
     /// Reads the statement and its signatures, and nothing behind them.
     pub fn open(reader: R) -> Result<Self, SprError> {
-        let mut blocks = Blocks {
-            reader,
-            block: [0; BLOCK],
-        };
+        let mut blocks = Blocks::new(reader);
         let (kind, size) = blocks.statement()?;
         let bytes = blocks.bounded(kind.member(), size, STATEMENT_MAX)?;
+        Self::after_statement(blocks, kind, bytes)
+    }
+
+    /// Goes on behind the statement, to its signatures.
+    fn after_statement(
+        mut blocks: Blocks<R>,
+        kind: Kind,
+        bytes: Vec<u8>,
+    ) -> Result<Self, SprError> {
         let mut raw = RawStatement {
             kind,
             bytes,
@@ -109,16 +112,16 @@ impl<R: Read> Opened<R> {
         })
     }
 
+    /// The statement and its signatures alone; what stands behind them stays unread.
+    #[must_use]
+    pub fn into_raw(self) -> RawStatement {
+        self.raw
+    }
+
     /// The statement and its signatures, unverified.
     #[must_use]
     pub fn raw(&self) -> &RawStatement {
         &self.raw
-    }
-
-    /// Keeps the statement and its signatures, and reads no further.
-    #[must_use]
-    pub fn into_raw(self) -> RawStatement {
-        self.raw
     }
 
     /// Decodes the statement.
@@ -157,6 +160,22 @@ impl<R: Read> Opened<R> {
             all.push((member.name, bytes));
         }
         Ok((raw, all))
+    }
+}
+
+impl Opened<Cursor<Vec<u8>>> {
+    /// Opens a file that is in memory. The statement stays where it is: it may be most of the file,
+    /// and the file of a hundred megabytes.
+    pub fn of_file(mut file: Vec<u8>) -> Result<Self, SprError> {
+        let mut start = Blocks::new(file.as_slice());
+        let (kind, size) = start.statement()?;
+        check_bound(kind.member(), size, STATEMENT_MAX)?;
+        start.content(kind.member(), size, |_| Ok(()))?;
+        let behind = start.into_reader().len();
+        let rest = file.split_off(file.len().saturating_sub(behind));
+        file.truncate(BLOCK.saturating_add(usize::try_from(size).unwrap_or(usize::MAX)));
+        file.drain(..BLOCK);
+        Self::after_statement(Blocks::new(Cursor::new(rest)), kind, file)
     }
 }
 
@@ -275,112 +294,4 @@ impl<R: Read> Members<R> {
             }
         }
     }
-}
-
-/// The tar, block by block.
-struct Blocks<R> {
-    reader: R,
-    block: [u8; BLOCK],
-}
-
-impl<R: Read> Blocks<R> {
-    /// The first header: the kind of the statement, and its size.
-    fn statement(&mut self) -> Result<(Kind, u64), SprError> {
-        let Some((first, size)) = self.header("the statement")? else {
-            return Err(SprError::Foreign("it is an empty archive"));
-        };
-        match Kind::of_member(&first) {
-            Some(kind) => Ok((kind, size)),
-            None => Err(SprError::Foreign("its first member is no statement")),
-        }
-    }
-
-    /// The next header; nothing at the two zero blocks that end the archive.
-    fn header(&mut self, what: &str) -> Result<Option<(String, u64)>, SprError> {
-        self.fill(what)?;
-        if self.block != [0; BLOCK] {
-            return header::decode(&self.block).map(Some);
-        }
-        self.fill("the end of the archive")?;
-        if self.block == [0; BLOCK] {
-            Ok(None)
-        } else {
-            Err(SprError::Corrupt(
-                "a single zero block inside the archive".to_owned(),
-            ))
-        }
-    }
-
-    fn fill(&mut self, what: &str) -> Result<(), SprError> {
-        read_exact(&mut self.reader, &mut self.block, what)
-    }
-
-    fn bounded(&mut self, name: &str, size: u64, limit: u64) -> Result<Vec<u8>, SprError> {
-        if size > limit {
-            return Err(SprError::Corrupt(format!(
-                "{name} has {size} bytes, more than {limit}"
-            )));
-        }
-        // Bounded just above; grown in steps, the same bytes would take up to twice as much.
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        self.content(name, size, |chunk| {
-            bytes.extend_from_slice(chunk);
-            Ok(())
-        })?;
-        Ok(bytes)
-    }
-
-    /// Hands out `size` bytes of content and checks the padding behind them.
-    fn content(
-        &mut self,
-        name: &str,
-        size: u64,
-        mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
-    ) -> Result<(), SprError> {
-        let mut chunk = vec![0_u8; CHUNK];
-        let mut left = size;
-        while left > 0 {
-            let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let part = chunk.get_mut(..length).unwrap_or_default();
-            read_exact(&mut self.reader, part, name)?;
-            take(part)?;
-            left = left.saturating_sub(u64::try_from(length).unwrap_or(left));
-        }
-        let fill = chunk.get_mut(..header::padding(size)).unwrap_or_default();
-        read_exact(&mut self.reader, fill, name)?;
-        if fill.iter().all(|byte| *byte == 0) {
-            Ok(())
-        } else {
-            Err(SprError::Corrupt(format!(
-                "the padding behind {name} is not zero"
-            )))
-        }
-    }
-
-    /// Nothing may follow the two zero blocks.
-    fn end(&mut self) -> Result<(), SprError> {
-        let mut byte = [0_u8; 1];
-        loop {
-            match self.reader.read(&mut byte) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {
-                    return Err(SprError::Corrupt(
-                        "bytes behind the end of the archive".to_owned(),
-                    ));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-}
-
-fn read_exact(reader: &mut impl Read, buffer: &mut [u8], what: &str) -> Result<(), SprError> {
-    reader.read_exact(buffer).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::UnexpectedEof {
-            SprError::Cut(what.to_owned())
-        } else {
-            SprError::Io(error)
-        }
-    })
 }

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 
 use super::header::{self, BLOCK};
-use super::{MemberBytes, RawSignature, SprError};
-use crate::model::{Kind, Sha256};
+use super::{MemberBytes, RawSignature, SprError, canonical};
+use crate::model::{Kind, Sha256, Statement};
 
 /// Writes a file in the one encoding. The caller hands over members in the statement's order.
 pub struct SprWriter<W: Write> {
@@ -56,6 +56,31 @@ impl<W: Write> SprWriter<W> {
     }
 }
 
+/// A whole unsigned file in memory: a recipe, whose statement is written where it will stand.
+pub fn encode_unsigned<S: Statement>(
+    statement: &S,
+    members: &[MemberBytes],
+) -> Result<Vec<u8>, SprError> {
+    let behind = members.iter().map(|(_, bytes)| bytes.len());
+    let behind = behind.fold(BLOCK.saturating_mul(8), usize::saturating_add);
+    let mut out = canonical::encode_behind(statement, BLOCK, behind)?;
+    let size = out.len().saturating_sub(BLOCK);
+    let size = u64::try_from(size).unwrap_or(u64::MAX);
+    let header = header::encode(S::KIND.member(), size)?;
+    if let Some(place) = out.get_mut(..BLOCK) {
+        place.copy_from_slice(&header);
+    }
+    out.resize(out.len().saturating_add(header::padding(size)), 0);
+    let mut writer = SprWriter {
+        out,
+        statement: S::KIND.member(),
+    };
+    for (name, bytes) in members {
+        writer.bytes(name, bytes)?;
+    }
+    writer.finish()
+}
+
 /// The member name of a signature.
 pub(super) fn signature_member(statement: &str, key: &Sha256) -> String {
     format!("{statement}.{key}.sig")
@@ -68,7 +93,16 @@ pub fn encode_small(
     signatures: &[RawSignature],
     members: &[MemberBytes],
 ) -> Result<Vec<u8>, SprError> {
-    let mut writer = SprWriter::new(Vec::new(), kind, statement)?;
+    // Counted first: grown step by step, the same bytes would take up to twice as much.
+    let blocks = |size: usize| size.div_ceil(BLOCK).saturating_add(1);
+    let sizes = signatures.iter().map(|signature| signature.armoured.len());
+    let sizes = sizes.chain(members.iter().map(|(_, bytes)| bytes.len()));
+    let all = sizes.map(blocks).fold(
+        blocks(statement.len()).saturating_add(2),
+        usize::saturating_add,
+    );
+    let out = Vec::with_capacity(all.saturating_mul(BLOCK));
+    let mut writer = SprWriter::new(out, kind, statement)?;
     for signature in signatures {
         writer.signature(&signature.key, &signature.armoured)?;
     }

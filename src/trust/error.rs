@@ -2,7 +2,7 @@
 
 use crate::model::site::Signer;
 use crate::model::text::Escaped;
-use crate::model::{Name, PublicKey, RefusalName, Sha256, Time};
+use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
 use crate::spr::SprError;
 
 use super::sshsig::SignatureError;
@@ -170,6 +170,9 @@ pub enum TrustError {
         /// The one that is missing, or damaged.
         base: Sha256,
     },
+    /// What was verified could not be kept.
+    #[error("a verified recipe could not be kept: {}", .0.what)]
+    Keep(Box<Refusal>),
 }
 
 impl TrustError {
@@ -218,6 +221,7 @@ impl TrustError {
             Self::Vendor { .. } | Self::Rollback { .. } => RefusalName::VendorUntrusted,
             Self::Expired { .. } | Self::Outdated { .. } => RefusalName::Expired,
             Self::BaseMissing { .. } => RefusalName::Incomplete,
+            Self::Keep(refusal) => refusal.name,
         }
     }
 }

@@ -55,6 +55,7 @@ impl TrustError {
             Self::BaseMissing { recipe, base } => {
                 vec![("recipe", recipe.to_string()), ("needs", base.to_string())]
             }
+            Self::Keep(_) => Vec::new(),
         }
     }
 
@@ -102,6 +103,7 @@ impl TrustError {
                  apply ... --accept expired --reason TEXT"
             }
             Self::Outdated { .. } => "prepare again from a fresh source",
+            Self::Keep(_) => "do what that refusal says",
             Self::BaseMissing { .. } => {
                 "an auditor names it: lockstep verify ... --recipe RECIPE.spr (from the repository's \
                  targets/), or asks for a patch prepared with --whole"
@@ -112,6 +114,10 @@ impl TrustError {
 
 impl From<TrustError> for Refusal {
     fn from(error: TrustError) -> Self {
+        let error = match error {
+            TrustError::Keep(refusal) => return *refusal,
+            other => other,
+        };
         let start = Self::new(error.refusal(), error.to_string());
         error
             .values()

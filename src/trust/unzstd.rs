@@ -10,6 +10,7 @@
 use std::io::Read;
 
 use zstd::stream::read::Decoder;
+use zstd::zstd_safe;
 
 /// Largest window, as a power of two: 128 MiB, what `zstd -d` takes without further options.
 pub const WINDOW_LOG_MAX: u32 = 27;
@@ -49,6 +50,28 @@ pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec
     }
 }
 
+/// Decompresses one zstd frame of exactly `size` bytes of content, which the caller has bounded.
+/// Neither a window nor a copy of `dictionary` is held besides: of a large recipe and the one it is
+/// compressed against, both are in memory once.
+pub fn unzstd_exact(bytes: &[u8], dictionary: &[u8], size: usize) -> Result<Vec<u8>, UnzstdError> {
+    let unreadable = |code| UnzstdError::Unreadable(zstd_safe::get_error_name(code).to_owned());
+    let frame = zstd_safe::find_frame_compressed_size(bytes).map_err(unreadable)?;
+    if frame != bytes.len() {
+        return Err(UnzstdError::Unreadable("bytes behind its end".to_owned()));
+    }
+    let mut context = zstd_safe::DCtx::create();
+    context.ref_prefix(dictionary).map_err(unreadable)?;
+    let mut out = Vec::with_capacity(size);
+    let written = context.decompress(&mut out, bytes).map_err(unreadable)?;
+    if written == size {
+        Ok(out)
+    } else {
+        Err(UnzstdError::Unreadable(format!(
+            "it decompresses to {written} bytes, not to {size}"
+        )))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +87,8 @@ mod tests {
         let base = b"recipe.json of the version before".repeat(9);
         assert_eq!(unzstd(&pack(&plain, b""), None, 700), Ok(plain.clone()));
         let small = pack(&plain, &base);
-        assert_eq!(unzstd(&small, Some(&base), 700), Ok(plain));
+        assert_eq!(unzstd(&small, Some(&base), 700), Ok(plain.clone()));
+        assert_eq!(unzstd_exact(&small, &base, 700), Ok(plain));
     }
 
     #[test]
@@ -77,7 +101,11 @@ mod tests {
         let good = pack(b"x", b"");
         let cut = &good[..good.len() - 1];
         let twice = [good.clone(), good.clone()].concat();
+        for size in [0, 2] {
+            assert!(unzstd_exact(&good, b"", size).is_err(), "{size}");
+        }
         for bad in [b"".as_slice(), b"x", cut, &twice] {
+            assert!(unzstd_exact(bad, b"", 1).is_err(), "{bad:?}");
             assert!(
                 matches!(unzstd(bad, None, 9), Err(UnzstdError::Unreadable(_))),
                 "{bad:?}"

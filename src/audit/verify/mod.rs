@@ -18,7 +18,7 @@ use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::site::Site;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Statement, Time};
+use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statement, Time};
 use crate::spr::{Opened, RawStatement, SIGNATURE_MAX, SprError};
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::site::TrustedSite;
@@ -272,7 +272,7 @@ impl Auditor<'_> {
                 age_days: site.policy.metadata_age_days,
                 accept_expired: false,
             },
-            recipe_base: &|recipe| bases.get(recipe).cloned(),
+            recipe_files: &|recipe: &Sha256| bases.get(recipe).cloned(),
         };
         let mut checks = Checklist::default();
         let verified = verify(

@@ -1,10 +1,10 @@
 //! The file: members in their order, the statement over them, the signature, and a check of it all.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::hashed::Hashed;
+use super::hashed::{Counted, Hashed};
 use super::nodes::Nodes;
 use super::packs::Stream;
 use super::sign::Preparer;
@@ -16,8 +16,7 @@ use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Time, Watch};
-use crate::plan::Component;
-use crate::spr::{MemberBytes, Opened, RawSignature, SprWriter, canonical};
+use crate::spr::{MemberBytes, Members, Opened, RawSignature, SprWriter, canonical};
 use crate::trust::TrustedSite;
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::vendor::Expiry;
@@ -26,9 +25,9 @@ use crate::trust::vendor::Expiry;
 pub(super) struct Parts<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) site: &'a TrustedSite,
-    pub(super) vendors: &'a Vendors,
-    pub(super) installed: &'a [Component],
-    pub(super) target: &'a [Component],
+    pub(super) vendors: &'a Vendors<'a>,
+    pub(super) installed: &'a [Installed],
+    pub(super) target: &'a [Installed],
     pub(super) downgrades: &'a [Downgrade],
     pub(super) drift: &'a [Vec<Drift>],
     pub(super) accepted: &'a [Accepted],
@@ -54,11 +53,12 @@ pub(super) struct Made {
 impl Parts<'_> {
     /// Writes patch and head beside each other, reads the patch back and verifies it.
     pub(super) fn write(
-        self,
+        mut self,
         shop: &Workshop,
         preparer: &Preparer,
         watch: &dyn Watch,
     ) -> Result<Made, Refusal> {
+        let refuse = |e: crate::spr::SprError| e.refuse(&shop.output);
         let (recipes, carried) = self.recipes()?;
         let (metadata, vendors, apply_before) = self.metadata()?;
         let mut small = self.snapshots();
@@ -68,9 +68,10 @@ impl Parts<'_> {
             small.push(("site.spr".to_owned(), self.site.to_spr()?));
         }
         let patch = self.statement(&small, carried, vendors, apply_before);
-        let refuse = |e: crate::spr::SprError| e.refuse(&shop.output);
         let statement = canonical::encode(&patch).map_err(refuse)?;
+        drop(patch);
         let signature = preparer.sign(&statement)?;
+        let sha256 = Sha256::of(&statement);
 
         let mut draft = durable::Draft::create(&shop.output, 0o644)?;
         let (file_sha256, size) = {
@@ -80,14 +81,16 @@ impl Parts<'_> {
                 .map_err(refuse)?;
             (out.hasher.finish(), out.size)
         };
-        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
-        // The head is complete before the patch has its name: both, or neither.
         let head = head_name(&shop.output);
         let mut head_draft = durable::Draft::create(&head, 0o644)?;
         let mut out = BufWriter::new(head_draft.file());
         self.spr(&mut out, &statement, &signature, &small, false)
             .map_err(refuse)?;
         drop(out);
+        // All of it is read back from the file.
+        drop((statement, small));
+        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
+        // The head is complete before the patch has its name: both, or neither.
         head_draft.commit_new()?;
         draft.commit_new()?;
         Ok(Made {
@@ -95,7 +98,7 @@ impl Parts<'_> {
             head,
             size,
             file_sha256,
-            patch: Sha256::of(&statement),
+            patch: sha256,
             apply_before,
             warnings,
         })
@@ -125,14 +128,14 @@ impl Parts<'_> {
         Ok(())
     }
 
+    /// The statement, which takes the operations over.
     fn statement(
-        &self,
+        &mut self,
         small: &[MemberBytes],
         recipes: Vec<CarriedRecipe>,
         vendors: Vec<CarriedVendor>,
         apply_before: Time,
     ) -> Patch {
-        let target: Vec<Installed> = self.target.iter().map(|c| c.installed.clone()).collect();
         let nodes = self
             .nodes
             .words()
@@ -142,7 +145,7 @@ impl Parts<'_> {
                 let snapshot = word.snapshot.get();
                 PatchNode {
                     adopted: self.adopts.then(|| drift.clone()),
-                    after: state_digest(&target, drift),
+                    after: state_digest(self.target, drift),
                     before: snapshot.state,
                     challenge: snapshot.challenge,
                     name: snapshot.node.name.clone(),
@@ -171,7 +174,7 @@ impl Parts<'_> {
                 .max()
                 .unwrap_or(0),
             nodes: nodes.collect(),
-            operations: self.stream.operations.clone(),
+            operations: std::mem::take(&mut self.stream.operations),
             packs: self
                 .stream
                 .packs
@@ -180,7 +183,7 @@ impl Parts<'_> {
                 .collect(),
             recipes,
             site: self.site.site_ref(),
-            target,
+            target: self.target.to_vec(),
             vendors,
             volumes: vec![u64::try_from(self.stream.packs.len()).unwrap_or(u64::MAX)],
         }
@@ -200,23 +203,27 @@ impl Parts<'_> {
         let opened = Opened::open(std::io::BufReader::new(&*file)).map_err(refuse)?;
         let patch: Patch = opened.decode().map_err(refuse)?;
         let (raw, mut members) = opened.members(&patch.members, |_| false).map_err(refuse)?;
+        let total = patch.packs.iter().map(|pack| pack.size).sum();
+        let packs: BTreeMap<String, u64> = patch
+            .packs
+            .into_iter()
+            .map(|pack| (pack.member, pack.size))
+            .collect();
         let mut small = BTreeMap::new();
         let mut packed = 0_u64;
-        while let Some(member) = members.peek().map_err(refuse)?.cloned() {
-            if let Some(pack) = patch.packs.iter().find(|pack| pack.member == member.name) {
-                let mut bytes = Vec::new();
-                members.copy_next(&mut bytes).map_err(refuse)?;
-                let decoded = decoded_size(&bytes).map_err(DiskError::io("decode", path))?;
-                if decoded != pack.size {
+        while let Some(name) = members.peek().map_err(refuse)?.map(|m| m.name.clone()) {
+            if let Some(stated) = packs.get(&name) {
+                let decoded = decoded_size(&mut members, path)?;
+                if decoded != *stated {
                     return Err(Refusal::new(
                         RefusalName::Internal,
                         "a pack does not decode to its size",
                     )
-                    .value("stated", pack.size)
+                    .value("stated", stated)
                     .value("decoded", decoded));
                 }
                 packed = packed.saturating_add(decoded);
-                watch.progress("checking", packed, patch.packs.iter().map(|p| p.size).sum());
+                watch.progress("checking", packed, total);
             } else if let Some((member, bytes)) = members
                 .next_in_memory(crate::spr::STATEMENT_MAX)
                 .map_err(refuse)?
@@ -237,7 +244,7 @@ impl Parts<'_> {
                 now: self.now,
                 source_age_days: self.site.policy.source_age_days,
             },
-            recipe_base: &|recipe| self.vendors.recipe_file(recipe),
+            recipe_files: &|recipe: &Sha256| self.vendors.recipe_file(recipe),
         };
         let mut checks = Checklist::default();
         let verified = verify(
@@ -253,9 +260,13 @@ impl Parts<'_> {
     }
 }
 
-fn decoded_size(pack: &[u8]) -> std::io::Result<u64> {
-    std::io::copy(
-        &mut zstd::stream::read::Decoder::new(pack)?,
-        &mut std::io::sink(),
-    )
+/// Bytes that the next member decodes to; they are counted while it is read, and kept nowhere.
+fn decoded_size<R: Read>(members: &mut Members<R>, path: &Path) -> Result<u64, Refusal> {
+    let wrap = || DiskError::io("decode", path);
+    let mut decoder = zstd::stream::write::Decoder::new(Counted::default()).map_err(wrap())?;
+    members
+        .copy_next(&mut decoder)
+        .map_err(|e| e.refuse(path))?;
+    decoder.flush().map_err(wrap())?;
+    Ok(decoder.into_inner().0)
 }

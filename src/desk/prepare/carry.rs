@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
+use zstd::zstd_safe::{self, CParameter};
+
 use super::assemble::Parts;
 use crate::model::patch::{CarriedRecipe, CarriedVendor, Patch};
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
 use crate::spr::MemberBytes;
+use crate::trust::unzstd::WINDOW_LOG_MAX;
 
 /// zstd level of metadata and recipes: they are small, and travel with every patch.
 const LEVEL: i32 = 19;
+/// Largest recipe that is compressed at [`LEVEL`], in bytes.
+const SMALL_RECIPE: usize = 1024 * 1024;
+/// zstd level of larger ones.
+const LEVEL_LARGE: i32 = 3;
 /// Days for which a patch may be applied when it carries no vendor metadata.
 const UNBOUND_DAYS: i64 = 365;
 
@@ -34,24 +41,17 @@ impl Parts<'_> {
     pub(super) fn recipes(&self) -> Result<(Vec<MemberBytes>, Vec<CarriedRecipe>), Refusal> {
         let mut made: BTreeMap<Sha256, (MemberBytes, CarriedRecipe)> = BTreeMap::new();
         for new in self.target {
-            let recipe = new.installed.recipe;
-            if self
-                .installed
-                .iter()
-                .any(|old| old.installed.recipe == recipe)
-            {
+            let recipe = new.recipe;
+            if self.installed.iter().any(|old| old.recipe == recipe) {
                 continue;
             }
-            let old = self
-                .installed
-                .iter()
-                .find(|old| old.installed.name == new.installed.name);
-            let base = old.filter(|_| !self.whole).map(|old| old.installed.recipe);
+            let old = self.installed.iter().find(|old| old.name == new.name);
+            let base = old.filter(|_| !self.whole).map(|old| old.recipe);
             let bytes = self.vendors.recipe_file(&recipe).unwrap_or_default();
             let dictionary = base
                 .and_then(|base| self.vendors.recipe_file(&base))
                 .unwrap_or_default();
-            let packed = compress(&bytes, &dictionary)?;
+            let packed = pack_recipe(&bytes, &dictionary)?;
             let carried = CarriedRecipe {
                 base: base.filter(|_| !dictionary.is_empty()),
                 recipe,
@@ -66,15 +66,8 @@ impl Parts<'_> {
     pub(super) fn metadata(&self) -> Result<(Vec<MemberBytes>, Vec<CarriedVendor>, Time), Refusal> {
         let mut wanted: BTreeMap<&Name, Vec<&Installed>> = BTreeMap::new();
         for new in self.target {
-            if !self
-                .installed
-                .iter()
-                .any(|old| old.installed.recipe == new.installed.recipe)
-            {
-                wanted
-                    .entry(&new.installed.vendor)
-                    .or_default()
-                    .push(&new.installed);
+            if !self.installed.iter().any(|old| old.recipe == new.recipe) {
+                wanted.entry(&new.vendor).or_default().push(new);
             }
         }
         let mut members = Vec::new();
@@ -118,6 +111,31 @@ fn travels(file: &str, roles: &BTreeSet<String>) -> bool {
     matches!(role, "root" | "timestamp" | "snapshot" | "targets") || roles.contains(role)
 }
 
+/// A recipe, compressed against the one it takes the place of.
+///
+/// A large one is compressed for speed, by matches far apart: what stays from one version to the
+/// next stands in long runs. Neither it nor the other is copied.
+fn pack_recipe(bytes: &[u8], base: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if bytes.len() <= SMALL_RECIPE {
+        return compress(bytes, base);
+    }
+    let mut packed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
+    let mut context = zstd_safe::CCtx::create();
+    let far = [
+        CParameter::CompressionLevel(LEVEL_LARGE),
+        CParameter::ChecksumFlag(true),
+        CParameter::EnableLongDistanceMatching(true),
+        CParameter::WindowLog(WINDOW_LOG_MAX),
+    ];
+    far.into_iter()
+        .try_for_each(|parameter| context.set_parameter(parameter).map(drop))
+        .and_then(|()| context.ref_prefix(base).map(drop))
+        .and_then(|()| context.compress2(&mut packed, bytes))
+        .map_err(|code| unpacked(&zstd_safe::get_error_name(code)))?;
+    packed.shrink_to_fit();
+    Ok(packed)
+}
+
 fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
     let work = || -> std::io::Result<Vec<u8>> {
         let mut encoder =
@@ -126,10 +144,12 @@ fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
         encoder.write_all(bytes)?;
         encoder.finish()
     };
-    work().map_err(|e| {
-        Refusal::new(
-            RefusalName::Internal,
-            format!("compressing did not work: {e}"),
-        )
-    })
+    work().map_err(|e| unpacked(&e))
+}
+
+fn unpacked(why: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(
+        RefusalName::Internal,
+        format!("compressing did not work: {why}"),
+    )
 }

@@ -1,4 +1,4 @@
-//! A writer that hashes and counts what goes through it.
+//! Writers that count what goes through them, and hash it.
 
 use std::io::Write;
 
@@ -33,5 +33,22 @@ impl<W: Write> Write for Hashed<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Counts what it is given, and keeps nothing.
+#[derive(Default)]
+pub(super) struct Counted(pub(super) u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self
+            .0
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

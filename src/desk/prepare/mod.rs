@@ -23,7 +23,7 @@ use super::Desk;
 use super::store::{PreparedRecord, VendorSource};
 use crate::model::patch::{Accepted, Downgrade};
 use crate::model::recipe::Hot;
-use crate::model::snapshot::Drift;
+use crate::model::snapshot::{Drift, Installed};
 use crate::model::text::Escaped;
 use crate::model::{Name, RecipePath, Refusal, RefusalName, Time, Watch};
 use crate::plan::change::{Changes, components as component_changes, drift_after};
@@ -77,24 +77,32 @@ pub fn run(
     check_acceptable(&request.accepted, &site.policy)?;
     nodes.check_age(&site.policy, request, now)?;
     let signer = sign::Preparer::load(request, &settings, &site, watch)?;
-    let vendors = Vendors::open(request, &settings, &site, &nodes, now)?;
-    let installed = vendors.installed(desk, &nodes)?;
-    let old = tree(&installed)?;
+    let vendors = Vendors::open(desk, request, &settings, &site, &nodes, now)?;
+    let installed = vendors.installed(&nodes)?;
+    let (planned, stream) = {
+        let old = tree(&installed)?;
+        let planned = if request.adopt {
+            adopt::plan(&nodes, &vendors, &installed, request, watch)?
+        } else {
+            change(&nodes, &site, &vendors, &installed, &old, request)?
+        };
+        let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
+        let at_hand = (!request.whole).then_some(&old);
+        let stream = packs::fill(&folder, &vendors, &nodes, at_hand, &planned.changes, watch)?;
+        (planned, (folder, stream))
+    };
+    let (folder, stream) = stream;
     let Planned {
         target,
         downgrades,
-        changes,
         drift,
         adoption,
-    } = if request.adopt {
-        adopt::plan(&nodes, &vendors, &installed, request, watch)?
-    } else {
-        change(&nodes, &site, &vendors, &installed, &old, request)?
-    };
-    let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
-    let at_hand = if request.whole { Tree::default() } else { old };
-    let stream = packs::fill(&folder, &vendors, &nodes, &at_hand, &changes, watch)?;
+        ..
+    } = planned;
     let contents = stream.contents;
+    let (hot, notes) = (hot(&installed, &target), notes(&installed, &target));
+    // Recipes may be large: what is needed of them from here on is read from the cache, one by one.
+    let (installed, target) = (plain(installed), plain(target));
     let made = assemble::Parts {
         nodes: &nodes,
         site: &site,
@@ -144,14 +152,17 @@ pub fn run(
         patch: made.patch.to_string(),
         environment: nodes.environment().to_string(),
         nodes: nodes.names().map(ToString::to_string).collect(),
-        changes: described_changes(&installed, &target),
+        changes: component_changes(&installed, &target)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         adoption,
         downgrades: downgrades.iter().map(ToString::to_string).collect(),
         contents,
         apply_before: made.apply_before.date(),
         approvals_needed: site.policy.approvals,
-        hot: Escaped(&hot(&installed, &target)).to_string(),
-        notes: notes(&installed, &target),
+        hot: Escaped(&hot).to_string(),
+        notes,
         warnings,
     })
 }
@@ -213,7 +224,7 @@ fn tree(components: &[Component]) -> Result<Tree, Refusal> {
 }
 
 /// The recipes asked for, with those that releases among them name.
-fn wanted(vendors: &Vendors, request: &Request) -> Result<Vec<Component>, Refusal> {
+fn wanted(vendors: &Vendors<'_>, request: &Request) -> Result<Vec<Component>, Refusal> {
     let mut wanted = Vec::new();
     for text in request.to.iter().flat_map(|list| list.split(',')) {
         let path: RecipePath =
@@ -275,14 +286,9 @@ fn remember(
     desk.store_environment(&record)
 }
 
-fn described_changes(installed: &[Component], target: &[Component]) -> Vec<String> {
-    let plain = |components: &[Component]| -> Vec<_> {
-        components.iter().map(|c| c.installed.clone()).collect()
-    };
-    component_changes(&plain(installed), &plain(target))
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+/// Components without their recipes.
+fn plain(components: Vec<Component>) -> Vec<Installed> {
+    components.into_iter().map(|c| c.installed).collect()
 }
 
 fn new_ones<'a>(

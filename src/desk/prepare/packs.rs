@@ -41,18 +41,19 @@ pub(super) struct MadePack {
     pub(super) path: PathBuf,
 }
 
-/// Chooses an operation for each content that is needed, and fills the packs.
+/// Chooses an operation for each content that is needed, and fills the packs. `old` is the tree from
+/// which contents may be copied; without it, all travel.
 pub(super) fn fill(
     shop: &Workshop,
-    vendors: &Vendors,
+    vendors: &Vendors<'_>,
     nodes: &Nodes,
-    old: &Tree,
+    old: Option<&Tree>,
     changes: &Changes,
     watch: &dyn Watch,
 ) -> Result<Stream, Refusal> {
     // A copy must be possible on every node, so a file that drifted on any of them is no source.
     let drift: Vec<Drift> = nodes.drifts().flatten().cloned().collect();
-    let at_hand = pristine(old, &drift);
+    let at_hand = old.map(|old| pristine(old, &drift)).unwrap_or_default();
     let wanted = needed(changes);
     let total = wanted
         .iter()

@@ -73,19 +73,20 @@ impl OpenVendor {
 }
 
 /// All vendors whose repositories are at hand, by name.
-pub(super) struct Vendors {
+pub(super) struct Vendors<'a> {
     open: BTreeMap<Name, OpenVendor>,
     // Vendors whose sources cannot be used, and why.
     shut: BTreeMap<Name, Refusal>,
-    // Recipe files by digest, as they were verified.
-    files: std::cell::RefCell<BTreeMap<Sha256, Vec<u8>>>,
+    // Where recipe files are kept once they are verified: they may be too large to wait in memory.
+    desk: &'a Desk,
     owners: std::cell::RefCell<BTreeMap<Name, Name>>,
 }
 
-impl Vendors {
+impl<'a> Vendors<'a> {
     /// Opens every source that is known. One that cannot be used is missed only by a patch that
     /// needs it.
     pub(super) fn open(
+        desk: &'a Desk,
         request: &Request,
         settings: &Settings,
         site: &TrustedSite,
@@ -96,7 +97,7 @@ impl Vendors {
         let mut vendors = Self {
             open: BTreeMap::new(),
             shut: BTreeMap::new(),
-            files: BTreeMap::new().into(),
+            desk,
             owners: BTreeMap::new().into(),
         };
         for (name, place) in places(request, settings, site)? {
@@ -134,7 +135,7 @@ impl Vendors {
 
     /// The bytes of a recipe file that was read before.
     pub(super) fn recipe_file(&self, recipe: &Sha256) -> Option<Vec<u8>> {
-        self.files.borrow().get(recipe).cloned()
+        self.desk.recipe(*recipe).ok().flatten()
     }
 
     /// The component under this path, of the one vendor that vouches for it today.
@@ -176,7 +177,7 @@ impl Vendors {
             for path in vendor.verified.recipes() {
                 let target = vendor.verified.target(path)?;
                 let file = vendor.source.target(path, &target.sha256, RECIPE_MAX)?;
-                see(decode(name, path, target.sha256, &file)?);
+                see(decode(name, path, target.sha256, file)?);
                 count = count.saturating_add(1);
             }
         }
@@ -267,23 +268,16 @@ impl Vendors {
     }
 
     /// What is installed, with recipes: from the desk's own cache, or from the vendors.
-    pub(super) fn installed(&self, desk: &Desk, nodes: &Nodes) -> Result<Vec<Component>, Refusal> {
+    pub(super) fn installed(&self, nodes: &Nodes) -> Result<Vec<Component>, Refusal> {
         nodes
             .components()
             .iter()
             .map(|installed| {
-                let file = match desk.recipe(installed.recipe)? {
+                let file = match self.desk.recipe(installed.recipe)? {
                     Some(file) => file,
                     None => self.fetch_installed(installed)?,
                 };
-                let component = self.read(
-                    &installed.vendor,
-                    &installed.path,
-                    installed.recipe,
-                    file.clone(),
-                )?;
-                desk.keep_recipe(installed.recipe, &file)?;
-                Ok(component)
+                self.read(&installed.vendor, &installed.path, installed.recipe, file)
             })
             .collect()
     }
@@ -318,8 +312,8 @@ impl Vendors {
         sha256: Sha256,
         file: Vec<u8>,
     ) -> Result<Component, Refusal> {
-        let component = decode(vendor, path, sha256, &file)?;
-        self.files.borrow_mut().insert(sha256, file);
+        self.desk.keep_recipe(sha256, &file)?;
+        let component = decode(vendor, path, sha256, file)?;
         self.owners
             .borrow_mut()
             .insert(component.installed.name.clone(), vendor.clone());
@@ -362,14 +356,14 @@ fn decode(
     vendor: &Name,
     path: &RecipePath,
     sha256: Sha256,
-    file: &[u8],
+    file: Vec<u8>,
 ) -> Result<Component, Refusal> {
     let corrupt = |what: String| {
         Refusal::new(RefusalName::Corrupt, what)
             .value("recipe", path)
             .next("tell whoever keeps the repository; nothing was prepared")
     };
-    let found = Sha256::of(file);
+    let found = Sha256::of(&file);
     if found != sha256 {
         return Err(
             corrupt("a recipe of the repository is not what it should be".to_owned())
@@ -377,7 +371,7 @@ fn decode(
                 .value("found", found),
         );
     }
-    let recipe: Recipe = Opened::open(file)
+    let recipe: Recipe = Opened::of_file(file)
         .and_then(|opened| {
             let recipe: Recipe = opened.decode()?;
             opened.into_memory(&recipe.members, RECIPE_MAX)?;

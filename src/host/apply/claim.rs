@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::Node;
 use super::Request;
-use super::content::PackReader;
+use super::content::{PackList, PackReader};
+use crate::disk::incoming::Incoming;
 use crate::disk::{DiskError, durable};
 use crate::model::patch::Patch;
 use crate::model::site::Site;
@@ -15,7 +16,9 @@ use crate::model::statement::APPROVAL_NAMESPACE;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::admit::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, SIGNATURE_MAX, STATEMENT_MAX};
-use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, VerifiedPatch, verify};
+use crate::trust::patch::{
+    Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
+};
 use crate::trust::sshsig;
 use crate::trust::vendor::Expiry;
 use crate::trust::verified::check_intact;
@@ -67,6 +70,7 @@ impl Claimed {
         self,
         node: &Node,
         request: &Request,
+        incoming: Option<&Incoming>,
         now: Time,
         watch: &dyn Watch,
     ) -> Result<(VerifiedPatch, PackReader), Refusal> {
@@ -76,8 +80,11 @@ impl Claimed {
             patch,
         } = self;
         let refuse = |e: crate::spr::SprError| e.refuse(&path);
+        // What the packs are copied by; the statement itself is decoded again once it is verified.
+        let list = PackList::of(&patch);
         let is_pack = |member: &crate::model::Member| member.name.starts_with("packs/");
         let (raw, mut members) = opened.members(&patch.members, is_pack).map_err(refuse)?;
+        drop(patch);
         let mut small = BTreeMap::new();
         let mut left = STATEMENT_MAX;
         while members
@@ -105,7 +112,7 @@ impl Claimed {
                     .iter()
                     .any(|a| a.name == RefusalName::Expired),
             },
-            recipe_base: &|recipe| node.recipe_file(recipe),
+            recipe_files: &Recipes { node, incoming },
         };
         let verified = verify(
             PatchParts {
@@ -115,7 +122,26 @@ impl Claimed {
             &context,
             &mut Checklist::default(),
         )?;
-        Ok((verified, PackReader::new(path, patch, members)))
+        Ok((verified, PackReader::new(path, list, members)))
+    }
+}
+
+/// The node's recipes, and where new ones are kept: nowhere, when nothing is to be changed.
+struct Recipes<'a> {
+    node: &'a Node,
+    incoming: Option<&'a Incoming>,
+}
+
+impl RecipeFiles for Recipes<'_> {
+    fn base(&self, recipe: &Sha256) -> Option<Vec<u8>> {
+        self.node.recipe_file(recipe)
+    }
+
+    fn keep(&self, recipe: &Sha256, file: &[u8]) -> Result<(), Refusal> {
+        match self.incoming {
+            Some(incoming) => Ok(incoming.keep(recipe, file)?),
+            None => Ok(()),
+        }
     }
 }
 

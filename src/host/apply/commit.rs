@@ -9,6 +9,7 @@ use super::super::output::{unfinished, write_out};
 use super::super::statement::{Deed, NextState, Signing};
 use super::seal::Exchanged;
 use super::{Outcome, Request, outcome};
+use crate::disk::incoming::Incoming;
 use crate::disk::{generations, operator, recover};
 use crate::model::receipt::{Action, Receipt};
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
@@ -48,11 +49,12 @@ pub(super) fn applied(node: &Node) -> Result<Vec<(Sha256, u64)>, Refusal> {
 pub(super) fn commit(
     node: &Node,
     exchanged: &Exchanged,
+    incoming: &Incoming,
     staging: Duration,
     request: &Request,
     now: Time,
 ) -> Result<Outcome, Refusal> {
-    let written = write(node, exchanged, staging, now)?;
+    let written = write(node, exchanged, incoming, staging, now)?;
     let sequence = written.sequence;
     let receipt = written.receipt.unwrap_or_default();
     node.store.commit(written.prepared)?;
@@ -81,14 +83,13 @@ pub(super) fn commit(
 fn write(
     node: &Node,
     exchanged: &Exchanged,
+    incoming: &Incoming,
     staging: Duration,
     now: Time,
 ) -> Result<super::super::statement::Written, Refusal> {
     let admitted = &exchanged.admitted;
     let patch = admitted.patch();
-    for carried in patch.recipes().values() {
-        node.store.store_recipe(carried.file())?;
-    }
+    incoming.install(&node.store)?;
     let installed: Vec<_> = admitted
         .target()
         .iter()

@@ -18,7 +18,6 @@ use crate::disk::stage::Stage;
 use crate::disk::{DiskError, durable};
 use crate::model::patch::{Pack, Patch};
 use crate::model::{Refusal, RefusalName, Watch};
-use crate::plan::admit::Admitted;
 use crate::spr::Members;
 
 /// Largest zstd window, as a power of two: 8 MiB, what every level up to 19 stays within.
@@ -27,10 +26,34 @@ const WINDOW_LOG_MAX: u32 = 23;
 /// The folder of the copied packs, in the stage.
 pub(super) const PACKS: &str = "packs";
 
+/// The packs that a statement lists, in order.
+pub(super) struct PackList {
+    packs: Vec<Pack>,
+    /// Bytes of all packs, as they stand in the file.
+    stored: u64,
+    /// What they take once they are copied.
+    room: Room,
+}
+
+impl PackList {
+    pub(super) fn of(patch: &Patch) -> Self {
+        let stored = patch
+            .members
+            .iter()
+            .filter(|member| member.name.starts_with("packs/"))
+            .map(|member| member.size);
+        Self {
+            packs: patch.packs.clone(),
+            room: space::packs(stored.clone()),
+            stored: stored.fold(0, u64::saturating_add),
+        }
+    }
+}
+
 /// A patch file that stands at its first pack.
 pub(super) struct PackReader {
     path: PathBuf,
-    patch: Patch,
+    list: PackList,
     members: Members<BufReader<File>>,
 }
 
@@ -41,19 +64,17 @@ pub(super) struct CopiedPacks {
 }
 
 impl PackReader {
-    pub(super) fn new(path: PathBuf, patch: Patch, members: Members<BufReader<File>>) -> Self {
+    pub(super) fn new(path: PathBuf, list: PackList, members: Members<BufReader<File>>) -> Self {
         Self {
             path,
-            patch,
+            list,
             members,
         }
     }
 
     /// What the copied packs will take.
     pub(super) fn room(&self) -> Room {
-        let members = self.patch.members.iter();
-        let packs = members.filter(|member| member.name.starts_with("packs/"));
-        space::packs(packs.map(|member| member.size))
+        self.list.room
     }
 
     /// Hashes every pack and keeps none.
@@ -62,18 +83,12 @@ impl PackReader {
     }
 
     /// Copies every pack into the staging folder, hashing it on the way.
-    pub(super) fn copy(
-        mut self,
-        node: &Node,
-        admitted: &Admitted,
-        watch: &dyn Watch,
-    ) -> Result<CopiedPacks, Refusal> {
-        space::check_packs(node, self.room())?;
+    pub(super) fn copy(mut self, node: &Node, watch: &dyn Watch) -> Result<CopiedPacks, Refusal> {
+        space::check_packs(node, self.list.room)?;
         let stage = Stage::create(node.root(), node.state().sequence.saturating_add(1))?;
         let folder = stage.path().join(PACKS);
         durable::make_folders(&folder, 0o700)?;
         let mut packs = Vec::new();
-        let listed = admitted.patch().patch().packs.clone();
         self.each(watch, &mut |index| {
             let path = folder.join(format!("{index:04}"));
             let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
@@ -81,7 +96,7 @@ impl PackReader {
             Ok(Box::new(file))
         })?;
         Ok(CopiedPacks {
-            packs: listed.into_iter().zip(packs).collect(),
+            packs: self.list.packs.into_iter().zip(packs).collect(),
             stage,
         })
     }
@@ -92,31 +107,25 @@ impl PackReader {
         sink: &mut dyn FnMut(usize) -> Result<Box<dyn Write>, Refusal>,
     ) -> Result<(), Refusal> {
         let refuse = |e: crate::spr::SprError| e.refuse(&self.path);
-        let total: u64 = self
-            .patch
-            .members
-            .iter()
-            .map(|m| m.size)
-            .fold(0, u64::saturating_add);
         let mut done = 0_u64;
-        for (index, pack) in self.patch.packs.iter().enumerate() {
+        for (index, pack) in self.list.packs.iter().enumerate() {
             if self
                 .members
                 .peek()
                 .map_err(refuse)?
                 .is_none_or(|member| member.name != pack.member)
             {
-                return Err(missing(&self.path, &pack.member, self.patch.packs.len()));
+                return Err(missing(&self.path, &pack.member, self.list.packs.len()));
             }
             let mut sink = sink(index)?;
             if let Some(member) = self.members.copy_next(&mut *sink).map_err(refuse)? {
                 done = done.saturating_add(member.size);
-                watch.progress("copying", done, total);
+                watch.progress("copying", done, self.list.stored);
             }
         }
         match self.members.peek().map_err(refuse)? {
             None => Ok(()),
-            Some(extra) => Err(missing(&self.path, &extra.name, self.patch.packs.len())),
+            Some(extra) => Err(missing(&self.path, &extra.name, self.list.packs.len())),
         }
     }
 }

@@ -25,6 +25,7 @@ use super::Node;
 use super::output::place;
 use super::survey::Survey;
 use crate::disk::DiskError;
+use crate::disk::incoming::Incoming;
 use crate::disk::mounts::Layout;
 use crate::disk::recover::{Recovered, recover};
 use crate::disk::space::Room;
@@ -221,14 +222,13 @@ fn apply(
     if !request.dry_run {
         place(request.receipt.as_deref(), &commit::receipt_name(&node))?;
     }
-    let components = node.components()?;
     let key = node.public_key()?;
     let applied: Vec<(Sha256, u64)> = commit::applied(&node)?;
     let facts = NodeFacts {
         environment: node.environment(),
         name: node.name(),
         key: &key,
-        components: &components,
+        components: &[],
         challenges: &node.state().challenges,
         applied: &applied,
         sequence: node.state().sequence,
@@ -236,45 +236,73 @@ fn apply(
         now,
     };
     claimed.check_open(&facts)?;
-    let (verified, packs) = claimed.verify(&node, request, now, watch)?;
+    let incoming = if request.dry_run {
+        None
+    } else {
+        Some(Incoming::create(node.root())?)
+    };
+    let (verified, packs) = claimed.verify(&node, request, incoming.as_ref(), now, watch)?;
+    // Read once the new ones are verified, so that both are in memory as recipes alone.
+    let components = node.components()?;
+    let facts = NodeFacts {
+        components: &components,
+        ..facts
+    };
     let admitted = Admitted::new(verified, &facts, request.accepted.clone())?;
     if request.hot {
         return Err(not_hot(&admitted));
     }
     admitted.warnings().iter().for_each(|line| watch.warn(line));
 
-    if request.dry_run {
-        let coming = packs.room();
+    let Some(incoming) = incoming else {
+        let coming = packs.room().plus(space::recipes(&admitted));
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
         After::of(&node, &admitted, &survey, &work, watch)?;
         return Ok(outcome(&node, &admitted, &work, None));
-    }
-    change(&node, &components, admitted, packs, request, now, watch)
-        .map_err(|refusal| undo(&node, refusal))
+    };
+    let new = New {
+        admitted,
+        packs,
+        incoming,
+    };
+    change(&node, components, new, request, now, watch).map_err(|refusal| undo(&node, refusal))
 }
 
-/// From the first byte that is written to the commit.
-fn change(
-    node: &Node,
-    components: &[Component],
+/// What a patch brings, admitted.
+struct New {
     admitted: Admitted,
     packs: PackReader,
+    incoming: Incoming,
+}
+
+/// From the first byte that is written under the root to the commit.
+fn change(
+    node: &Node,
+    components: Vec<Component>,
+    new: New,
     request: &Request,
     now: Time,
     watch: &dyn Watch,
 ) -> Result<Outcome, Refusal> {
     let started = Instant::now();
-    let copied = packs.copy(node, &admitted, watch)?;
-    let survey = Survey::of(node, components, watch)?;
+    let New {
+        admitted,
+        packs,
+        incoming,
+    } = new;
+    let copied = packs.copy(node, watch)?;
+    let survey = Survey::of(node, &components, watch)?;
+    drop(components);
     let planned = plan(node, &admitted, &survey, Room::default())?;
     let after = After::of(node, &admitted, &survey, &planned.0, watch)?;
     let staged = stage::stage(node, admitted, &survey, planned, copied, watch)?;
     let sealed = seal::seal(node, staged, &survey, after)?;
+    drop(survey);
     let staging = started.elapsed();
     let exchanged = seal::exchange(node, sealed, watch)?;
-    commit::commit(node, &exchanged, staging, request, now)
+    commit::commit(node, &exchanged, &incoming, staging, request, now)
 }
 
 /// Whatever failed, what stands decides: before the commit everything goes back; after it the new

@@ -31,7 +31,7 @@ pub(super) fn check(
     }
     rights::check(root, work)?;
     let layout = Layout::of(root, work.moves.iter().map(|intent| &intent.path))?;
-    check_space(root, &space::needs(admitted, work, &layout, coming))?;
+    check_space(root, &space::needs(work, &layout, coming))?;
     check_contents(admitted, survey)?;
     // The last, because it writes; as another user it would leave files that are not the operator's.
     if User::current().uid == User::operator(root)?.uid {

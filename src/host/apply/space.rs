@@ -20,15 +20,11 @@ const BLOCK_BYTES: u64 = 4_096;
 /// Folders and files of a staging area itself.
 const AREA_INODES: u64 = 8;
 
-/// What a change needs on each mount. The root's own also takes the packs that are yet to be
-/// copied, the journal, the recipes, and what is written at the commit.
-pub(super) fn needs(admitted: &Admitted, work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
-    let recipes = admitted.patch().recipes().values().map(|carried| {
-        let size = carried.file().len();
-        blocks(u64::try_from(size).unwrap_or(u64::MAX))
-    });
+/// What a change needs on each mount. The root's own also takes what is yet to be copied, the
+/// journal, and what is written at the commit.
+pub(super) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
     let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
-    let mut own = recipes.fold(coming.plus(OWN), Room::plus);
+    let mut own = coming.plus(OWN);
     own.bytes = own.bytes.saturating_add(moves.saturating_mul(ENTRY_BYTES));
     let area = Room {
         bytes: AREA_INODES.saturating_mul(BLOCK_BYTES),
@@ -53,6 +49,18 @@ pub(super) fn needs(admitted: &Admitted, work: &Work, layout: &Layout, coming: R
 /// Before the packs are copied in: whether they fit, with the least that must still be written.
 pub(super) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
     Ok(check(node.root(), &[(None, packs.plus(OWN))])?)
+}
+
+/// What the recipe files of a patch take.
+pub(super) fn recipes(admitted: &Admitted) -> Room {
+    packs(
+        admitted
+            .patch()
+            .patch()
+            .recipes
+            .iter()
+            .map(|carried| carried.size),
+    )
 }
 
 /// What packs of these sizes take.

@@ -33,7 +33,7 @@ use super::vendor::{Expiry, VerifiedVendor, merge_floors};
 use super::verified::{self, Verified};
 use super::{TrustError, approval};
 use members::Parts;
-pub use recipes::VerifiedRecipe;
+pub use recipes::{RecipeFiles, VerifiedRecipe};
 
 /// The member name of the site file that a patch may carry.
 pub const SITE_MEMBER: &str = "site.spr";
@@ -56,8 +56,8 @@ pub struct PatchContext<'a> {
     pub approvals: Approvals<'a>,
     /// By whose rules expiry is judged; the limits come from the policy in force.
     pub expiry: Expiry,
-    /// The bytes of an installed recipe file, which others are compressed against.
-    pub recipe_base: &'a dyn Fn(&Sha256) -> Option<Vec<u8>>,
+    /// The recipe files that are there, and where new ones are kept.
+    pub recipe_files: &'a dyn RecipeFiles,
 }
 
 /// The approvals that a patch has.
@@ -113,11 +113,13 @@ pub fn verify(
     context: &PatchContext<'_>,
     checks: &mut Checklist,
 ) -> Result<VerifiedPatch, TrustError> {
-    let (site, newer_site) = site_in_force(&parts, context.site, checks)?;
-    let (patch, preparer) = prepared(&parts.raw, &site, checks)?;
+    let PatchParts { raw, members } = parts;
+    let (site, newer_site) = site_in_force(&members, context.site, checks)?;
+    let (patch, preparer) = prepared(&raw, &site, checks)?;
+    drop(raw);
     let statement = patch.get();
     check_site_ref(&statement.site, &site, checks)?;
-    let mut parts = Parts::of(statement, parts.members)?;
+    let mut parts = Parts::of(statement, members)?;
     parts.take(SITE_MEMBER);
     let approvals = match context.approvals {
         Approvals::Given(given) => approval::count(patch.bytes(), given, site.site(), &preparer)?,
@@ -139,7 +141,7 @@ pub fn verify(
         statement,
         &metadata.vendors,
         &mut parts,
-        context.recipe_base,
+        context.recipe_files,
         checks,
     )?;
     parts.finish()?;
@@ -170,11 +172,11 @@ pub fn verify(
 /// The site file inside the patch counts where it is newer; it is the owner's word, so it is
 /// verified before, and without, the preparer's.
 fn site_in_force(
-    parts: &PatchParts,
+    members: &BTreeMap<String, Vec<u8>>,
     ours: &TrustedSite,
     checks: &mut Checklist,
 ) -> Result<(TrustedSite, bool), TrustError> {
-    let renewal = match parts.members.get(SITE_MEMBER) {
+    let renewal = match members.get(SITE_MEMBER) {
         None => Renewal::Same,
         Some(file) => {
             let (raw, members) = site::open(file)?;

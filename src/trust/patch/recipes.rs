@@ -6,26 +6,45 @@ use std::sync::Arc;
 use crate::model::patch::{CarriedRecipe, Patch};
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::Installed;
-use crate::model::{Name, Sha256};
+use crate::model::{Name, Refusal, Sha256};
 use crate::spr::Opened;
 
 use super::Checklist;
 use super::members::Parts;
 use crate::trust::TrustError;
-use crate::trust::unzstd::unzstd;
+use crate::trust::unzstd::unzstd_exact;
 use crate::trust::vendor::{RecipeTarget, VerifiedVendor};
 
 /// Largest recipe file: a statement as large as may be, and an SBOM.
-const RECIPE_MAX: u64 = 96 * 1024 * 1024;
+const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 /// Most bytes of recipes in one patch, decompressed.
 const TOTAL_MAX: u64 = 512 * 1024 * 1024;
+
+/// The recipe files that whoever verifies has, or keeps.
+pub trait RecipeFiles {
+    /// The bytes of a recipe file that others are compressed against.
+    fn base(&self, recipe: &Sha256) -> Option<Vec<u8>>;
+
+    /// Takes a file that is what the vendor's metadata names, before it is given up. What is
+    /// kept counts for nothing until the whole patch is verified.
+    fn keep(&self, recipe: &Sha256, file: &[u8]) -> Result<(), Refusal> {
+        let _ = (recipe, file);
+        Ok(())
+    }
+}
+
+/// Whoever keeps none only looks them up.
+impl<F: Fn(&Sha256) -> Option<Vec<u8>>> RecipeFiles for F {
+    fn base(&self, recipe: &Sha256) -> Option<Vec<u8>> {
+        self(recipe)
+    }
+}
 
 /// A recipe that a vendor signed for its path.
 #[derive(Debug, Clone)]
 pub struct VerifiedRecipe {
     installed: Installed,
     recipe: Arc<Recipe>,
-    file: Vec<u8>,
 }
 
 impl VerifiedRecipe {
@@ -40,19 +59,13 @@ impl VerifiedRecipe {
     pub fn recipe(&self) -> &Arc<Recipe> {
         &self.recipe
     }
-
-    /// The file, byte for byte as the vendor published it.
-    #[must_use]
-    pub fn file(&self) -> &[u8] {
-        &self.file
-    }
 }
 
 pub(super) fn verify(
     patch: &Patch,
     vendors: &[VerifiedVendor],
     parts: &mut Parts,
-    base: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
+    files: &dyn RecipeFiles,
     checks: &mut Checklist,
 ) -> Result<BTreeMap<Sha256, VerifiedRecipe>, TrustError> {
     let mut left = TOTAL_MAX;
@@ -68,8 +81,13 @@ pub(super) fn verify(
         let installed = target_entry(patch, carried)?;
         let target = named_by_vendor(installed, carried, vendors)?;
         let member = Patch::recipe_member(&carried.recipe);
-        let file = decompressed(carried, &parts.need(&member)?, base)?;
-        let recipe = opened(&file, installed)?;
+        // One at a time, and each copy given up before the next is made: a recipe may have a
+        // hundred megabytes.
+        let file = decompressed(carried, parts.need(&member)?, files)?;
+        files
+            .keep(&carried.recipe, &file)
+            .map_err(|refusal| TrustError::Keep(Box::new(refusal)))?;
+        let recipe = opened(file, installed)?;
         check_ownership(&installed.vendor, &recipe, installed, &target)?;
         checks.pass(
             "recipe",
@@ -81,7 +99,6 @@ pub(super) fn verify(
         let verified = VerifiedRecipe {
             installed: installed.clone(),
             recipe: Arc::new(recipe),
-            file,
         };
         recipes.insert(carried.recipe, verified);
     }
@@ -145,33 +162,34 @@ fn named_by_vendor(
 
 fn decompressed(
     carried: &CarriedRecipe,
-    packed: &[u8],
-    base: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
+    packed: Vec<u8>,
+    files: &dyn RecipeFiles,
 ) -> Result<Vec<u8>, TrustError> {
     let dictionary = match &carried.base {
-        None => None,
+        None => Vec::new(),
         Some(wanted) => {
-            let found = base(wanted).filter(|bytes| &Sha256::of(bytes) == wanted);
-            let found = found.ok_or(TrustError::BaseMissing {
+            let found = files
+                .base(wanted)
+                .filter(|bytes| &Sha256::of(bytes) == wanted);
+            found.ok_or(TrustError::BaseMissing {
                 recipe: carried.recipe,
                 base: *wanted,
-            })?;
-            Some(found)
+            })?
         }
     };
     let name = Patch::recipe_member(&carried.recipe);
-    let file = unzstd(packed, dictionary.as_deref(), carried.size)
+    let size = usize::try_from(carried.size).unwrap_or(usize::MAX);
+    let file = unzstd_exact(&packed, &dictionary, size)
         .map_err(|e| TrustError::corrupt(format!("{name}: {e}")))?;
-    let size = u64::try_from(file.len()).unwrap_or(u64::MAX);
-    if size == carried.size && Sha256::of(&file) == carried.recipe {
+    if Sha256::of(&file) == carried.recipe {
         Ok(file)
     } else {
         Err(TrustError::corrupt(format!("{name} holds another file")))
     }
 }
 
-fn opened(file: &[u8], installed: &Installed) -> Result<Recipe, TrustError> {
-    let opened = Opened::open(file)?;
+fn opened(file: Vec<u8>, installed: &Installed) -> Result<Recipe, TrustError> {
+    let opened = Opened::of_file(file)?;
     let recipe: Recipe = opened.decode()?;
     let (raw, _) = opened.into_memory(&recipe.members, RECIPE_MAX)?;
     let path = &installed.path;

@@ -1,6 +1,7 @@
 //! A whole patch in memory, and one test for each attack on it.
 
 use super::*;
+use crate::model::Refusal;
 use crate::model::patch::{CarriedRecipe, CarriedVendor, PatchNode};
 use crate::model::recipe::{Entry, FileContent, Hot, Mode, Recipe, What};
 use crate::model::site::Site;
@@ -99,12 +100,24 @@ struct Bench {
     repository: Repository,
     recipe_file: Vec<u8>,
     base: Option<Vec<u8>>,
+    kept: std::cell::RefCell<Vec<Vec<u8>>>,
     site: Site,
     members: BTreeMap<String, Vec<u8>>,
     patch: Patch,
     preparers: Vec<u8>,
     floors: Vec<Floor>,
     approvals: Vec<u8>,
+}
+
+impl RecipeFiles for Bench {
+    fn base(&self, _: &Sha256) -> Option<Vec<u8>> {
+        self.base.clone()
+    }
+
+    fn keep(&self, _: &Sha256, file: &[u8]) -> Result<(), Refusal> {
+        self.kept.borrow_mut().push(file.to_vec());
+        Ok(())
+    }
 }
 
 impl Bench {
@@ -164,6 +177,7 @@ impl Bench {
             repository,
             recipe_file: file,
             base: None,
+            kept: Vec::new().into(),
             site,
             members: BTreeMap::new(),
             patch,
@@ -253,7 +267,7 @@ impl Bench {
             floors: &self.floors,
             approvals: Approvals::Given(&approvals),
             expiry: host(TODAY),
-            recipe_base: &|_| self.base.clone(),
+            recipe_files: self,
         };
         let mut checks = Checklist::default();
         verify(parts, &context, &mut checks).map(|patch| (patch, checks))
@@ -299,7 +313,7 @@ fn a_good_patch_says_all_that_was_checked() {
     assert_eq!(patch.warnings().count(), 0);
     assert!(!patch.newer_site());
     let digest = Sha256::of(&bench.recipe_file);
-    assert_eq!(patch.recipes()[&digest].file(), bench.recipe_file);
+    assert_eq!(bench.kept.borrow().as_slice(), [bench.recipe_file.clone()]);
     assert_eq!(
         patch.recipes()[&digest].recipe(),
         &recipe("lib/a.jar").into()
