@@ -8,6 +8,7 @@ mod args;
 #[cfg(feature = "desk")]
 mod desk_args;
 mod print;
+mod progress;
 #[cfg(feature = "publish")]
 mod publish_args;
 mod run;

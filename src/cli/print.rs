@@ -1,12 +1,11 @@
 //! Printing: results to standard output, words and progress to standard error.
 
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::sync::Mutex;
+use std::io::{BufRead as _, BufWriter, IsTerminal as _, Read as _, Write as _};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::progress::{Progress, Unit};
 #[cfg(feature = "desk")]
 use crate::desk::many::{OneLine, Told};
 use crate::model::text::Escaped;
@@ -19,21 +18,22 @@ const ANSWER_MAX: u64 = 1_024;
 pub(super) struct Printer {
     json: bool,
     quiet: bool,
-    bar: Mutex<Option<(String, ProgressBar)>>,
+    progress: Progress,
 }
 
 impl Printer {
     pub(super) fn new(json: bool, quiet: bool) -> Self {
+        let seen = !quiet && std::io::stderr().is_terminal();
         Self {
             json,
             quiet,
-            bar: Mutex::new(None),
+            progress: Progress::new(seen),
         }
     }
 
     /// A result: words, or one JSON document.
     pub(super) fn outcome<T: Serialize + std::fmt::Display>(&self, outcome: &T) {
-        self.clear();
+        self.progress.clear();
         if self.json {
             json_to_stdout(outcome);
         } else if !self.quiet {
@@ -73,26 +73,11 @@ impl Printer {
 
     /// A refusal: words to standard error, and with `--json` a document as well.
     pub(super) fn refusal(&self, refusal: &Refusal) {
-        self.clear();
+        self.progress.clear();
         if self.json {
             json_to_stdout(refusal);
         } else {
             line_to_stderr(&refusal.to_string());
-        }
-    }
-
-    fn clear(&self) {
-        if let Ok(mut bar) = self.bar.lock()
-            && let Some((_, bar)) = bar.take()
-        {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn words(&self, line: &str) {
-        match self.bar.lock().as_deref() {
-            Ok(Some((_, bar))) => bar.suspend(|| line_to_stderr(line)),
-            _ => line_to_stderr(line),
         }
     }
 }
@@ -101,31 +86,21 @@ impl Watch for Printer {
     fn say(&self, line: &str) {
         if !self.quiet {
             for line in line.split('\n') {
-                self.words(&Escaped(line).to_string());
+                self.progress.words(&Escaped(line).to_string());
             }
         }
     }
 
     fn warn(&self, line: &str) {
-        self.words(&format!("warning: {}", Escaped(line)));
+        self.progress.words(&format!("warning: {}", Escaped(line)));
     }
 
     fn progress(&self, stage: &str, done: u64, total: u64) {
-        if self.quiet || !std::io::stderr().is_terminal() {
-            return;
-        }
-        let Ok(mut current) = self.bar.lock() else {
-            return;
-        };
-        if current.as_ref().is_none_or(|(name, _)| name != stage) {
-            if let Some((_, old)) = current.take() {
-                old.finish_and_clear();
-            }
-            *current = Some((stage.to_owned(), bar(stage, total)));
-        }
-        if let Some((_, bar)) = current.as_ref() {
-            bar.set_position(done);
-        }
+        self.progress.show(stage, Unit::Bytes, done, total);
+    }
+
+    fn count(&self, stage: &str, done: u64, total: u64) {
+        self.progress.show(stage, Unit::Files, done, total);
     }
 
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
@@ -138,8 +113,10 @@ impl Watch for Printer {
         if self.quiet || self.json || !person {
             return None;
         }
-        self.words(&format!("the key of {}", Escaped(whom)));
-        self.words("read its fingerprint on the host: lockstep status");
+        self.progress
+            .words(&format!("the key of {}", Escaped(whom)));
+        self.progress
+            .words("read its fingerprint on the host: lockstep status");
         drop(write!(
             std::io::stderr(),
             "fingerprint (12 characters or more; nothing to go on without): "
@@ -155,19 +132,12 @@ impl Watch for Printer {
     }
 }
 
-fn bar(stage: &str, total: u64) -> ProgressBar {
-    const SHAPE: &str = "{msg:10} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-    let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template(SHAPE) {
-        bar.set_style(style);
-    }
-    bar.set_message(stage.to_owned());
-    bar
-}
-
 fn json_to_stdout<T: Serialize>(value: &T) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => line_to_stdout(&text),
+    // As it is written: a statement that is shown may have a hundred megabytes.
+    match serde_json::to_writer_pretty(BufWriter::new(std::io::stdout().lock()), value) {
+        Ok(()) => line_to_stdout(""),
+        // A reader that has gone away (`| head`) is no reason to complain.
+        Err(error) if error.is_io() => {}
         Err(error) => line_to_stderr(&error.to_string()),
     }
 }

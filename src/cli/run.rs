@@ -128,6 +128,7 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
                     recipes: args.recipe,
                 },
                 now,
+                printer,
             )?;
             printer.outcome(&outcome);
             if let Some(code) = outcome.exit() {

@@ -56,7 +56,7 @@ impl<'a> Exchange<'a> {
         let total = count(self.journal.entries.len());
         for (entry, done) in self.journal.entries.iter().zip(1..) {
             self.forward(entry, &mut moved)?;
-            watch.progress("exchange", done, total);
+            watch.count("exchanging", done, total);
         }
         Ok(moved)
     }

@@ -18,6 +18,7 @@
 pub mod acl;
 pub mod area;
 mod attributes;
+pub mod batch;
 pub mod durable;
 pub mod entropy;
 mod error;

@@ -73,14 +73,18 @@ pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result
         .map_init(
             || vec![0; CHUNK],
             |buffer, expected| {
-                let eye = Eye {
+                let mut eye = Eye {
                     buffer,
                     progress: &progress,
+                    read: 0,
                 };
-                eye.look(root, expected).map(|answer| (expected, answer))
+                let answer = eye.look(root, expected)?;
+                // What was not there to be read is done with as well.
+                progress.add(size(expected.what).saturating_sub(eye.read));
+                Ok((expected, answer))
             },
         )
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, DiskError>>()?;
     answers.sort_unstable_by_key(|(expected, _)| expected.path);
     let mut scan = Scan::default();
     for (expected, (stamp, difference)) in answers {
@@ -110,6 +114,7 @@ pub fn found_at(root: &Root, path: &TreePath) -> Result<Found, DiskError> {
     let mut eye = Eye {
         buffer: &mut buffer,
         progress: &progress,
+        read: 0,
     };
     match standing(root, path)? {
         Ok((spot, stamp)) => eye.found(&spot, stamp).map(|(_, found)| found),
@@ -141,18 +146,20 @@ impl<'a> Progress<'a> {
     pub(super) fn add(&self, bytes: u64) {
         let before = self.done.fetch_add(bytes, Ordering::Relaxed);
         let done = before.saturating_add(bytes);
-        self.watch.progress("scan", done, self.total.max(done));
+        self.watch.progress("scanning", done, self.total.max(done));
     }
 }
 
 struct Eye<'a> {
     buffer: &'a mut [u8],
     progress: &'a Progress<'a>,
+    // Bytes read of the path it looks at.
+    read: u64,
 }
 
 impl Eye<'_> {
     fn look(
-        mut self,
+        &mut self,
         root: &Root,
         expected: &Expected<'_>,
     ) -> Result<(Option<Stamp>, Option<Difference>), DiskError> {
@@ -195,7 +202,9 @@ impl Eye<'_> {
                 Err(e) => return Err(DiskError::io("read", &spot.path)(e)),
             };
             hasher.update(self.buffer.get(..count).unwrap_or_default());
-            self.progress.add(u64::try_from(count).unwrap_or(0));
+            let count = u64::try_from(count).unwrap_or(0);
+            self.read = self.read.saturating_add(count);
+            self.progress.add(count);
         }
         let found = Found::File {
             blake3: Blake3::from_bytes(*hasher.finalize().as_bytes()),

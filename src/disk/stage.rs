@@ -16,7 +16,7 @@ use super::area::Area;
 use super::root::{Root, Spot};
 use super::sparse::SparseFile;
 use super::stamp::{Mount, Stamp};
-use super::{DiskError, durable, folder};
+use super::{DiskError, batch, durable, folder};
 use crate::model::digest::ContentHasher;
 use crate::model::recipe::Mode;
 use crate::model::{Blake3, ContentId, TreePath};
@@ -154,7 +154,7 @@ impl Stage {
     /// `syncfs` does so in one call, but tells of write errors only since Linux 5.8: before that,
     /// each file is synced by itself as well.
     pub fn settle(&self) -> Result<(), DiskError> {
-        if !syncfs_tells_errors() {
+        if !batch::syncfs_tells_errors() {
             for slot in folder::numbers(&self.path)? {
                 if self
                     .look(slot)?
@@ -252,15 +252,6 @@ fn words(id: &ContentId) -> String {
         "{} bytes, sha256 {}, blake3 {}",
         id.size, id.sha256, id.blake3
     )
-}
-
-fn syncfs_tells_errors() -> bool {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut parts = release
-        .split(['.', '-'])
-        .map(|part| part.parse::<u32>().ok());
-    (parts.next().flatten(), parts.next().flatten()) >= (Some(5), Some(8))
 }
 
 #[cfg(test)]

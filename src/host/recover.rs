@@ -65,6 +65,10 @@ impl Watch for Heard<'_> {
     fn progress(&self, stage: &str, done: u64, total: u64) {
         self.watch.progress(stage, done, total);
     }
+
+    fn count(&self, stage: &str, done: u64, total: u64) {
+        self.watch.count(stage, done, total);
+    }
 }
 
 /// What recovery did, for a person; nothing where it did nothing.

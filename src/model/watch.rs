@@ -9,8 +9,14 @@ pub trait Watch: Sync {
     /// A line that the person should act on, though the command goes on.
     fn warn(&self, line: &str);
 
-    /// `done` of `total` bytes (or files) of the named stage. Called often; cheap to ignore.
+    /// `done` of `total` bytes of the named stage. Called for every piece that is read or written,
+    /// by many threads; cheap to ignore.
     fn progress(&self, stage: &str, done: u64, total: u64);
+
+    /// The same for a stage that is counted in files.
+    fn count(&self, stage: &str, done: u64, total: u64) {
+        let _ = (stage, done, total);
+    }
 
     /// Asks for the passphrase of a key file; nothing where nobody can be asked.
     fn passphrase(&self, key_file: &str) -> Option<zeroize::Zeroizing<String>> {

@@ -81,14 +81,21 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     outlook::warn(&repository, now, watch)?;
     let found = walk(&request.files)?;
     check_count(&found, &request.files)?;
-    let (mut recipe, members) = compose(request, contents::identify(&found, watch)?)?;
+    let files = contents::identify(&request.files, &found, watch)?;
+    drop(found);
+    let (mut recipe, members) = compose(request, files)?;
     warn_of_idle_globs(&recipe, watch)?;
     // Checks the rules before the first content is stored; the bytes are made again below.
-    deliver::encode(&recipe, &members)?;
+    drop(deliver::encode(&recipe, &members)?);
     if let Some(sha256) = deliver::standing(&repository, &request.recipe, &recipe)? {
         return Ok(outcome(request, &recipe, sha256, Vec::new()));
     }
-    contents::store(&request.repository, &found, &mut recipe.files, watch)?;
+    contents::store(
+        &request.repository,
+        &request.files,
+        &mut recipe.files,
+        watch,
+    )?;
     let bytes = deliver::encode(&recipe, &members)?;
     let written = repository.deliver(&request.recipe, &bytes, &signers, now)?;
     Ok(outcome(request, &recipe, Sha256::of(&bytes), written))

@@ -2,7 +2,6 @@
 //!
 //! Both go over all files in parallel. A content that several files share is stored once.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,20 +9,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::walk::{Found, Seen};
+use crate::disk::batch::Batch;
 use crate::model::recipe::{Entry, FileContent, Mode, What};
-use crate::model::{Blake3, ContentId, Refusal, Watch};
+use crate::model::{ContentId, Refusal, RefusalName, TreePath, Watch};
 use crate::release::ReleaseError;
 use crate::release::blob::{self, Stored};
 
 /// The entry of every path, in the same order. How contents are stored is left open.
-pub(super) fn identify(found: &[Found], watch: &dyn Watch) -> Result<Vec<Entry>, Refusal> {
-    let progress = Progress::new("hash", found, watch);
+pub(super) fn identify(
+    source: &Path,
+    found: &[Found],
+    watch: &dyn Watch,
+) -> Result<Vec<Entry>, Refusal> {
+    let sizes = found.iter().map(|found| match found.what {
+        Seen::File(_, size) => size,
+        Seen::Folder(_) | Seen::Link(_) => 0,
+    });
+    let progress = Progress::new("hashing", sizes, watch);
     found
         .par_iter()
         .map(|found| {
             let what = match &found.what {
                 Seen::File(mode, _) => {
-                    let id = blob::identify(&found.source)?;
+                    let id = blob::identify(&source.join(found.path.as_str()))?;
                     progress.add(id.size);
                     What::File(unstored(*mode, id).into())
                 }
@@ -52,38 +60,58 @@ pub(super) fn unstored(mode: Mode, id: ContentId) -> FileContent {
     }
 }
 
-/// Stores every content and enters into `entries`, which go with `found`, how it is stored.
+/// Stores every content of the files below `source`, and enters into `entries` how it is stored.
 pub(super) fn store(
-    folder: &Path,
-    found: &[Found],
+    repository: &Path,
+    source: &Path,
     entries: &mut [Entry],
     watch: &dyn Watch,
 ) -> Result<(), Refusal> {
-    let progress = Progress::new("store", found, watch);
-    let mut contents: BTreeMap<Blake3, (&Path, ContentId)> = BTreeMap::new();
-    for (found, entry) in found.iter().zip(entries.iter()) {
-        if let What::File(file) = &entry.what {
-            contents.insert(file.blake3, (&found.source, file.id()));
-        }
-    }
-    let stored: BTreeMap<Blake3, Stored> = contents
-        .into_par_iter()
-        .map(|(blake3, (source, id))| {
-            let stored = blob::store(folder, source, &id)?;
-            progress.add(id.size);
-            Ok((blake3, stored))
+    let mut files: Vec<(&TreePath, &mut Arc<FileContent>)> = entries
+        .iter_mut()
+        .filter_map(|entry| match &mut entry.what {
+            What::File(file) => Some((&entry.path, file)),
+            What::Folder { .. } | What::Link { .. } => None,
         })
-        .collect::<Result<_, ReleaseError>>()?;
-    for entry in entries {
-        if let What::File(file) = &mut entry.what
-            && let Some(stored) = stored.get(&file.blake3)
-        {
+        .collect();
+    files.sort_by_key(|(_, file)| file.blake3);
+    let once: Vec<_> = files
+        .chunk_by(|(_, a), (_, b)| a.blake3 == b.blake3)
+        .filter_map(<[_]>::first)
+        .collect();
+    let total = once.iter().map(|(_, file)| file.size);
+    let progress = Progress::new("storing", total, watch);
+    let batch = Batch::create(repository)?;
+    let stored = few_threads()?.install(|| {
+        once.into_par_iter()
+            .map(|(path, file)| {
+                let input = source.join(path.as_str());
+                let stored = blob::store(repository, &batch, &input, &file.id())?;
+                progress.add(file.size);
+                Ok(stored)
+            })
+            .collect::<Result<Vec<Stored>, ReleaseError>>()
+    })?;
+    batch.finish()?;
+    let alike = files.chunk_by_mut(|(_, a), (_, b)| a.blake3 == b.blake3);
+    for (files, stored) in alike.zip(stored) {
+        for (_, file) in files {
             let file = Arc::make_mut(file);
             file.stored_sha256 = stored.sha256;
             file.stored_size = stored.size;
         }
     }
     Ok(())
+}
+
+/// Compressing takes up to 50 MB in each thread.
+fn few_threads() -> Result<rayon::ThreadPool, Refusal> {
+    const MOST: usize = 4;
+    let threads = rayon::current_num_threads().min(MOST);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Refusal::new(RefusalName::Internal, format!("no threads: {e}")))
 }
 
 /// Bytes done of all bytes, counted by many threads.
@@ -95,15 +123,11 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(stage: &'static str, found: &[Found], watch: &'a dyn Watch) -> Self {
-        let size = |found: &Found| match found.what {
-            Seen::File(_, size) => size,
-            Seen::Folder(_) | Seen::Link(_) => 0,
-        };
+    fn new(stage: &'static str, sizes: impl Iterator<Item = u64>, watch: &'a dyn Watch) -> Self {
         Self {
             stage,
             done: AtomicU64::new(0),
-            total: found.iter().map(size).fold(0, u64::saturating_add),
+            total: sizes.fold(0, u64::saturating_add),
             watch,
         }
     }

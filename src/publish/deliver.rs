@@ -3,6 +3,8 @@
 //! A recipe path stands for one content for ever: the same again is nothing to do, another is
 //! refused. How a content was compressed is not part of what is compared.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::model::recipe::{Entry, Recipe, What};
@@ -44,7 +46,8 @@ pub(super) fn published(
     Ok(Some(Published { recipe, sha256 }))
 }
 
-/// The digest of the published recipe if it says the same as `recipe`; nothing if there is none.
+/// The digest of the published recipe if it says the same as `recipe`, which does not say how its
+/// contents are stored; nothing if there is none.
 pub(super) fn standing(
     repository: &Repository,
     path: &RecipePath,
@@ -53,7 +56,7 @@ pub(super) fn standing(
     let Some(published) = published(repository, path)? else {
         return Ok(None);
     };
-    match difference(&bare(&published.recipe), &bare(recipe)) {
+    match difference(&bare(published.recipe), recipe) {
         None => Ok(Some(published.sha256)),
         Some(values) => {
             let refusal = Refusal::new(
@@ -83,14 +86,14 @@ pub(super) fn encode(recipe: &Recipe, members: &[MemberBytes]) -> Result<Vec<u8>
 }
 
 /// The recipe without what says how contents are stored.
-fn bare(recipe: &Recipe) -> Recipe {
-    let mut bare = recipe.clone();
-    for entry in &mut bare.files {
+fn bare(mut recipe: Recipe) -> Recipe {
+    for entry in &mut recipe.files {
         if let What::File(file) = &mut entry.what {
-            *file = super::contents::unstored(file.mode, file.id()).into();
+            let file = Arc::make_mut(file);
+            *file = super::contents::unstored(file.mode, file.id());
         }
     }
-    bare
+    recipe
 }
 
 type Values = Vec<(&'static str, String)>;

@@ -4,10 +4,10 @@
 //! one owner, compared case-folded; a hotfix may own a path of a component that it takes over in
 //! exactly that version.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use crate::model::TreePath;
 use crate::model::recipe::{Pin, Recipe, Requirement, What};
+use crate::model::{Blake3, TreePath};
 
 /// Most faults that are listed.
 const FAULTS_MAX: usize = 20;
@@ -65,7 +65,7 @@ struct Owner<'a> {
 }
 
 fn owners(recipes: &[Recipe], faults: &mut Vec<(String, String)>) {
-    let mut known: BTreeMap<String, Owner<'_>> = BTreeMap::new();
+    let mut known: HashMap<Blake3, Owner<'_>> = HashMap::new();
     for recipe in recipes {
         for entry in &recipe.files {
             let above = entry.path.ancestors().map(|path| Owner {
@@ -89,11 +89,11 @@ fn owners(recipes: &[Recipe], faults: &mut Vec<(String, String)>) {
 
 /// Enters a claim, or says whom it meets.
 fn settle<'a>(
-    known: &mut BTreeMap<String, Owner<'a>>,
+    known: &mut HashMap<Blake3, Owner<'a>>,
     new: Owner<'a>,
     faults: &mut Vec<(String, String)>,
 ) {
-    let key = new.path.folded();
+    let key = new.path.fold_key();
     let Some(old) = known.get(&key) else {
         known.insert(key, new);
         return;

@@ -12,14 +12,14 @@
 //! | a link | kept as a link, never followed |
 //! | an empty folder, or one whose mode is not 0755 | an entry of its own; all others follow from the files |
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::disk::DiskError;
 use crate::model::recipe::Mode;
-use crate::model::{Refusal, RefusalName, TreePath};
+use crate::model::{Blake3, Refusal, RefusalName, TreePath};
 
 /// Permission bits that no recipe can say.
 const SPECIAL_BITS: u32 = 0o7000;
@@ -29,8 +29,6 @@ const SPECIAL_BITS: u32 = 0o7000;
 pub(super) struct Found {
     /// Where it lies in an installation.
     pub(super) path: TreePath,
-    /// Where it lies here.
-    pub(super) source: PathBuf,
     /// What it is.
     pub(super) what: Seen,
 }
@@ -66,7 +64,7 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Found>, Refusal> {
 #[derive(Default)]
 struct Walk {
     found: Vec<Found>,
-    folded: BTreeMap<String, PathBuf>,
+    folded: HashMap<Blake3, TreePath>,
 }
 
 impl Walk {
@@ -76,10 +74,10 @@ impl Walk {
         source: PathBuf,
         path: TreePath,
     ) -> Result<Option<(PathBuf, Option<TreePath>)>, Refusal> {
-        if let Some(other) = self.folded.insert(path.folded(), source.clone()) {
+        if let Some(other) = self.folded.insert(path.fold_key(), path.clone()) {
             return Err(
                 refuse("its name differs from another by case alone", &source)
-                    .value("other", other.display()),
+                    .value("other", other),
             );
         }
         let metadata = source
@@ -89,8 +87,7 @@ impl Walk {
         let below = metadata
             .is_dir()
             .then(|| (source.clone(), Some(path.clone())));
-        self.found
-            .extend(what.map(|what| Found { path, source, what }));
+        self.found.extend(what.map(|what| Found { path, what }));
         Ok(below)
     }
 }

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use super::ReleaseError;
 use super::layout;
 use crate::disk::DiskError;
-use crate::disk::durable::{self, Draft};
+use crate::disk::batch::Batch;
+use crate::disk::durable;
 use crate::model::digest::{ContentHasher, Sha256Hasher};
 use crate::model::{Blake3, ContentId, Sha256};
 
-/// Largest content that is compressed at [`LEVEL_SMALL`], in bytes.
-const SMALL_MAX: u64 = 8 * 1024 * 1024;
+/// Largest content that is compressed at [`LEVEL_SMALL`], in bytes: that level takes twelve times as
+/// much memory, 90 MB a thread at 8 MiB.
+const SMALL_MAX: u64 = 1024 * 1024;
 /// The zstd level of small contents: a recipe has thousands, and they are read far more often
 /// than written.
 const LEVEL_SMALL: i32 = 19;
@@ -51,8 +53,14 @@ pub fn identify(file: &Path) -> Result<ContentId, ReleaseError> {
     Ok(hasher.finish())
 }
 
-/// Stores the file `input`, which must still be `id`; one that is stored already is verified.
-pub fn store(folder: &Path, input: &Path, id: &ContentId) -> Result<Stored, ReleaseError> {
+/// Stores the file `input`, which must still be `id`; one that is stored already is verified. A new one
+/// has its name once `batch` is finished.
+pub fn store(
+    folder: &Path,
+    batch: &Batch,
+    input: &Path,
+    id: &ContentId,
+) -> Result<Stored, ReleaseError> {
     if let Some(stored) = verify(folder, id)? {
         return Ok(stored);
     }
@@ -60,22 +68,38 @@ pub fn store(folder: &Path, input: &Path, id: &ContentId) -> Result<Stored, Rele
     if let Some(parent) = path.parent() {
         durable::make_folders(parent, 0o755)?;
     }
-    let mut draft = Draft::create(&path, 0o644)?;
+    let mut draft = batch.file(&path, 0o644)?;
+    match compress(&mut draft.file, &path, input, id) {
+        Ok(stored) => {
+            batch.add(draft)?;
+            Ok(stored)
+        }
+        Err(e) => {
+            batch.give_up(&draft);
+            Err(e)
+        }
+    }
+}
+
+fn compress(
+    file: &mut File,
+    path: &Path,
+    input: &Path,
+    id: &ContentId,
+) -> Result<Stored, ReleaseError> {
     let mut hasher = ContentHasher::default();
-    let mut out = encoder(draft.file(), id.size).map_err(DiskError::io("compress", &path))?;
+    let mut out = encoder(file, id.size).map_err(DiskError::io("compress", path))?;
     each_chunk(&mut open_plain(input)?, input, |chunk| {
         hasher.update(chunk);
         out.write_all(chunk)
-            .map_err(|e| DiskError::io("write", &path)(e).into())
+            .map_err(|e| DiskError::io("write", path)(e).into())
     })?;
     // Checked before the last block is compressed: zstd itself only knows that a size is wrong.
     if hasher.finish() != *id {
         return Err(ReleaseError::Changed(input.to_owned()));
     }
-    let out = out.finish().map_err(DiskError::io("compress", &path))?;
-    let stored = out.stored();
-    draft.commit()?;
-    Ok(stored)
+    let out = out.finish().map_err(DiskError::io("compress", path))?;
+    Ok(out.stored())
 }
 
 /// Checks a stored content against all that its identity says; nothing if it is not stored.
@@ -90,11 +114,11 @@ pub fn verify(folder: &Path, id: &ContentId) -> Result<Option<Stored>, ReleaseEr
     let mut raw = Hashing::new(file);
     let mut hasher = ContentHasher::default();
     {
-        let buffered = BufReader::with_capacity(CHUNK, &mut raw);
+        let buffered = BufReader::with_capacity(room(id.size), &mut raw);
         let decoder = zstd::Decoder::with_buffer(buffered).map_err(damaged)?;
         // One byte more than there may be is enough to tell.
         let mut content = decoder.take(id.size.saturating_add(1));
-        let mut chunk = vec![0_u8; CHUNK];
+        let mut chunk = vec![0_u8; room(id.size)];
         loop {
             match content.read(&mut chunk).map_err(damaged)? {
                 0 => break,
@@ -148,7 +172,7 @@ fn each_chunk(
     path: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), ReleaseError>,
 ) -> Result<(), ReleaseError> {
-    let mut chunk = vec![0_u8; CHUNK];
+    let mut chunk = vec![0_u8; room(file.metadata().map_or(u64::MAX, |m| m.len()))];
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(()),
@@ -157,6 +181,11 @@ fn each_chunk(
             Err(e) => return Err(DiskError::io("read", path)(e).into()),
         }
     }
+}
+
+/// Room to move `size` bytes through: most contents are much smaller than a [`CHUNK`].
+fn room(size: u64) -> usize {
+    usize::try_from(size).map_or(CHUNK, |size| size.saturating_add(1).min(CHUNK))
 }
 
 /// Hashes and counts the stored bytes on their way through.
@@ -220,6 +249,13 @@ mod tests {
         ContentId::of(bytes)
     }
 
+    fn store_now(folder: &Path, input: &Path, id: &ContentId) -> Result<Stored, ReleaseError> {
+        let batch = Batch::create(folder)?;
+        let stored = store(folder, &batch, input, id)?;
+        batch.finish()?;
+        Ok(stored)
+    }
+
     #[test]
     fn a_content_is_stored_once_and_verified_after() {
         let folder = tempfile::tempdir().unwrap();
@@ -229,14 +265,14 @@ mod tests {
             let id = lay(&input, bytes);
             assert_eq!(identify(&input).unwrap(), id);
             assert_eq!(verify(folder.path(), &id).unwrap(), None);
-            let stored = store(folder.path(), &input, &id).unwrap();
+            let stored = store_now(folder.path(), &input, &id).unwrap();
             let path = path(folder.path(), &id.blake3);
             let raw = durable::read(&path, 1_000_000).unwrap();
             assert_eq!(stored.sha256, Sha256::of(&raw));
             assert_eq!(stored.size, u64::try_from(raw.len()).unwrap());
             assert_eq!(zstd::decode_all(raw.as_slice()).unwrap(), bytes);
             let written = fs::metadata(&path).unwrap().ino();
-            assert_eq!(store(folder.path(), &input, &id).unwrap(), stored);
+            assert_eq!(store_now(folder.path(), &input, &id).unwrap(), stored);
             assert_eq!(fs::metadata(&path).unwrap().ino(), written);
         }
     }
@@ -248,7 +284,7 @@ mod tests {
         lay(&input, b"new");
         for old in [&b"old"[..], b"older", b"n"] {
             let old = ContentId::of(old);
-            assert!(store(folder.path(), &input, &old).is_err());
+            assert!(store_now(folder.path(), &input, &old).is_err());
             assert_eq!(verify(folder.path(), &old).unwrap(), None);
         }
         let link = folder.path().join("link");
@@ -261,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("input");
         let id = lay(&input, b"content");
-        store(folder.path(), &input, &id).unwrap();
+        store_now(folder.path(), &input, &id).unwrap();
         let path = path(folder.path(), &id.blake3);
         let good = durable::read(&path, 1_000).unwrap();
         let other = zstd::encode_all(&b"CONTENT"[..], 1).unwrap();

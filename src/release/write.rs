@@ -10,6 +10,7 @@
 //! | two publishers at once | a lock on `.lock`, held as long as the [`Repository`] |
 //! | a version written over another | written once; only a missing signature is added to a file |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -224,13 +225,11 @@ impl Repository {
         next.snapshot.signed.version = self.free("snapshot", next.snapshot.signed.version)?;
         next.timestamp.signed.version = next.timestamp.signed.version.saturating_add(1);
         seal(&mut next, signers, now, self.lifetimes())?;
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        if let Some((file, bytes)) = target {
-            files.push((file, bytes.to_vec()));
-        }
+        let mut files: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
+        files.extend(target.map(|(file, bytes)| (file, bytes.into())));
         for role in changed.iter().map(String::as_str).chain(["snapshot"]) {
             let file = format!("{}/{}", layout::METADATA, next.file(role)?);
-            files.push((file, bytes_of(&next, role)?));
+            files.push((file, bytes_of(&next, role)?.into()));
         }
         bytes_of(&next, "timestamp")?;
         for (file, bytes) in &files {
@@ -304,7 +303,7 @@ fn delegate(
 fn write_once(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
     let limit = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     match durable::read_if_there(path, limit) {
-        Ok(Some(there)) if there == bytes => return Ok(()),
+        Ok(Some(there)) if there == *bytes => return Ok(()),
         Ok(None) => {}
         Ok(Some(_)) | Err(DiskError::TooLarge { .. }) => {
             return Err(ReleaseError::WrittenOnce(path.to_owned()));

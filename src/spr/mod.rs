@@ -22,9 +22,11 @@ mod header;
 mod name;
 mod read;
 mod size;
+mod told;
 mod write;
 
 pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of};
+pub use told::Told;
 pub use write::{SprWriter, encode_small, encode_unsigned};
 
 use std::io::ErrorKind;

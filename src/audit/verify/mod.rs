@@ -18,7 +18,7 @@ use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::site::Site;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statement, Time};
+use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statement, Time, Watch};
 use crate::spr::{Opened, RawStatement, SIGNATURE_MAX, SprError};
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::site::TrustedSite;
@@ -45,7 +45,7 @@ pub struct Request {
 }
 
 /// Verifies a file.
-pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let path = &request.file;
     let file = File::open(path).map_err(DiskError::io("open", path))?;
     let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
@@ -53,6 +53,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
     let mut auditor = Auditor {
         request,
         now,
+        watch,
         lines: Vec::new(),
         pinned: false,
     };
@@ -89,6 +90,7 @@ type Read<S> = (S, RawStatement, BTreeMap<String, Vec<u8>>, usize);
 struct Auditor<'a> {
     request: &'a Request,
     now: Time,
+    watch: &'a dyn Watch,
     lines: Vec<Line>,
     pinned: bool,
 }
@@ -128,7 +130,8 @@ impl Auditor<'_> {
         let list = statement.members().to_vec();
         let packs = |member: &Member| member.name.starts_with("packs/");
         let (raw, mut members) = opened.members(&list, packs).map_err(self.refuse())?;
-        let (small, present) = read_members(&mut members).map_err(self.refuse())?;
+        let (small, present) =
+            read_members(&mut members, &list, self.watch).map_err(self.refuse())?;
         let detail = format!(
             "{present} of {} present, sizes and SHA-256 as stated",
             list.len()

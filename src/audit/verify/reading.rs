@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::durable;
 use crate::model::site::Signer;
-use crate::model::{Refusal, RefusalName, Sha256};
-use crate::spr::{Members, STATEMENT_MAX, SprError};
+use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
+use crate::spr::{Members, STATEMENT_MAX, SprError, Told};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
 
 /// Largest `allowed_signers` file, in bytes.
@@ -17,13 +17,26 @@ const SIGNERS_MAX: u64 = 1024 * 1024;
 /// Members by name, packs left out, and how many members there were.
 pub(super) fn read_members(
     members: &mut Members<BufReader<File>>,
+    list: &[Member],
+    watch: &dyn Watch,
 ) -> Result<(BTreeMap<String, Vec<u8>>, usize), SprError> {
     let mut small = BTreeMap::new();
     let mut present = 0_usize;
     let mut left = STATEMENT_MAX;
+    let packs = list.iter().filter(|m| m.name.starts_with("packs/"));
+    let total = packs.map(|m| m.size).fold(0, u64::saturating_add);
+    let mut done = 0;
     while let Some(member) = members.peek()?.cloned() {
         if member.name.starts_with("packs/") {
-            members.copy_next(&mut std::io::sink())?;
+            let mut told = Told {
+                out: std::io::sink(),
+                done,
+                total,
+                stage: "verifying",
+                watch,
+            };
+            members.copy_next(&mut told)?;
+            done = told.done;
         } else if let Some((member, bytes)) = members.next_in_memory(left)? {
             left = left.saturating_sub(member.size);
             small.insert(member.name, bytes);

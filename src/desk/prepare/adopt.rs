@@ -181,7 +181,7 @@ fn recognise(
         let mut seen = 0_u64;
         vendors.each(&mut |component| {
             seen = seen.saturating_add(1);
-            watch.progress("recipes", seen, seen);
+            watch.count("recipes", seen, seen);
             recogniser.consider(component, inventory, false);
         })?;
     }

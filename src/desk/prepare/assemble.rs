@@ -16,7 +16,7 @@ use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Time, Watch};
-use crate::spr::{MemberBytes, Members, Opened, RawSignature, SprWriter, canonical};
+use crate::spr::{MemberBytes, Members, Opened, RawSignature, SprWriter, Told, canonical};
 use crate::trust::TrustedSite;
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::vendor::Expiry;
@@ -213,7 +213,14 @@ impl Parts<'_> {
         let mut packed = 0_u64;
         while let Some(name) = members.peek().map_err(refuse)?.map(|m| m.name.clone()) {
             if let Some(stated) = packs.get(&name) {
-                let decoded = decoded_size(&mut members, path)?;
+                let told = Told {
+                    out: Counted::default(),
+                    done: packed,
+                    total,
+                    stage: "checking",
+                    watch,
+                };
+                let decoded = decoded_size(&mut members, told, path)?;
                 if decoded != *stated {
                     return Err(Refusal::new(
                         RefusalName::Internal,
@@ -223,7 +230,6 @@ impl Parts<'_> {
                     .value("decoded", decoded));
                 }
                 packed = packed.saturating_add(decoded);
-                watch.progress("checking", packed, total);
             } else if let Some((member, bytes)) = members
                 .next_in_memory(crate::spr::STATEMENT_MAX)
                 .map_err(refuse)?
@@ -261,12 +267,16 @@ impl Parts<'_> {
 }
 
 /// Bytes that the next member decodes to; they are counted while it is read, and kept nowhere.
-fn decoded_size<R: Read>(members: &mut Members<R>, path: &Path) -> Result<u64, Refusal> {
+fn decoded_size<R: Read>(
+    members: &mut Members<R>,
+    told: Told<'_, Counted>,
+    path: &Path,
+) -> Result<u64, Refusal> {
     let wrap = || DiskError::io("decode", path);
-    let mut decoder = zstd::stream::write::Decoder::new(Counted::default()).map_err(wrap())?;
+    let mut decoder = zstd::stream::write::Decoder::new(told).map_err(wrap())?;
     members
         .copy_next(&mut decoder)
         .map_err(|e| e.refuse(path))?;
     decoder.flush().map_err(wrap())?;
-    Ok(decoder.into_inner().0)
+    Ok(decoder.into_inner().out.0)
 }

@@ -18,7 +18,7 @@ use crate::disk::stage::Stage;
 use crate::disk::{DiskError, durable};
 use crate::model::patch::{Pack, Patch};
 use crate::model::{Refusal, RefusalName, Watch};
-use crate::spr::Members;
+use crate::spr::{Members, Told};
 
 /// Largest zstd window, as a power of two: 8 MiB, what every level up to 19 stays within.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -117,11 +117,15 @@ impl PackReader {
             {
                 return Err(missing(&self.path, &pack.member, self.list.packs.len()));
             }
-            let mut sink = sink(index)?;
-            if let Some(member) = self.members.copy_next(&mut *sink).map_err(refuse)? {
-                done = done.saturating_add(member.size);
-                watch.progress("copying", done, self.list.stored);
-            }
+            let mut told = Told {
+                out: sink(index)?,
+                done,
+                total: self.list.stored,
+                stage: "copying",
+                watch,
+            };
+            self.members.copy_next(&mut told).map_err(refuse)?;
+            done = told.done;
         }
         match self.members.peek().map_err(refuse)? {
             None => Ok(()),

@@ -137,10 +137,13 @@ impl Hand<'_> {
         };
         let mark = match operation.codec {
             Codec::Whole => self.whole(operation, *slot, file)?,
-            Codec::Copy => self.copy(operation, *slot, file)?,
+            Codec::Copy => {
+                let mark = self.copy(operation, *slot, file)?;
+                self.advance(file.size);
+                mark
+            }
         };
         self.settle(*slot, put, file.mode, mark)?;
-        self.advance(file.size);
         for (other, file, put) in others {
             let mark = self.duplicate(*slot, *other, file)?;
             self.settle(*other, put, file.mode, mark)?;
@@ -171,10 +174,12 @@ impl Hand<'_> {
         let stage = self.stage(slot)?;
         let mut writer = stage.file(slot, file.mode)?;
         let path = stage.path().join(slot.to_string());
-        self.take(operation.length, |bytes| {
-            Ok(writer
+        self.take(operation.length, |hand, bytes| {
+            writer
                 .write_all(bytes)
-                .map_err(DiskError::io("write", &path))?)
+                .map_err(DiskError::io("write", &path))?;
+            hand.advance(u64::try_from(bytes.len()).unwrap_or(0));
+            Ok(())
         })?;
         Ok(writer.finish(&file.id())?)
     }
@@ -210,15 +215,16 @@ impl Hand<'_> {
     }
 
     fn skip(&mut self, operation: &Operation) -> Result<(), Refusal> {
-        self.take(operation.length, |_| Ok(()))
+        self.take(operation.length, |_, _| Ok(()))
     }
 
     fn take(
         &mut self,
         length: u64,
-        mut give: impl FnMut(&[u8]) -> Result<(), Refusal>,
+        mut give: impl FnMut(&mut Self, &[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let mut chunk = vec![0_u8; CHUNK];
+        let mut chunk =
+            vec![0_u8; usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK))];
         let mut left = length;
         while left > 0 {
             let room = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
@@ -239,7 +245,7 @@ impl Hand<'_> {
                     "the packs end before the operations do",
                 ));
             }
-            give(bytes)?;
+            give(self, bytes)?;
             left = left.saturating_sub(u64::try_from(read).unwrap_or(left));
         }
         Ok(())
