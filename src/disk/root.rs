@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
@@ -27,13 +28,13 @@ const FOLDER: OFlags = OFlags::RDONLY
 /// An installation's root folder, open.
 pub struct Root {
     path: PathBuf,
-    folder: OwnedFd,
+    folder: Arc<OwnedFd>,
 }
 
 /// The last segment of a path and its folder, open: what `*at` calls take.
 pub struct Spot {
-    /// The folder.
-    pub folder: OwnedFd,
+    /// The folder, shared by spots in it.
+    pub folder: Arc<OwnedFd>,
     /// The last segment.
     pub name: String,
     /// The whole path, for messages.
@@ -46,7 +47,10 @@ impl Root {
         let path = path.canonicalize().map_err(DiskError::io("open", path))?;
         let folder = openat(rustix::fs::CWD, &path, FOLDER, Mode::empty())
             .map_err(DiskError::os("open", &path))?;
-        Ok(Self { path, folder })
+        Ok(Self {
+            path,
+            folder: Arc::new(folder),
+        })
     }
 
     /// Opens the nearest folder, from `start` upwards, that holds `.lockstep`.
@@ -142,25 +146,26 @@ impl Root {
     /// The open folder in which `path` lies, and the path's last segment.
     pub fn spot(&self, path: &TreePath) -> Result<Spot, DiskError> {
         let folder = match path.parent() {
-            Some(parent) => self.open_folder(&parent)?,
-            None => self
-                .folder
-                .try_clone()
-                .map_err(DiskError::io("open", &self.path))?,
+            Some(parent) => Arc::new(self.open_folder(&parent)?),
+            None => Arc::clone(&self.folder),
         };
+        Ok(self.spot_in(folder, path))
+    }
+
+    fn spot_in(&self, folder: Arc<OwnedFd>, path: &TreePath) -> Spot {
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
-        Ok(Spot {
+        Spot {
             folder,
             name: name.to_owned(),
             path: self.absolute(path),
-        })
+        }
     }
 
     /// The root itself, as the place of `*at` calls.
     pub(super) fn itself(&self) -> Result<Spot, DiskError> {
         let folder = self.folder.try_clone();
         Ok(Spot {
-            folder: folder.map_err(DiskError::io("open", &self.path))?,
+            folder: Arc::new(folder.map_err(DiskError::io("open", &self.path))?),
             name: ".".to_owned(),
             path: self.path.clone(),
         })
@@ -204,6 +209,34 @@ impl Root {
     pub fn mount_of(&self, folder: &TreePath) -> Result<Mount, DiskError> {
         let open = self.open_folder(folder)?;
         Mount::of(&open).map_err(DiskError::os("look at", self.absolute(folder)))
+    }
+}
+
+/// Spots one after the other: the folder of the last one stays open, because neighbours share it.
+pub struct Neighbours<'a> {
+    root: &'a Root,
+    last: Option<(TreePath, Arc<OwnedFd>)>,
+}
+
+impl<'a> Neighbours<'a> {
+    /// Starts anywhere below a root.
+    #[must_use]
+    pub fn of(root: &'a Root) -> Self {
+        Self { root, last: None }
+    }
+
+    /// [`Root::spot`].
+    pub fn spot(&mut self, path: &TreePath) -> Result<Spot, DiskError> {
+        if let Some((parent, folder)) = &self.last
+            && path.parent_str() == Some(parent.as_str())
+        {
+            return Ok(self.root.spot_in(Arc::clone(folder), path));
+        }
+        let spot = self.root.spot(path)?;
+        self.last = path
+            .parent()
+            .map(|parent| (parent, Arc::clone(&spot.folder)));
+        Ok(spot)
     }
 }
 
@@ -301,6 +334,16 @@ mod tests {
             assert!(open_by_segment(root.folder(), parent.as_str()).is_err());
         }
         assert!(root.look(&path("lib")).unwrap().is_some());
+        let mut neighbours = Neighbours::of(&root);
+        for (text, there) in [
+            ("real/in", true),
+            ("real/none", false),
+            ("real/alias", true),
+        ] {
+            let spot = neighbours.spot(&path(text)).unwrap();
+            assert_eq!(spot.look().unwrap().is_some(), there, "{text}");
+        }
+        assert!(neighbours.spot(&path("lib/passwd")).is_err());
         assert_eq!(root.look(&path("real/none/x")).unwrap(), None);
         assert!(open_by_segment(root.folder(), "real/in").is_ok());
         assert!(

@@ -1,8 +1,9 @@
 //! Hashing an installation against what should stand there.
 //!
 //! One pass over the paths that recipes own, on all cores, with a buffer for each core and nothing
-//! else in memory but the answer. A path differs by content, kind or owner-execute bit; a folder
-//! by not being one. Config files are only told as changed or deleted: no digest of one is kept.
+//! else in memory but the answer. Neighbours are looked at together: they share a folder.
+//!
+//! A path differs by content, kind or owner-execute bit; a folder by not being one. Config files are only told as changed or deleted: no digest of one is kept.
 //!
 //! The stamp of each path is taken from the open file before it is hashed, so that equal stamps
 //! later mean that the hash still holds.
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::DiskError;
-use super::root::{Root, Spot};
+use super::root::{Neighbours, Root, Spot};
 use super::stamp::{FileKind, Stamp};
 use crate::model::recipe::What;
 use crate::model::snapshot::{ConfigFile, ConfigState, Drift, Found};
@@ -22,6 +23,8 @@ use crate::model::{Blake3, TreePath, Watch};
 
 /// Bytes read at a time.
 pub(super) const CHUNK: usize = 256 * 1024;
+/// Most paths that one thread takes at a time.
+const CHUNK_PATHS: usize = 64;
 
 /// What should stand at a path.
 #[derive(Debug, Clone, Copy)]
@@ -68,43 +71,68 @@ impl Scan {
 /// Looks at every expected path, each given once.
 pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result<Scan, DiskError> {
     let progress = Progress::new(expected.iter().map(|e| size(e.what)).sum(), watch);
-    let mut answers = expected
-        .par_iter()
-        .map_init(
-            || vec![0; CHUNK],
-            |buffer, expected| {
-                let mut eye = Eye {
-                    buffer,
-                    progress: &progress,
-                    read: 0,
-                };
-                let answer = eye.look(root, expected)?;
-                // What was not there to be read is done with as well.
-                progress.add(size(expected.what).saturating_sub(eye.read));
-                Ok((expected, answer))
-            },
-        )
-        .collect::<Result<Vec<_>, DiskError>>()?;
-    answers.sort_unstable_by_key(|(expected, _)| expected.path);
+    // Where there are few, they are large: each thread gets several pieces, the last of them late.
+    let pieces = rayon::current_num_threads().saturating_mul(8);
+    let paths = expected.len().div_ceil(pieces).clamp(1, CHUNK_PATHS);
+    let parts = expected
+        .par_chunks(paths)
+        .map(|chunk| part(root, chunk, &progress))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut scan = Scan::default();
-    for (expected, (stamp, difference)) in answers {
-        let path = expected.path.clone();
+    let mut stamps = Vec::with_capacity(expected.len());
+    for part in parts {
+        scan.config.extend(part.config);
+        scan.drift.extend(part.drift);
+        stamps.extend(part.stamps);
+    }
+    scan.config.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    scan.drift.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    scan.stamps = stamps.into_iter().collect();
+    Ok(scan)
+}
+
+/// What was found at a few neighbouring paths.
+#[derive(Default)]
+struct Part {
+    config: Vec<ConfigFile>,
+    drift: Vec<Drift>,
+    stamps: Vec<(TreePath, Stamp)>,
+}
+
+fn part(
+    root: &Root,
+    expected: &[Expected<'_>],
+    progress: &Progress<'_>,
+) -> Result<Part, DiskError> {
+    let largest = expected.iter().map(|e| size(e.what)).max().unwrap_or(0);
+    let room = usize::try_from(largest).map_or(CHUNK, |size| size.saturating_add(1).min(CHUNK));
+    let mut buffer = vec![0; room];
+    let mut neighbours = Neighbours::of(root);
+    let mut part = Part::default();
+    for expected in expected {
+        let mut eye = Eye {
+            buffer: &mut buffer,
+            progress,
+            read: 0,
+        };
+        let (stamp, difference) = eye.look(&mut neighbours, expected)?;
+        // What was not there to be read is done with as well.
+        progress.add(size(expected.what).saturating_sub(eye.read));
+        let path = expected.path;
         match difference {
-            Some(Difference::Config(state)) => scan.config.push(ConfigFile {
+            Some(Difference::Config(state)) => part.config.push(ConfigFile {
                 path: path.clone(),
                 state,
             }),
-            Some(Difference::Drift(found)) => scan.drift.push(Drift {
+            Some(Difference::Drift(found)) => part.drift.push(Drift {
                 found,
                 path: path.clone(),
             }),
             None => {}
         }
-        if let Some(stamp) = stamp {
-            scan.stamps.insert(path, stamp);
-        }
+        part.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
     }
-    Ok(scan)
+    Ok(part)
 }
 
 /// BLAKE3 of what stands at one path now: for a path whose stamp is not that of the scan.
@@ -116,7 +144,7 @@ pub fn found_at(root: &Root, path: &TreePath) -> Result<Found, DiskError> {
         progress: &progress,
         read: 0,
     };
-    match standing(root, path)? {
+    match standing(root.spot(path))? {
         Ok((spot, stamp)) => eye.found(&spot, stamp).map(|(_, found)| found),
         Err(found) => Ok(found),
     }
@@ -160,10 +188,10 @@ struct Eye<'a> {
 impl Eye<'_> {
     fn look(
         &mut self,
-        root: &Root,
+        neighbours: &mut Neighbours<'_>,
         expected: &Expected<'_>,
     ) -> Result<(Option<Stamp>, Option<Difference>), DiskError> {
-        let (stamp, found) = match standing(root, expected.path)? {
+        let (stamp, found) = match standing(neighbours.spot(expected.path))? {
             Err(found) => (None, found),
             Ok((_, stamp)) if expected.config && other_size(expected.what, &stamp) => {
                 return Ok((Some(stamp), Some(Difference::Config(ConfigState::Changed))));
@@ -216,8 +244,8 @@ impl Eye<'_> {
 
 /// What stands at a path, or what that it cannot be reached counts as: below a folder that is
 /// missing there is nothing; what lies behind a link, or below a file, is something else.
-fn standing(root: &Root, path: &TreePath) -> Result<Result<(Spot, Stamp), Found>, DiskError> {
-    let spot = match root.spot(path) {
+fn standing(spot: Result<Spot, DiskError>) -> Result<Result<(Spot, Stamp), Found>, DiskError> {
+    let spot = match spot {
         Ok(spot) => spot,
         Err(DiskError::Blocked { .. }) => return Ok(Err(Found::Other)),
         Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => return Ok(Err(Found::Absent)),

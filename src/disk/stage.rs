@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode as Bits, OFlags};
 
@@ -27,7 +28,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// The folder of one change's new files, and after the exchange of its old ones.
 pub struct Stage {
-    folder: OwnedFd,
+    folder: Arc<OwnedFd>,
     path: PathBuf,
 }
 
@@ -133,12 +134,8 @@ impl Stage {
 
     /// A slot as the place of `*at` calls.
     pub fn spot(&self, slot: u64) -> Result<Spot, DiskError> {
-        let folder = self
-            .folder
-            .try_clone()
-            .map_err(DiskError::io("open", &self.path))?;
         Ok(Spot {
-            folder,
+            folder: Arc::clone(&self.folder),
             name: slot.to_string(),
             path: self.path.join(slot.to_string()),
         })
@@ -182,7 +179,10 @@ impl Stage {
             .map_err(DiskError::os("open", &path))?;
         let here = Mount::of(&folder).map_err(DiskError::os("look at", &path))?;
         if here == area.mount() {
-            Ok(Self { folder, path })
+            Ok(Self {
+                folder: Arc::new(folder),
+                path,
+            })
         } else {
             Err(DiskError::OtherMount { path })
         }

@@ -11,7 +11,7 @@ use super::live;
 use super::moved::Holding;
 use super::resolve::{check, unsatisfiable};
 use super::tree::Tree;
-use crate::model::patch::{Accepted, Patch, PatchNode};
+use crate::model::patch::{Accepted, Operation, Patch, PatchNode};
 use crate::model::snapshot::{Drift, EnvironmentId, Installed, Snapshot};
 use crate::model::state::{OpenChallenge, state_digest};
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
@@ -146,6 +146,11 @@ impl Admitted {
     #[must_use]
     pub fn patch(&self) -> &VerifiedPatch {
         &self.patch
+    }
+
+    /// The patch's operations, to be carried out once.
+    pub fn take_operations(&mut self) -> Vec<Operation> {
+        self.patch.take_operations()
     }
 
     /// The patch's entry for this node.

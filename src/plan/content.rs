@@ -22,17 +22,21 @@ pub fn needed(changes: &Changes) -> Vec<(&TreePath, &FileContent)> {
         .collect()
 }
 
-/// Where the node has each content, among files that are certain to be as their recipe has them:
-/// vendor-owned, not config, not drifted.
+/// Where the node has each content of `wanted`, among files that are certain to be as their recipe
+/// has them: vendor-owned, not config, not drifted.
 #[must_use]
-pub fn pristine(tree: &Tree, drift: &[Drift]) -> BTreeMap<Sha256, TreePath> {
+pub fn pristine(
+    tree: &Tree,
+    drift: &[Drift],
+    wanted: &BTreeSet<Sha256>,
+) -> BTreeMap<Sha256, TreePath> {
     let drifted: BTreeSet<&TreePath> = drift.iter().map(|d| &d.path).collect();
     tree.paths
         .iter()
         .filter(|(path, owned)| !owned.config && !drifted.contains(path))
         .filter_map(|(path, owned)| match &owned.what {
-            What::File(file) => Some((file.sha256, path.clone())),
-            What::Folder { .. } | What::Link { .. } => None,
+            What::File(file) if wanted.contains(&file.sha256) => Some((file.sha256, path.clone())),
+            What::File(_) | What::Folder { .. } | What::Link { .. } => None,
         })
         .collect()
 }

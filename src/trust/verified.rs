@@ -41,6 +41,13 @@ impl<T> Verified<T> {
         &self.signer
     }
 
+    /// The statement and its identity alone, for whoever proves in a type of its own that it was
+    /// verified: the bytes may be many.
+    #[must_use]
+    pub(super) fn into_statement(self) -> (T, Sha256) {
+        (self.statement, self.sha256)
+    }
+
     /// The very bytes that were signed.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -3,14 +3,15 @@
 //! The recipes of the vendors are held one by one against what the full snapshot lists. What is
 //! recognised is registered with its differences as drift; no file travels, and none is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
 
 use serde::Serialize;
 
 use super::nodes::Nodes;
+use super::plan::{Plan, tree};
 use super::vendors::Vendors;
-use super::{Planned, Request, wanted};
+use super::{Request, wanted};
 use crate::model::inventory::{Inventory, Line, TEXT_MAX};
 use crate::model::snapshot::Installed;
 use crate::model::text::{Escaped, bytes};
@@ -126,7 +127,7 @@ pub(super) fn plan(
     installed: &[Component],
     request: &Request,
     watch: &dyn Watch,
-) -> Result<Planned, Refusal> {
+) -> Result<Plan, Refusal> {
     let inventories = nodes
         .words()
         .iter()
@@ -148,7 +149,7 @@ pub(super) fn plan(
         return Err(unsatisfiable(&faults)
             .next("name what lies there: lockstep prepare ... --adopt --to RECIPE,RECIPE"));
     }
-    let tree = super::tree(&target)?;
+    let tree = tree(&target)?;
     let outlooks: Vec<Outlook> = inventories
         .iter()
         .map(|inventory| Outlook::of(&tree, inventory))
@@ -159,11 +160,12 @@ pub(super) fn plan(
     let adoption = outlooks
         .first()
         .map(|outlook| report(recognition, outlook, &tree));
-    Ok(Planned {
+    Ok(Plan {
         target,
         downgrades: Vec::new(),
         changes: Changes::default(),
         drift: outlooks.into_iter().map(|outlook| outlook.drift).collect(),
+        at_hand: BTreeSet::new(),
         adoption,
     })
 }

@@ -13,6 +13,7 @@ mod nodes;
 mod outcome;
 mod packs;
 mod places;
+mod plan;
 mod sign;
 mod vendors;
 mod workshop;
@@ -21,20 +22,17 @@ use std::path::{Path, PathBuf};
 
 use super::Desk;
 use super::store::{PreparedRecord, VendorSource};
-use crate::model::patch::{Accepted, Downgrade};
+use crate::model::patch::Accepted;
 use crate::model::recipe::Hot;
-use crate::model::snapshot::{Drift, Installed};
+use crate::model::snapshot::Installed;
 use crate::model::text::Escaped;
 use crate::model::{Name, RecipePath, Refusal, RefusalName, Time, Watch};
-use crate::plan::change::{Changes, components as component_changes, drift_after};
-use crate::plan::lifting::{check_acceptable, check_downgrade_allowed};
-use crate::plan::resolve::{Ask, Resolved, resolve};
-use crate::plan::tree::Tree;
-use crate::plan::{Component, resolve as resolving};
-use crate::trust::TrustedSite;
-use adopt::Adoption;
+use crate::plan::Component;
+use crate::plan::change::components as component_changes;
+use crate::plan::lifting::check_acceptable;
 use nodes::Nodes;
 pub use outcome::{Contents, Outcome};
+use plan::Plan;
 use vendors::Vendors;
 
 /// What `prepare` is asked.
@@ -79,30 +77,25 @@ pub fn run(
     let signer = sign::Preparer::load(request, &settings, &site, watch)?;
     let vendors = Vendors::open(desk, request, &settings, &site, &nodes, now)?;
     let installed = vendors.installed(&nodes)?;
-    let (planned, stream) = {
-        let old = tree(&installed)?;
-        let planned = if request.adopt {
-            adopt::plan(&nodes, &vendors, &installed, request, watch)?
-        } else {
-            change(&nodes, &site, &vendors, &installed, &old, request)?
-        };
-        let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
-        let at_hand = (!request.whole).then_some(&old);
-        let stream = packs::fill(&folder, &vendors, &nodes, at_hand, &planned.changes, watch)?;
-        (planned, (folder, stream))
-    };
-    let (folder, stream) = stream;
-    let Planned {
+    let Plan {
         target,
         downgrades,
+        changes,
         drift,
+        at_hand,
         adoption,
-        ..
-    } = planned;
-    let contents = stream.contents;
+    } = if request.adopt {
+        adopt::plan(&nodes, &vendors, &installed, request, watch)?
+    } else {
+        plan::change(&nodes, &site, &vendors, &installed, request)?
+    };
+    let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
     let (hot, notes) = (hot(&installed, &target), notes(&installed, &target));
     // Recipes may be large: what is needed of them from here on is read from the cache, one by one.
     let (installed, target) = (plain(installed), plain(target));
+    let stream = packs::fill(&folder, &vendors, &at_hand, &changes, watch)?;
+    drop((changes, at_hand));
+    let contents = stream.contents;
     let made = assemble::Parts {
         nodes: &nodes,
         site: &site,
@@ -167,60 +160,9 @@ pub fn run(
     })
 }
 
-/// What a patch will bring about.
-struct Planned {
-    target: Vec<Component>,
-    downgrades: Vec<Downgrade>,
-    changes: Changes,
-    /// What will not be as its recipe has it afterwards, for each node.
-    drift: Vec<Vec<Drift>>,
-    adoption: Option<Adoption>,
-}
-
-/// The change from what is installed to what was asked for.
-fn change(
-    nodes: &Nodes,
-    site: &TrustedSite,
-    vendors: &Vendors,
-    installed: &[Component],
-    old: &Tree,
-    request: &Request,
-) -> Result<Planned, Refusal> {
-    let ask = Ask {
-        wanted: wanted(vendors, request)?,
-        remove: request.remove.clone(),
-    };
-    let Resolved { target, downgrades } = resolve(installed, ask)?;
-    if target == installed && !nodes.lack_site(site) {
-        return Err(nothing_to_do(nodes, request));
-    }
-    let accepted = request
-        .accepted
-        .iter()
-        .any(|a| a.name == RefusalName::Downgrade);
-    check_downgrade_allowed(&downgrades, &site.policy, accepted)?;
-    let new = tree(&target)?;
-    let changes = Changes::between(old, &new);
-    let drift = nodes
-        .drifts()
-        .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Planned {
-        target,
-        downgrades,
-        changes,
-        drift,
-        adoption: None,
-    })
-}
-
 /// As it can be found again from any folder; what cannot be resolved stays as it was typed.
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-fn tree(components: &[Component]) -> Result<Tree, Refusal> {
-    Tree::of(components).map_err(|faults| resolving::unsatisfiable(&faults))
 }
 
 /// The recipes asked for, with those that releases among them name.
@@ -241,16 +183,6 @@ fn wanted(vendors: &Vendors<'_>, request: &Request) -> Result<Vec<Component>, Re
         wanted.push(component);
     }
     Ok(wanted)
-}
-
-fn nothing_to_do(nodes: &Nodes, request: &Request) -> Refusal {
-    Refusal::new(
-        RefusalName::NothingToDo,
-        "what is asked for is installed already",
-    )
-    .value("asked for", request.to.join(", "))
-    .value("environment", nodes.environment())
-    .next("lockstep components on the host lists what is installed")
 }
 
 fn remember(

@@ -1,5 +1,6 @@
 //! The packs: contents that travel, joined into one stream, cut into frames of at most 64 MiB.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::model::digest::ContentHasher;
 use crate::model::patch::{Codec, Operation, PACK_MAX, Pack, Patch};
 use crate::model::recipe::FileContent;
 use crate::model::snapshot::Drift;
-use crate::model::{Member, Refusal, RefusalName, Watch};
+use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
 use crate::plan::change::Changes;
 use crate::plan::content::{needed, pristine};
 use crate::plan::tree::Tree;
@@ -41,23 +42,30 @@ pub(super) struct MadePack {
     pub(super) path: PathBuf,
 }
 
-/// Chooses an operation for each content that is needed, and fills the packs. `old` is the tree from
-/// which contents may be copied; without it, all travel.
+/// The contents that `changes` need and that can be copied on every node: a file that drifted on any
+/// of them is no source.
+pub(super) fn at_hand(nodes: &Nodes, old: &Tree, changes: &Changes) -> BTreeSet<Sha256> {
+    let drift: Vec<Drift> = nodes.drifts().flatten().cloned().collect();
+    let wanted = needed(changes)
+        .into_iter()
+        .map(|(_, file)| file.sha256)
+        .collect();
+    pristine(old, &drift, &wanted).into_keys().collect()
+}
+
+/// Chooses an operation for each content that is needed, and fills the packs. What is `at_hand` is
+/// copied on the host; the rest travels.
 pub(super) fn fill(
     shop: &Workshop,
     vendors: &Vendors<'_>,
-    nodes: &Nodes,
-    old: Option<&Tree>,
+    at_hand: &BTreeSet<Sha256>,
     changes: &Changes,
     watch: &dyn Watch,
 ) -> Result<Stream, Refusal> {
-    // A copy must be possible on every node, so a file that drifted on any of them is no source.
-    let drift: Vec<Drift> = nodes.drifts().flatten().cloned().collect();
-    let at_hand = old.map(|old| pristine(old, &drift)).unwrap_or_default();
     let wanted = needed(changes);
     let total = wanted
         .iter()
-        .filter(|(_, file)| !at_hand.contains_key(&file.sha256))
+        .filter(|(_, file)| !at_hand.contains(&file.sha256))
         .map(|(_, file)| file.size)
         .fold(0, u64::saturating_add);
     let mut packer = Packer {
@@ -69,7 +77,7 @@ pub(super) fn fill(
     let mut operations = Vec::new();
     let mut contents = Contents::default();
     for (path, file) in wanted {
-        if at_hand.contains_key(&file.sha256) {
+        if at_hand.contains(&file.sha256) {
             operations.push(operation(file, Codec::Copy, packer.at));
             contents.copied = contents.copied.saturating_add(1);
             continue;

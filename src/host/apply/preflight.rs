@@ -10,7 +10,7 @@ use crate::disk::mounts::{self, Layout};
 use crate::disk::operator::User;
 use crate::disk::space::{Room, check as check_space};
 use crate::disk::{DiskError, MountError, probe, rights};
-use crate::model::patch::Codec;
+use crate::model::patch::{Codec, Operation};
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::plan::admit::Admitted;
 use crate::plan::content::{needed, pristine};
@@ -54,6 +54,12 @@ fn check_mounted_file(node: &Node, intent: &Intent) -> Result<(), Refusal> {
     Err(DiskError::from(MountError::MountedFile { path, kind, turn }).into())
 }
 
+/// The contents that are copied from files that are installed.
+pub(super) fn copied(operations: &[Operation]) -> BTreeSet<Sha256> {
+    let copies = operations.iter().filter(|op| op.codec == Codec::Copy);
+    copies.map(|op| op.content).collect()
+}
+
 /// Every content that the recipes need is brought, or copied from a file that is certain.
 fn check_contents(admitted: &Admitted, survey: &Survey<'_>) -> Result<(), Refusal> {
     let patch = admitted.patch().patch();
@@ -70,7 +76,8 @@ fn check_contents(admitted: &Admitted, survey: &Survey<'_>) -> Result<(), Refusa
         .value("content", file.sha256)
         .next("prepare the patch again: lockstep prepare"));
     }
-    let bases = pristine(&survey.tree, &survey.scan.drift);
+    let copied = copied(&patch.operations);
+    let bases = pristine(&survey.tree, &survey.scan.drift, &copied);
     let copies = patch.operations.iter().filter(|op| op.codec == Codec::Copy);
     for operation in copies {
         if !bases.contains_key(&operation.content) {

@@ -1,12 +1,13 @@
 //! `Admitted` to `Staged`: every new file beside the tree, checked by both digests, durable. The
 //! product still runs, and the tree is untouched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 
 use super::super::Node;
 use super::super::survey::Survey;
 use super::content::{CopiedPacks, PACKS, Stream};
+use super::preflight::copied as copied_contents;
 use crate::disk::mounts::Layout;
 use crate::disk::stage::Stage;
 use crate::disk::stages::Stages;
@@ -31,13 +32,13 @@ pub(super) struct Staged {
     pub(super) marks: BTreeMap<u64, Mark>,
 }
 
-/// What wants one content: the slots, each with what is to be made there.
-type Wanted<'a> = BTreeMap<Sha256, Vec<(u64, &'a FileContent, &'a Put)>>;
+/// A slot that wants a content, with what is to be made there.
+type Want<'a> = (u64, &'a FileContent, &'a Put);
 
 /// Stages the work.
 pub(super) fn stage(
     node: &Node,
-    admitted: Admitted,
+    mut admitted: Admitted,
     survey: &Survey<'_>,
     (work, layout): (Work, Layout),
     copied: CopiedPacks,
@@ -48,24 +49,26 @@ pub(super) fn stage(
     let copies = stage.path().join(PACKS);
     let sequence = node.state().sequence.saturating_add(1);
     let stages = Stages::create(node.root(), stage, layout.points(), sequence)?;
+    let operations = admitted.take_operations();
     let mut hand = Hand {
         node,
         stages: &stages,
         areas: work.puts.iter().map(|put| layout.area(&put.path)).collect(),
-        bases: pristine(&survey.tree, &survey.scan.drift),
+        bases: pristine(
+            &survey.tree,
+            &survey.scan.drift,
+            &copied_contents(&operations),
+        ),
         stream: Stream::new(packs),
         marks: BTreeMap::new(),
         watch,
         total,
         done: 0,
     };
-    let mut wanted = Wanted::new();
+    let mut wanted: Vec<Want<'_>> = Vec::new();
     for (slot, put) in (0_u64..).zip(&work.puts) {
         match &put.what {
-            What::File(file) => wanted
-                .entry(file.sha256)
-                .or_default()
-                .push((slot, file, put)),
+            What::File(file) => wanted.push((slot, file, put)),
             What::Link { target } => {
                 let mark = hand.stage(slot)?.link(slot, target)?;
                 hand.settle(slot, put, Mode::from_bits(0o777), mark)?;
@@ -76,22 +79,30 @@ pub(super) fn stage(
             }
         }
     }
-    for operation in &admitted.patch().patch().operations {
-        let slots = wanted.remove(&operation.content).unwrap_or_default();
-        hand.operate(operation, &slots)?;
+    wanted.sort_by_key(|(slot, file, _)| (file.sha256, *slot));
+    let mut made = BTreeSet::new();
+    for operation in &operations {
+        let from = wanted.partition_point(|(_, file, _)| file.sha256 < operation.content);
+        let wants = wanted.get(from..).unwrap_or_default();
+        let end = wants.partition_point(|(_, file, _)| file.sha256 == operation.content);
+        let wants = wants.get(..end).unwrap_or_default();
+        let first = !wants.is_empty() && made.insert(from);
+        hand.operate(operation, if first { wants } else { &[] })?;
     }
-    if let Some(content) = wanted.keys().next() {
+    let contents = wanted.chunk_by(|(_, a, _), (_, b, _)| a.sha256 == b.sha256);
+    let left = contents
+        .filter_map(<[_]>::first)
+        .find(|(slot, ..)| !hand.marks.contains_key(slot));
+    if let Some((_, file, _)) = left {
         return Err(Refusal::new(
             RefusalName::Corrupt,
             "the patch does not bring a content that its recipes need",
         )
-        .value("needed", content)
-        .value(
-            "brought",
-            format!("{} content(s)", admitted.patch().patch().operations.len()),
-        )
+        .value("needed", file.sha256)
+        .value("brought", format!("{} content(s)", operations.len()))
         .next("prepare the patch again: lockstep prepare"));
     }
+    drop((wanted, operations));
     let marks = hand.marks;
     folder::remove_tree(&copies)?;
     stages.settle()?;
@@ -127,11 +138,7 @@ impl Hand<'_> {
 
     /// Makes one content in the first slot that wants it, and copies it to the others. What nobody
     /// wants (the customer keeps the file) is passed over.
-    fn operate(
-        &mut self,
-        operation: &Operation,
-        slots: &[(u64, &FileContent, &Put)],
-    ) -> Result<(), Refusal> {
+    fn operate(&mut self, operation: &Operation, slots: &[Want<'_>]) -> Result<(), Refusal> {
         let Some(((slot, file, put), others)) = slots.split_first() else {
             return self.skip(operation);
         };

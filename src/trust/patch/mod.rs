@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::model::patch::Patch;
+use crate::model::patch::{Operation, Patch};
 use crate::model::site::Signer;
 use crate::model::snapshot::{Floor, SiteRef, Snapshot};
 use crate::model::{Name, Principal, Sha256, Time};
@@ -95,7 +95,8 @@ impl Checklist {
 /// A patch that may be believed: made by [`verify`] alone.
 #[derive(Debug)]
 pub struct VerifiedPatch {
-    patch: Verified<Patch>,
+    patch: Patch,
+    sha256: Sha256,
     site: TrustedSite,
     newer_site: bool,
     preparer: Signer,
@@ -117,20 +118,20 @@ pub fn verify(
     let (site, newer_site) = site_in_force(&members, context.site, checks)?;
     let (patch, preparer) = prepared(&raw, &site, checks)?;
     drop(raw);
-    let statement = patch.get();
-    check_site_ref(&statement.site, &site, checks)?;
-    let mut parts = Parts::of(statement, members)?;
+    check_site_ref(&patch.get().site, &site, checks)?;
+    let mut parts = Parts::of(patch.get(), members)?;
     parts.take(SITE_MEMBER);
     let approvals = match context.approvals {
         Approvals::Given(given) => approval::count(patch.bytes(), given, site.site(), &preparer)?,
         Approvals::NotYet => Vec::new(),
     };
     checks.pass("approvals", said(&approvals, site.site().policy.approvals));
-    let snapshots = snapshots::verify(statement, &mut parts, checks)?;
+    let (statement, sha256) = patch.into_statement();
+    let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;
     let expiry = context.expiry.under(policy);
     let metadata = metadata::verify(
-        statement,
+        &statement,
         &site,
         &mut parts,
         context.floors,
@@ -138,7 +139,7 @@ pub fn verify(
         checks,
     )?;
     let recipes = recipes::verify(
-        statement,
+        &statement,
         &metadata.vendors,
         &mut parts,
         context.recipe_files,
@@ -165,7 +166,8 @@ pub fn verify(
         vendor_files: metadata.files,
         recipes,
         floors,
-        patch,
+        patch: statement,
+        sha256,
     })
 }
 
@@ -258,19 +260,18 @@ impl VerifiedPatch {
     /// The statement.
     #[must_use]
     pub fn patch(&self) -> &Patch {
-        self.patch.get()
+        &self.patch
+    }
+
+    /// The operations, to be carried out once.
+    pub fn take_operations(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.patch.operations)
     }
 
     /// SHA-256 of the statement: the patch's identity.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
-        self.patch.sha256()
-    }
-
-    /// The very bytes that were signed.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.patch.bytes()
+        self.sha256
     }
 
     /// The site file in force once the patch is applied.
