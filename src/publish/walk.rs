@@ -52,7 +52,7 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Found>, Refusal> {
         for name in names(&folder)? {
             let source = folder.join(&name);
             let path = tree_path(path.as_ref(), &name, &source)?;
-            if let Some(below) = walk.take(source, path)? {
+            if let Some(below) = walk.take(&source, path)? {
                 open.push(below);
             }
         }
@@ -71,22 +71,21 @@ impl Walk {
     /// Takes in one path; a folder is handed back to be entered.
     fn take(
         &mut self,
-        source: PathBuf,
+        source: &Path,
         path: TreePath,
     ) -> Result<Option<(PathBuf, Option<TreePath>)>, Refusal> {
         if let Some(other) = self.folded.insert(path.fold_key(), path.clone()) {
             return Err(
-                refuse("its name differs from another by case alone", &source)
-                    .value("other", other),
+                refuse("its name differs from another by case alone", source).value("other", other),
             );
         }
         let metadata = source
             .symlink_metadata()
-            .map_err(DiskError::io("look at", &source))?;
-        let what = look(&metadata, &source, &path)?;
+            .map_err(DiskError::io("look at", source))?;
+        let what = look(&metadata, source, &path)?;
         let below = metadata
             .is_dir()
-            .then(|| (source.clone(), Some(path.clone())));
+            .then(|| (source.to_owned(), Some(path.clone())));
         self.found.extend(what.map(|what| Found { path, what }));
         Ok(below)
     }

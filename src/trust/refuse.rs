@@ -13,7 +13,8 @@ impl TrustError {
             | Self::Corrupt(_)
             | Self::Unsigned { .. }
             | Self::ManyPreparers(_)
-            | Self::ShortFingerprint(_) => Vec::new(),
+            | Self::ShortFingerprint(_)
+            | Self::Keep(_) => Vec::new(),
             Self::Signature { name, .. } => vec![("signature", name.clone())],
             Self::Misnamed { named, made_by, .. } => {
                 vec![
@@ -55,7 +56,6 @@ impl TrustError {
             Self::BaseMissing { recipe, base } => {
                 vec![("recipe", recipe.to_string()), ("needs", base.to_string())]
             }
-            Self::Keep(_) => Vec::new(),
         }
     }
 

@@ -123,6 +123,8 @@ impl Parts<'_> {
                 made.member.size,
                 std::fs::File::open(&made.path)?,
             )?;
+            // It is in the file now; kept, all of them would take their room twice.
+            std::fs::remove_file(&made.path)?;
         }
         writer.finish()?.flush()?;
         Ok(())

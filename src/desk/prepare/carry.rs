@@ -15,9 +15,11 @@ use crate::trust::unzstd::WINDOW_LOG_MAX;
 /// zstd level of metadata and recipes: they are small, and travel with every patch.
 const LEVEL: i32 = 19;
 /// Largest recipe that is compressed at [`LEVEL`], in bytes.
-const SMALL_RECIPE: usize = 1024 * 1024;
-/// zstd level of larger ones.
-const LEVEL_LARGE: i32 = 3;
+const SMALL_RECIPE: usize = 128 * 1024;
+/// zstd level of larger ones. Measured on a recipe of 20,000 files, 7.3 MB: level 19 takes 11 s for
+/// 2.17 MB, level 1 with long distances 0.1 s for 2.24 MB; levels between make more, because digests
+/// only look as if they matched.
+const LEVEL_LARGE: i32 = 1;
 /// Days for which a patch may be applied when it carries no vendor metadata.
 const UNBOUND_DAYS: i64 = 365;
 

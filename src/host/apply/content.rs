@@ -189,7 +189,9 @@ impl Read for Stream {
             let Some((pack, path)) = self.left.next() else {
                 return Ok(0);
             };
-            let mut decoder = zstd::stream::read::Decoder::new(File::open(path)?)?;
+            let mut decoder = zstd::stream::read::Decoder::new(File::open(&path)?)?;
+            // Open, it can still be read; its room is free once it was.
+            std::fs::remove_file(path)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;
             self.open = Some((decoder, pack.size));
         }

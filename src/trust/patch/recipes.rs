@@ -83,7 +83,7 @@ pub(super) fn verify(
         let member = Patch::recipe_member(&carried.recipe);
         // One at a time, and each copy given up before the next is made: a recipe may have a
         // hundred megabytes.
-        let file = decompressed(carried, parts.need(&member)?, files)?;
+        let file = decompressed(carried, &parts.need(&member)?, files)?;
         files
             .keep(&carried.recipe, &file)
             .map_err(|refusal| TrustError::Keep(Box::new(refusal)))?;
@@ -162,7 +162,7 @@ fn named_by_vendor(
 
 fn decompressed(
     carried: &CarriedRecipe,
-    packed: Vec<u8>,
+    packed: &[u8],
     files: &dyn RecipeFiles,
 ) -> Result<Vec<u8>, TrustError> {
     let dictionary = match &carried.base {
@@ -179,7 +179,7 @@ fn decompressed(
     };
     let name = Patch::recipe_member(&carried.recipe);
     let size = usize::try_from(carried.size).unwrap_or(usize::MAX);
-    let file = unzstd_exact(&packed, &dictionary, size)
+    let file = unzstd_exact(packed, &dictionary, size)
         .map_err(|e| TrustError::corrupt(format!("{name}: {e}")))?;
     if Sha256::of(&file) == carried.recipe {
         Ok(file)

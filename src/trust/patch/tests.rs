@@ -313,7 +313,10 @@ fn a_good_patch_says_all_that_was_checked() {
     assert_eq!(patch.warnings().count(), 0);
     assert!(!patch.newer_site());
     let digest = Sha256::of(&bench.recipe_file);
-    assert_eq!(bench.kept.borrow().as_slice(), [bench.recipe_file.clone()]);
+    assert_eq!(
+        *bench.kept.borrow(),
+        std::slice::from_ref(&bench.recipe_file)
+    );
     assert_eq!(
         patch.recipes()[&digest].recipe(),
         &recipe("lib/a.jar").into()
