@@ -295,3 +295,65 @@ impl<R: Read> Members<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::recipe::{Hot, Recipe};
+    use crate::spr::{canonical, encode_small, encode_unsigned};
+
+    fn recipe(members: &[MemberBytes]) -> Recipe {
+        Recipe {
+            config: Vec::new(),
+            files: Vec::new(),
+            format: crate::model::statement::FORMAT,
+            hot: Hot::Yes,
+            joint: Vec::new(),
+            kind: Kind::Recipe,
+            licence: None,
+            members: members
+                .iter()
+                .map(|(name, bytes)| Member::of(name.as_str(), bytes))
+                .collect(),
+            name: "core".parse().unwrap(),
+            notes: Some("x".repeat(400)),
+            one_way: None,
+            release: Vec::new(),
+            replaces: Vec::new(),
+            requires: Vec::new(),
+            takes: Vec::new(),
+            version: "1".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_recipe_written_in_place_is_the_same_file() {
+        for members in [vec![], vec![("sbom.json".to_owned(), vec![b'{'; 700])]] {
+            let recipe = recipe(&members);
+            let statement = canonical::encode(&recipe).unwrap();
+            let wanted = encode_small(Kind::Recipe, &statement, &[], &members).unwrap();
+            assert_eq!(encode_unsigned(&recipe, &members).unwrap(), wanted);
+        }
+    }
+
+    /// Whole, and cut at every place: from memory a file reads as it does from a medium.
+    #[test]
+    fn a_file_in_memory_reads_as_one_on_a_medium() {
+        let members = vec![("sbom.json".to_owned(), vec![b'{'; 700])];
+        let recipe = recipe(&members);
+        let file = encode_unsigned(&recipe, &members).unwrap();
+        let all = |opened: Opened<_>| opened.into_memory(&recipe.members, 1_000);
+        let from_medium = |file: &[u8]| {
+            Opened::open(file)
+                .and_then(|opened| opened.into_memory(&recipe.members, 1_000))
+                .map_err(|e| e.to_string())
+        };
+        for end in 0..=file.len() {
+            let cut = &file[..end];
+            let from_memory = Opened::of_file(cut.to_vec()).and_then(all);
+            let from_memory = from_memory.map_err(|e| e.to_string());
+            assert_eq!(from_memory, from_medium(cut), "{end}");
+            assert_eq!(from_memory.is_ok(), end == file.len(), "{end}");
+        }
+    }
+}
