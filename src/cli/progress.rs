@@ -14,9 +14,10 @@ use super::print::line_to_stderr;
 /// Milliseconds between two drawings, and before the first.
 const BETWEEN: u64 = 200;
 /// How a stage looks that is counted in bytes.
-const BYTES: &str = "{msg:10} {wide_bar} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
+const BYTES: &str =
+    "{msg:10} {wide_bar} {bytes:>10} of {total_bytes:10} {bytes_per_sec:>12} {eta:>4} left";
 /// The same in files.
-const FILES: &str = "{msg:10} {wide_bar} {pos} of {len} files  {per_sec}  {eta} left";
+const FILES: &str = "{msg:10} {wide_bar} {pos:>7} of {len:7} files {per_sec:>12} {eta:>4} left";
 
 /// What a stage is counted in.
 #[derive(Clone, Copy)]
@@ -56,7 +57,12 @@ impl Progress {
             if let Some((_, old)) = current.take() {
                 old.finish_and_clear();
             }
-            *current = Some((stage.to_owned(), bar(stage, unit, total)));
+            let bar = bar(stage, unit, total);
+            bar.set_position(done);
+            // The rate is that from here on: what was done before took some time as well.
+            bar.reset_eta();
+            *current = Some((stage.to_owned(), bar));
+            return;
         }
         // Threads overtake each other on the way here; a bar does not go back.
         if let Some((_, bar)) = current.as_ref().filter(|(_, bar)| bar.position() < done) {

@@ -31,8 +31,8 @@ pub(super) fn identify(
         .map(|found| {
             let what = match &found.what {
                 Seen::File(mode, _) => {
-                    let id = blob::identify(&source.join(found.path.as_str()))?;
-                    progress.add(id.size);
+                    let file = source.join(found.path.as_str());
+                    let id = blob::identify(&file, &|bytes| progress.add(bytes))?;
                     What::File(unstored(*mode, id).into())
                 }
                 Seen::Folder(mode) => What::Folder { mode: *mode },
@@ -86,9 +86,9 @@ pub(super) fn store(
         once.into_par_iter()
             .map(|(path, file)| {
                 let input = source.join(path.as_str());
-                let stored = blob::store(repository, &batch, &input, &file.id())?;
-                progress.add(file.size);
-                Ok(stored)
+                blob::store(repository, &batch, &input, &file.id(), &|bytes| {
+                    progress.add(bytes);
+                })
             })
             .collect::<Result<Vec<Stored>, ReleaseError>>()
     })?;

@@ -37,6 +37,9 @@ pub struct Stored {
     pub sha256: Sha256,
 }
 
+/// Is told how many bytes were read, piece by piece.
+pub type Moved<'a> = &'a (dyn Fn(u64) + Sync);
+
 /// Where a content lies in the repository in `folder`.
 #[must_use]
 pub fn path(folder: &Path, blake3: &Blake3) -> PathBuf {
@@ -44,9 +47,9 @@ pub fn path(folder: &Path, blake3: &Blake3) -> PathBuf {
 }
 
 /// The identity of the regular file at `file`; a link there is not followed.
-pub fn identify(file: &Path) -> Result<ContentId, ReleaseError> {
+pub fn identify(file: &Path, moved: Moved<'_>) -> Result<ContentId, ReleaseError> {
     let mut hasher = ContentHasher::default();
-    each_chunk(&mut open_plain(file)?, file, |chunk| {
+    each_chunk(&mut open_plain(file)?, file, moved, |chunk| {
         hasher.update(chunk);
         Ok(())
     })?;
@@ -60,8 +63,10 @@ pub fn store(
     batch: &Batch,
     input: &Path,
     id: &ContentId,
+    moved: Moved<'_>,
 ) -> Result<Stored, ReleaseError> {
     if let Some(stored) = verify(folder, id)? {
+        moved(id.size);
         return Ok(stored);
     }
     let path = path(folder, &id.blake3);
@@ -69,7 +74,7 @@ pub fn store(
         durable::make_folders(parent, 0o755)?;
     }
     let mut draft = batch.file(&path, 0o644)?;
-    match compress(&mut draft.file, &path, input, id) {
+    match compress(&mut draft.file, &path, input, id, moved) {
         Ok(stored) => {
             batch.add(draft)?;
             Ok(stored)
@@ -86,10 +91,11 @@ fn compress(
     path: &Path,
     input: &Path,
     id: &ContentId,
+    moved: Moved<'_>,
 ) -> Result<Stored, ReleaseError> {
     let mut hasher = ContentHasher::default();
     let mut out = encoder(file, id.size).map_err(DiskError::io("compress", path))?;
-    each_chunk(&mut open_plain(input)?, input, |chunk| {
+    each_chunk(&mut open_plain(input)?, input, moved, |chunk| {
         hasher.update(chunk);
         out.write_all(chunk)
             .map_err(|e| DiskError::io("write", path)(e).into())
@@ -170,13 +176,17 @@ fn open_plain(path: &Path) -> Result<File, ReleaseError> {
 fn each_chunk(
     file: &mut File,
     path: &Path,
+    moved: Moved<'_>,
     mut take: impl FnMut(&[u8]) -> Result<(), ReleaseError>,
 ) -> Result<(), ReleaseError> {
     let mut chunk = vec![0_u8; room(file.metadata().map_or(u64::MAX, |m| m.len()))];
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(length) => take(chunk.get(..length).unwrap_or_default())?,
+            Ok(length) => {
+                take(chunk.get(..length).unwrap_or_default())?;
+                moved(u64::try_from(length).unwrap_or(0));
+            }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(DiskError::io("read", path)(e).into()),
         }
@@ -251,7 +261,7 @@ mod tests {
 
     fn store_now(folder: &Path, input: &Path, id: &ContentId) -> Result<Stored, ReleaseError> {
         let batch = Batch::create(folder)?;
-        let stored = store(folder, &batch, input, id)?;
+        let stored = store(folder, &batch, input, id, &|_| ())?;
         batch.finish()?;
         Ok(stored)
     }
@@ -263,7 +273,7 @@ mod tests {
         let long = vec![7; 300_000];
         for bytes in [&b""[..], b"abc", &long] {
             let id = lay(&input, bytes);
-            assert_eq!(identify(&input).unwrap(), id);
+            assert_eq!(identify(&input, &|_| ()).unwrap(), id);
             assert_eq!(verify(folder.path(), &id).unwrap(), None);
             let stored = store_now(folder.path(), &input, &id).unwrap();
             let path = path(folder.path(), &id.blake3);
@@ -289,7 +299,10 @@ mod tests {
         }
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("input", &link).unwrap();
-        assert!(matches!(identify(&link), Err(ReleaseError::Changed(_))));
+        assert!(matches!(
+            identify(&link, &|_| ()),
+            Err(ReleaseError::Changed(_))
+        ));
     }
 
     #[test]
