@@ -1,0 +1,170 @@
+//! What `apply` tells the admin.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::super::Node;
+use super::commit;
+use crate::model::receipt::FileCounts;
+use crate::model::text::bytes;
+use crate::plan::admit::Admitted;
+use crate::plan::change::components as component_changes;
+use crate::plan::work::Work;
+
+/// What `apply` did, or would do.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The environment's name.
+    pub environment: String,
+    /// The node's name.
+    pub node: String,
+    /// SHA-256 of `patch.json`.
+    pub patch: String,
+    /// Whether nothing was changed, because that was asked for.
+    pub dry_run: bool,
+    /// Whether it registers what lies there already.
+    pub adopts: bool,
+    /// The components that changed.
+    pub changes: Vec<String>,
+    /// Files touched.
+    pub files: FileCounts,
+    /// Config files that stay as the customer has them, as the receipt lists them.
+    pub kept: Vec<String>,
+    /// What becomes of each thing that the customer changed, deleted or added in the patch's way: a
+    /// word and a sentence. A dry run says the same.
+    pub met: Vec<(&'static str, String)>,
+    /// A newer site file that came in the patch and is in force now.
+    pub site: Option<String>,
+    /// Who prepared it.
+    pub preparer: String,
+    /// Who approved it.
+    pub approvals: Vec<String>,
+    /// The sequence number afterwards.
+    pub sequence: Option<u64>,
+    /// The state digest afterwards.
+    pub state: String,
+    /// Milliseconds of staging, with the product running.
+    pub staging_ms: u64,
+    /// Milliseconds of exchange.
+    pub downtime_ms: u64,
+    /// The receipt.
+    pub receipt: Option<PathBuf>,
+    /// What the admin should know.
+    pub warnings: Vec<String>,
+    /// Bytes that staging takes.
+    pub space: u64,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = match (self.dry_run, self.adopts) {
+            (true, true) => "would adopt what lies there (nothing was changed)",
+            (true, false) => "would apply (nothing was changed)",
+            (false, true) => "adopted what lies there; no file was touched",
+            (false, false) => "applied",
+        };
+        writeln!(
+            f,
+            "{word}: environment {}, node {}",
+            self.environment, self.node
+        )?;
+        for change in &self.changes {
+            writeln!(f, "  change     {change}")?;
+        }
+        let FileCounts {
+            added,
+            changed,
+            removed,
+        } = self.files;
+        writeln!(
+            f,
+            "  files      {added} added, {changed} changed, {removed} removed"
+        )?;
+        for (word, sentence) in &self.met {
+            writeln!(f, "  {word:10} {sentence}")?;
+        }
+        if let Some(site) = &self.site {
+            writeln!(f, "  trust      {site}")?;
+        }
+        writeln!(f, "  prepared   by {}", self.preparer)?;
+        if !self.approvals.is_empty() {
+            writeln!(f, "  approved   by {}", self.approvals.join(", "))?;
+        }
+        if self.dry_run {
+            writeln!(f, "  space      {}", bytes(self.space))?;
+            return write!(
+                f,
+                "  next       lockstep apply with the same file, without --dry-run"
+            );
+        }
+        writeln!(f, "  state      {}", self.state)?;
+        writeln!(
+            f,
+            "  staging    {} ms, exchange {} ms",
+            self.staging_ms, self.downtime_ms
+        )?;
+        match &self.receipt {
+            Some(receipt) => {
+                writeln!(f, "  receipt    {}", receipt.display())?;
+                write!(
+                    f,
+                    "  next       carry the receipt to the desk: lockstep receive {}",
+                    receipt.display()
+                )
+            }
+            None => write!(
+                f,
+                "  next       lockstep receipt --output FILE writes the receipt"
+            ),
+        }
+    }
+}
+
+/// Of a change that was made, or with nothing done of one that could be.
+pub(super) fn outcome(
+    node: &Node,
+    admitted: &Admitted,
+    work: &Work,
+    done: Option<commit::Done>,
+) -> Outcome {
+    let patch = admitted.patch();
+    let (space, _) = work.space();
+    let next = node.state().sequence.saturating_add(1);
+    let before: Vec<_> = node.installed().to_vec();
+    let after: Vec<_> = admitted
+        .target()
+        .iter()
+        .map(|c| c.installed.clone())
+        .collect();
+    Outcome {
+        environment: node.environment().to_string(),
+        node: node.name().to_string(),
+        patch: patch.sha256().to_string(),
+        dry_run: done.is_none(),
+        adopts: patch.patch().adopts(),
+        changes: component_changes(&before, &after)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        files: work.counts,
+        kept: work.kept().iter().map(ToString::to_string).collect(),
+        met: work.met.iter().map(|met| met.words(next)).collect(),
+        site: patch.newer_site().then(|| {
+            let (old, new) = (node.site().version, patch.site().version);
+            format!(
+                "site {} version {old} -> {new}: see lockstep trust show",
+                patch.site().name
+            )
+        }),
+        preparer: patch.preparer().principal.to_string(),
+        approvals: patch.approvals().iter().map(ToString::to_string).collect(),
+        sequence: done.as_ref().map(|done| done.sequence),
+        state: admitted.node().after.to_string(),
+        staging_ms: done.as_ref().map_or(0, |done| done.staging_ms),
+        downtime_ms: done.as_ref().map_or(0, |done| done.downtime_ms),
+        receipt: done.and_then(|done| done.receipt),
+        warnings: admitted.warnings().to_vec(),
+        space,
+    }
+}
