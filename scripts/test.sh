@@ -32,6 +32,8 @@ readonly COMMANDS=(
     "script bsdutils"
     "getfacl acl"
     "chattr e2fsprogs"
+    "mount mount"
+    "bindfs bindfs"
     "python3 python3"
 )
 

@@ -34,6 +34,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: make room: remove old generations, which only a rollback needs
+    Gc(Gc),
     /// host: is all well here?
     Status(Status),
     /// host: what is installed here
@@ -83,7 +85,12 @@ impl Command {
     pub(super) fn changes_a_host(&self) -> bool {
         matches!(
             self,
-            Self::Init(_) | Self::Snapshot(_) | Self::Apply(_) | Self::Recover(_) | Self::Trust(_)
+            Self::Init(_)
+                | Self::Snapshot(_)
+                | Self::Apply(_)
+                | Self::Recover(_)
+                | Self::Gc(_)
+                | Self::Trust(_)
         )
     }
 }
@@ -185,6 +192,20 @@ pub(super) struct Recover {
     /// As a service manager calls it: quiet where there is nothing to do
     #[arg(long)]
     pub(super) before_start: bool,
+}
+
+/// A generation is the files that one change displaced. They are removed on every mount that holds
+/// some, for good: a rollback to what is removed is not possible any more.
+#[derive(Args)]
+pub(super) struct Gc {
+    #[command(flatten)]
+    pub(super) root: Root,
+    /// The environment that is meant; another one is refused
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: Option<Name>,
+    /// How many generations stay, the newest
+    #[arg(long, value_name = "N")]
+    pub(super) keep: usize,
 }
 
 #[derive(Args)]

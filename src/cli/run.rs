@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{Accept, Command};
+use super::args::{Accept, Command, Gc};
 use super::print::Printer;
 use super::world;
 use crate::audit;
@@ -60,6 +60,7 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 printer.outcome(&outcome);
             }
         }
+        Command::Gc(args) => gc(args, now, printer)?,
         Command::Status(args) => {
             let outcome = host::status::run(&world::root(args.root.root)?, args.full, printer)?;
             printer.outcome(&outcome);
@@ -112,6 +113,18 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn gc(args: Gc, now: Time, printer: &Printer) -> Result<(), Refusal> {
+    let root = world::root(args.root.root)?;
+    printer.outcome(&host::gc::run(
+        &root,
+        args.keep,
+        args.environment.as_ref(),
+        now,
+        printer,
+    )?);
+    Ok(())
 }
 
 fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {

@@ -280,8 +280,8 @@ pub fn record(stage: &Path, points: &[TreePath]) -> Result<(), DiskError> {
     if points.is_empty() {
         return Ok(());
     }
-    let lines: String = points.iter().map(|p| format!("{}\n", p.as_str())).collect();
-    durable::write(&stage.join(RECORD), lines.as_bytes(), 0o600)
+    let lines: Vec<&str> = points.iter().map(TreePath::as_str).collect();
+    durable::write(&stage.join(RECORD), lines.join("\n").as_bytes(), 0o600)
 }
 
 fn recorded(stage: &Path) -> Result<Vec<TreePath>, DiskError> {

@@ -5,7 +5,8 @@
 //! do for `rename`. The kernel's own list (`/proc/self/mountinfo`) is only for finding mounts that
 //! nobody named: where leftovers may lie, and what `init` looks at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt as _;
@@ -60,9 +61,8 @@ impl Layout {
     ) -> Result<Self, DiskError> {
         let mut found = BTreeMap::new();
         for path in paths {
-            let folder = path.parent();
-            if !found.contains_key(&folder) {
-                found.insert(folder, point_of(root, path)?);
+            if let Entry::Vacant(new) = found.entry(path.parent()) {
+                new.insert(point_of(root, path)?);
             }
         }
         let points: BTreeSet<TreePath> = found.values().flatten().cloned().collect();
@@ -148,6 +148,7 @@ pub fn below(root: &Root) -> Result<Vec<(TreePath, Listed)>, DiskError> {
 }
 
 /// The mount that a path lies on, in words: the file system's type and what is mounted.
+#[must_use]
 pub fn describe(path: &Path) -> String {
     let over = |listed: &&Listed| path.starts_with(&listed.point);
     let all = list().unwrap_or_default();
@@ -229,15 +230,12 @@ fn decode(field: &[u8]) -> Vec<u8> {
             .filter(|_| *first == b'\\')
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match escaped {
-            Some(byte) => {
-                out.push(byte);
-                rest = behind.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
+        if let Some(byte) = escaped {
+            out.push(byte);
+            rest = behind.get(3..).unwrap_or_default();
+        } else {
+            out.push(*first);
+            rest = behind;
         }
     }
     out
@@ -354,8 +352,8 @@ mod tests {
         let at = |path: &str| folder.path().canonicalize().unwrap().join(path);
         std::fs::create_dir_all(at("real/in")).unwrap();
         std::fs::create_dir_all(at("shown")).unwrap();
-        std::fs::write(at("file"), "").unwrap();
-        std::fs::write(at("real/file"), "").unwrap();
+        durable::touch(&at("file")).unwrap();
+        durable::touch(&at("real/file")).unwrap();
         let Some(_data) = samples::Mounted::tmpfs(&at("a b/data")) else {
             return;
         };
@@ -414,7 +412,7 @@ mod tests {
         std::fs::create_dir(at("deep/data/lost+found")).unwrap();
         assert_eq!(strangers(&root, &[]).unwrap(), 0);
         for (count, path) in [(1, "deep/data/x"), (2, "deep/y"), (3, "lost+found")] {
-            std::fs::write(at(path), "").unwrap();
+            durable::touch(&at(path)).unwrap();
             assert_eq!(strangers(&root, &[]).unwrap(), count, "{path}");
         }
     }

@@ -1,12 +1,13 @@
 //! The isolated host: one root, one key, one chain of receipts.
 //!
 //! One file per command: [`init`], [`snapshot`], [`apply`], [`recover`], [`trust`], [`status`],
-//! [`components`], [`history`], [`receipt`]. [`node`] opens the node that they work on;
+//! [`components`], [`history`], [`receipt`], [`gc`]. [`node`] opens the node that they work on;
 //! [`statement`] writes what a node signs.
 
 pub mod apply;
 pub mod components;
 mod full;
+pub mod gc;
 pub mod history;
 pub mod init;
 pub mod node;

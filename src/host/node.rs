@@ -53,19 +53,42 @@ impl Node {
         now: Time,
         watch: &dyn Watch,
     ) -> Result<Self, Refusal> {
+        let node = Self::lock(root, command, now)?;
+        // A copy made in mid-change is a copy first of all: its moves are not recovered.
+        node.check_marks()?;
+        node.recovered(watch)
+    }
+
+    /// Opens the node to remove what is not needed any more. Nothing is signed, so that the marks
+    /// are asked only where a change must be recovered first.
+    pub fn open_to_tidy(
+        root: &Path,
+        command: &str,
+        now: Time,
+        watch: &dyn Watch,
+    ) -> Result<Self, Refusal> {
+        let node = Self::lock(root, command, now)?;
+        if recover::needs_recovery(&node.root)? {
+            node.check_marks()?;
+        }
+        node.recovered(watch)
+    }
+
+    fn lock(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
         let root = Root::open(root)?;
         check_founded(&root)?;
         operator::check(&root, command)?;
         let lock = Lock::take(&root, command, now)?;
-        let node = Self::load(root, Some(lock))?;
-        // A copy made in mid-change is a copy first of all: its moves are not recovered.
-        node.check_marks()?;
-        let recovered = recover::recover(&node.root, &node.store)?;
+        Self::load(root, Some(lock))
+    }
+
+    fn recovered(self, watch: &dyn Watch) -> Result<Self, Refusal> {
+        let recovered = recover::recover(&self.root, &self.store)?;
         match super::recover::describe(&recovered) {
-            None => Ok(node),
+            None => Ok(self),
             Some(line) => {
                 watch.warn(&line);
-                let Self { root, lock, .. } = node;
+                let Self { root, lock, .. } = self;
                 Self::load(root, lock)
             }
         }
@@ -113,6 +136,22 @@ impl Node {
                 )
                 .next("lockstep recover"),
         )
+    }
+
+    /// A script names the environment it means, so that a command copied from another window does
+    /// no harm.
+    pub fn check_named(&self, typed: Option<&Name>) -> Result<(), Refusal> {
+        let here = &self.environment().name;
+        match typed {
+            Some(typed) if typed != here => Err(Refusal::new(
+                RefusalName::WrongEnvironment,
+                "this is not the environment that was named",
+            )
+            .value("you named", typed)
+            .value("this is", here)
+            .next("go to the right root, or name the right environment")),
+            _ => Ok(()),
+        }
     }
 
     /// A copied, moved or restored environment signs nothing.

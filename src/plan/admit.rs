@@ -118,7 +118,7 @@ impl Admitted {
             return Err(unsatisfiable(&["the trees clash".to_owned()]));
         };
         let changes = if node.adopted.is_some() {
-            check_only_adds(facts.components, &target)?;
+            live::check_only_adds(facts.components, &target)?;
             Changes::default()
         } else {
             Changes::between(&old, &new)
@@ -211,24 +211,6 @@ impl Admitted {
             drift: adopted,
         };
         live::check_adopted(self.node.after, expected, Holding { components, drift })
-    }
-}
-
-/// A patch that adopts leaves what is registered as it is.
-fn check_only_adds(installed: &[Component], target: &[Component]) -> Result<(), Refusal> {
-    let kept = |old: &&Component| target.iter().any(|new| new.installed == old.installed);
-    match installed.iter().find(|old| !kept(old)) {
-        None => Ok(()),
-        Some(gone) => Err(Refusal::new(
-            RefusalName::Corrupt,
-            "the patch says that it registers what is there, and would change what is registered",
-        )
-        .value(
-            "installed",
-            format!("{} {}", gone.installed.name, gone.installed.version),
-        )
-        .value("afterwards", "not the same")
-        .next("prepare it again: lockstep prepare --adopt, and another patch for the change")),
     }
 }
 

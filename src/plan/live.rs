@@ -1,5 +1,6 @@
 //! Whether an installation is what a patch takes it for, and in which points it is not.
 
+use super::Component;
 use super::moved::{Holding, differences};
 use crate::model::state::state_digest;
 use crate::model::{Refusal, RefusalName, Sha256};
@@ -37,6 +38,27 @@ pub(super) fn check_adopted(
         "take these files out of private in .lockstep/node.toml if they may be told, then lockstep \
          snapshot --full, and prepare again",
     )
+}
+
+/// A patch that adopts leaves what is registered as it is.
+pub(super) fn check_only_adds(
+    installed: &[Component],
+    target: &[Component],
+) -> Result<(), Refusal> {
+    let kept = |old: &&Component| target.iter().any(|new| new.installed == old.installed);
+    match installed.iter().find(|old| !kept(old)) {
+        None => Ok(()),
+        Some(gone) => Err(Refusal::new(
+            RefusalName::Corrupt,
+            "the patch says that it registers what is there, and would change what is registered",
+        )
+        .value(
+            "installed",
+            format!("{} {}", gone.installed.name, gone.installed.version),
+        )
+        .value("afterwards", "not the same")
+        .next("prepare it again: lockstep prepare --adopt, and another patch for the change")),
+    }
 }
 
 fn compare(

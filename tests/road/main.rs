@@ -21,6 +21,7 @@ mod folders;
 mod forge;
 mod golden;
 mod hand;
+mod mounts;
 mod odd;
 mod refusals;
 mod rights;

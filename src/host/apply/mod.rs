@@ -99,7 +99,7 @@ fn apply(
     watch: &dyn Watch,
 ) -> Result<Outcome, Refusal> {
     claimed.check_identity(&node)?;
-    check_typed_name(request, &node)?;
+    node.check_named(request.environment.as_ref())?;
     node.check_marks()?;
     let node = if request.dry_run {
         node.check_recovered()?;
@@ -253,22 +253,6 @@ fn plan(
     let work = Work::plan(admitted.changes(), rule, survey)?;
     let layout = preflight::check(node, admitted, survey, &work, coming)?;
     Ok((work, layout))
-}
-
-/// A script names the environment it means, so that a command copied from another window does no
-/// harm.
-fn check_typed_name(request: &Request, node: &Node) -> Result<(), Refusal> {
-    let here = &node.environment().name;
-    match &request.environment {
-        Some(typed) if typed != here => Err(Refusal::new(
-            RefusalName::WrongEnvironment,
-            "this is not the environment that was named",
-        )
-        .value("you named", typed)
-        .value("this is", here)
-        .next("go to the right root, or name the right environment")),
-        _ => Ok(()),
-    }
 }
 
 fn not_hot(admitted: &Admitted) -> Refusal {
