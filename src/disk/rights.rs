@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode as Bits, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::durable::Draft;
 use super::inherit::Legacy;
+use super::mounts::Layout;
 use super::obstacle::{Hurdle, Obstacle};
 use super::root::Root;
 use super::stamp::{FileKind, Stamp};
@@ -24,9 +25,10 @@ use crate::plan::work::{Intent, Put, Turn, Work};
 ///
 /// What the new files take over is not judged by rules that another kernel, module or mount may
 /// not share: the very calls are made, on a file without a name that is gone afterwards.
-pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
+pub fn check(root: &Root, work: &Work, layout: &Layout) -> Result<(), DiskError> {
     let mut examiner = Examiner {
         root,
+        layout,
         folders: BTreeSet::new(),
         parents: BTreeMap::new(),
         tried: BTreeMap::new(),
@@ -56,12 +58,14 @@ pub fn check(root: &Root, work: &Work) -> Result<(), DiskError> {
     })
 }
 
-/// What decides whether something can be given to a new file: owner, group, and the attributes;
+/// What decides whether something can be given to a new file: the area, owner, group, and the
+/// attributes;
 /// what users note there is anybody's, so that its value does not count.
-type Given = (u32, u32, BTreeMap<String, Option<Vec<u8>>>);
+type Given = (u64, u32, u32, BTreeMap<String, Option<Vec<u8>>>);
 
 struct Examiner<'a> {
     root: &'a Root,
+    layout: &'a Layout,
     /// Folders that were looked at.
     folders: BTreeSet<Option<TreePath>>,
     /// The nearest folder of whatever lies in one.
@@ -150,15 +154,27 @@ impl Examiner<'_> {
             (name.clone(), value)
         };
         let attributes = legacy.attributes.iter().map(weight).collect();
-        let given = (legacy.uid, legacy.gid, attributes);
+        let area = self.layout.area(&put.path);
+        let given = (area, legacy.uid, legacy.gid, attributes);
         let known = self.tried.get(&given).cloned();
         let hurdle = match known {
             Some(known) => known,
-            None => try_out(self.root, &legacy)?,
+            None => try_out(&self.trial_folder(area), &legacy)?,
         };
         self.tried.insert(given, hurdle.clone());
         self.note(&legacy.path, hurdle);
         Ok(())
+    }
+
+    /// Where something can be tried out on the mount of an area: what one file system keeps,
+    /// another need not know.
+    fn trial_folder(&self, area: u64) -> PathBuf {
+        let index = area.checked_sub(1).and_then(|i| usize::try_from(i).ok());
+        let point = index.and_then(|index| self.layout.points().get(index));
+        point.map_or_else(
+            || self.root.state_folder(),
+            |point| self.root.absolute(point),
+        )
     }
 
     fn note(&mut self, path: &Path, hurdle: Option<Hurdle>) {
@@ -171,10 +187,9 @@ impl Examiner<'_> {
 
 /// Gives all of it to a file that has no name, or, where the file system knows of none, to a
 /// draft.
-fn try_out(root: &Root, legacy: &Legacy) -> Result<Option<Hurdle>, DiskError> {
-    let folder = root.state_folder();
+fn try_out(folder: &Path, legacy: &Legacy) -> Result<Option<Hurdle>, DiskError> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let given = match rustix::fs::open(&folder, flags, Bits::RUSR | Bits::WUSR) {
+    let given = match rustix::fs::open(folder, flags, Bits::RUSR | Bits::WUSR) {
         Ok(file) => legacy.give(file, 0o600),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
             let mut draft = Draft::create(&folder.join("trial"), 0o600)?;

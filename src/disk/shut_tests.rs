@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::exchange::{Exchange, Moved};
 use crate::disk::founding::samples;
+use crate::disk::mounts::Layout;
 use crate::disk::recover::{Recovered, recover};
 use crate::disk::stage::Stage;
 use crate::disk::state::StateStore;
@@ -160,7 +161,8 @@ impl Change {
             slot,
         });
         work.moves.splice(..0, away);
-        rights::check(&root, &work).unwrap();
+        let layout = Layout::of(&root, work.moves.iter().map(|intent| &intent.path)).unwrap();
+        rights::check(&root, &work, &layout).unwrap();
         assert_eq!(tree(folder), old, "asking for rights changes nothing");
         let journal = seal(&root, &work);
         assert_eq!(tree(folder), old, "staging changes nothing");

@@ -29,8 +29,8 @@ pub(super) fn check(
     for intent in &work.moves {
         check_mounted_file(node, intent)?;
     }
-    rights::check(root, work)?;
     let layout = Layout::of(root, work.moves.iter().map(|intent| &intent.path))?;
+    rights::check(root, work, &layout)?;
     check_space(root, &space::needs(work, &layout, coming))?;
     check_contents(admitted, survey)?;
     // The last, because it writes; as another user it would leave files that are not the operator's.
