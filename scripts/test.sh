@@ -34,6 +34,7 @@ readonly COMMANDS=(
     "chattr e2fsprogs"
     "mount mount"
     "bindfs bindfs"
+    "mkfs.btrfs btrfs-progs"
     "python3 python3"
 )
 

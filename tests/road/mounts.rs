@@ -429,3 +429,42 @@ fn inodes_are_asked_too() -> Tested {
     }
     Ok(())
 }
+
+/// A subvolume is on no list of mounts, and files cannot be renamed into it all the same.
+#[test]
+fn a_subvolume_is_a_mount_of_its_own() -> Tested {
+    let world = World::new()?;
+    if !may_mount(&world)? {
+        return Ok(());
+    }
+    if world
+        .run("grep -q btrfs /proc/filesystems && mkfs.btrfs --version && btrfs --version")?
+        .code
+        != 0
+    {
+        say("no btrfs here: no subvolume is tried");
+        return Ok(());
+    }
+    world.ok("truncate -s 128M disk && mkfs.btrfs -q disk")?;
+    let _disk = Mounted::by(&world, "mount -o loop disk", "PROD")?;
+    enrol(&world)?;
+    world.ok("btrfs subvolume create PROD/data")?;
+    let mut from = "usb/PROD.snapshot.spr".to_owned();
+    for version in 1..3 {
+        let to = sized(&world, version, 10, 1)?;
+        patch(&world, &from, &to, &format!("v{version}"))?;
+        from = format!("usb/v{version}.receipt.spr");
+    }
+    let kept = world.tree("PROD/data/.lockstep-mount/generations/3")?;
+    assert_eq!(
+        kept.len(),
+        2,
+        "the file that changed, and the one that went: {kept:?}"
+    );
+    // As a kill leaves it that came before the journal: only the stage's own record names the area.
+    world.ok("cp -a PROD/.lockstep/generations/3 PROD/.lockstep/stage/4 && rm PROD/.lockstep/stage/4/journal")?;
+    world.ok("mkdir -p PROD/data/.lockstep-mount/stage/4 && lockstep gc --keep 0 --root PROD")?;
+    assert!(!world.path("PROD/data/.lockstep-mount").exists());
+    world.ok("lockstep status --check --root PROD")?;
+    Ok(())
+}
