@@ -43,6 +43,8 @@ small_road() {
     small_step 1
     small_step 2
     small_look
+    cp -a "$WORLD/release-1" "$WORLD/unpacked"
+    adopt "$WORLD/unpacked" UNPACKED "$WORLD/release-1"
     lockstep "publish again" 0 publish component --repository "$WORLD/repository" --keys "$WORLD/keys/vendor" \
         --recipe part0/2.0/part0-2.0.0 --files "$WORLD/again"
     held_against "$WORLD/root"

@@ -46,6 +46,22 @@ environment() {
     lockstep "enrol" 0 enrol "$WORLD/usb/$2.snapshot.spr" --desk "$WORLD/desk"
 }
 
+# adopt ROOT ENVIRONMENT TREE: what lies there already is taken in, and is as TREE afterwards.
+adopt() {
+    local full=$WORLD/usb/$2-full.snapshot.spr patch=$WORLD/usb/$2-1.patch.spr receipt=$WORLD/usb/$2-1.receipt.spr
+    lockstep "init --adopt" 0 init --adopt --root "$1" --name "$2" --site "$WORLD/site.spr" \
+        --service none --output "$WORLD/usb/$2.snapshot.spr"
+    lockstep "enrol" 0 enrol "$WORLD/usb/$2.snapshot.spr" --desk "$WORLD/desk"
+    lockstep "snapshot --full" 0 snapshot --full --root "$1" --output "$full"
+    bytes_of "snapshot --full" "$full"
+    lockstep "prepare --adopt" 0 prepare "$full" --adopt --desk "$WORLD/desk" --output "$patch"
+    bytes_of "prepare --adopt" "$patch"
+    apply "apply the adoption" 0 "$1" "$patch" "$receipt"
+    lockstep "receive the adoption" 0 receive "$receipt" --desk "$WORLD/desk"
+    lockstep "status --full" 0 status --full --check --root "$1"
+    same_tree "$2, adopted" "$1" "$3"
+}
+
 # prepare NAME ENVIRONMENT OUTPUT RECIPE
 prepare() {
     lockstep "$1" 0 prepare --environment "$2" --desk "$WORLD/desk" --site "$WORLD/site.spr" \
