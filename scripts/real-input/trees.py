@@ -8,8 +8,9 @@ usage: trees.py small FOLDER --seed N --files N --parts N --release 1|2
 small: parts of equal size, part0 and so on, each a folder as it is published. Files of 200 to 4,000
 bytes of words, in packages as a Java product has them. Release 2 has 5 % of them changed, 1 % gone
 and 1 % new.
-large: a few files, some over 4 GiB; half of each is words, half does not compress.
-mixed: files of 4 KiB to 64 MiB, of the same stuff.
+large: a few files, some over 4 GiB, as images of disks are: of 16 MiB, one does not compress, one is
+words, and the rest repeats itself.
+mixed: files of 4 KiB to 64 MiB; half is words, half does not compress.
 """
 
 import argparse
@@ -49,28 +50,30 @@ def write_small(path: pathlib.Path, rng: random.Random, pool: bytes) -> None:
 
 
 class Stuff:
-    """Blocks of 1 MiB: every other one is words, the others are random."""
+    """Blocks of 1 MiB: random, of words, and then `pages` that repeat themselves."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, pages: int):
         self.rng = random.Random(seed)
-        self.noise = [self.rng.randbytes(MIB) for _ in range(64)]
-        self.words = [text(self.rng, MIB) for _ in range(8)]
+        noise = [self.rng.randbytes(MIB) for _ in range(64)]
+        words = [text(self.rng, MIB) for _ in range(8)]
+        page = [text(self.rng, 4096) * 256 for _ in range(8)]
+        self.turns = [noise, words, *[page] * pages]
+        self.number = 0
 
     def write(self, path: pathlib.Path, size: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb", buffering=0) as out:
-            number = 0
             while size > 0:
-                block = self.rng.choice(self.words if number % 2 else self.noise)
+                block = self.rng.choice(self.turns[self.number % len(self.turns)])
                 # So that no two blocks are the same.
                 block = self.rng.getrandbits(128).to_bytes(16, "big") + block[16:]
                 out.write(block[:size])
                 size -= min(size, MIB)
-                number += 1
+                self.number += 1
 
 
 def large(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
-    stuff, left, number = Stuff(seed), gigabytes * 10**9, 0
+    stuff, left, number = Stuff(seed, pages=14), gigabytes * 10**9, 0
     for size in [4 * 1024 * MIB + 12345, 4 * 1024 * MIB + 1]:
         if size < left:
             stuff.write(folder / f"images/volume{number}.img", size)
@@ -84,7 +87,7 @@ def large(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
 
 
 def mixed(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
-    stuff, left, number = Stuff(seed), gigabytes * 10**9, 0
+    stuff, left, number = Stuff(seed, pages=0), gigabytes * 10**9, 0
     while left > 0:
         size = min(left, int(4096 * 2 ** stuff.rng.uniform(0, 14)))
         stuff.write(folder / f"lib/{number % 37:02}/archive{number}.jar", size)

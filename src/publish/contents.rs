@@ -104,9 +104,9 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Compressing takes up to 50 MB in each thread.
+/// Compressing takes up to 21 MB in each thread.
 fn few_threads() -> Result<rayon::ThreadPool, Refusal> {
-    const MOST: usize = 4;
+    const MOST: usize = 8;
     let threads = rayon::current_num_threads().min(MOST);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

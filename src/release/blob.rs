@@ -17,14 +17,16 @@ use crate::disk::durable;
 use crate::model::digest::{ContentHasher, Sha256Hasher};
 use crate::model::{Blake3, ContentId, Sha256};
 
-/// Largest content that is compressed at [`LEVEL_SMALL`], in bytes: that level takes twelve times as
-/// much memory, 90 MB a thread at 8 MiB.
+/// Largest content that is compressed at [`LEVEL_SMALL`], in bytes: at 8 MiB that level takes 90 MB
+/// of memory in each thread.
 const SMALL_MAX: u64 = 1024 * 1024;
 /// The zstd level of small contents: a recipe has thousands, and they are read far more often
 /// than written.
 const LEVEL_SMALL: i32 = 19;
 /// The zstd level of large contents: chosen for speed, so that one archive does not hold up a build.
-const LEVEL_LARGE: i32 = 12;
+/// Measured on 338 MB of jars: level 9 takes 15 s for 306.3 MB, level 12 takes 34 s for 306.0 MB, and
+/// 58 MB of memory instead of 21.
+const LEVEL_LARGE: i32 = 9;
 /// Bytes moved at a time.
 const CHUNK: usize = 256 * 1024;
 
