@@ -229,7 +229,8 @@ impl Desk {
     /// Keeps a statement file under the digest of its statement.
     pub fn keep_statement(&self, sha256: Sha256, file: &[u8]) -> Result<(), Refusal> {
         let path = self.statement_path(sha256);
-        if path.exists() {
+        // One that was damaged since is written again.
+        if durable::read_if_there(&path, STATEMENT_FILE_MAX)?.as_deref() == Some(file) {
             return Ok(());
         }
         make_parent(&path)?;
@@ -251,7 +252,7 @@ impl Desk {
     /// Keeps a recipe file, so that it is at hand when a source no longer has it.
     pub fn keep_recipe(&self, sha256: Sha256, file: &[u8]) -> Result<(), Refusal> {
         let path = self.recipe_path(sha256);
-        if path.exists() {
+        if self.recipe(sha256)?.is_some() {
             return Ok(());
         }
         make_parent(&path)?;

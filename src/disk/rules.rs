@@ -24,12 +24,15 @@ pub const FIRST: &str = r#"# Rules of this node. Only this host reads them.
 # own file is looked at all the same.
 ignore = []
 
-# Files whose digests never leave this host, besides those that recipes call config files. A full
-# snapshot tells of them only whether they are still the same.
+# Files that no component owns and whose digests never leave this host; config files of components
+# do not either. A full snapshot tells of them only whether they are still the same. Upper and lower
+# case are alike here.
 private = [
-    "**/*.properties", "**/*.conf", "**/*.cfg", "**/*.ini", "**/*.env", "**/*.yaml", "**/*.yml",
-    "**/*.pem", "**/*.key", "**/*.crt", "**/*.jks", "**/*.p12", "**/*.pfx", "**/*.keystore",
-    "**/*.truststore", "**/*.passwd", "**/*.password", "**/*.secret", "**/.env", "**/.ssh/**",
+    "**/*.properties*", "**/*.conf*", "**/*.cfg*", "**/*.ini*", "**/*.env*", "**/*.yaml*", "**/*.yml*",
+    "**/*.xml*", "**/*.json*", "**/*.toml*", "**/*.sh*", "**/*.sql*", "**/*.ora*", "**/*.sso*",
+    "**/*.pem*", "**/*.key*", "**/*.der*", "**/*.crt*", "**/*.jks*", "**/*.p12*", "**/*.pfx*",
+    "**/*.keystore*", "**/*.truststore*", "**/*passw*", "**/*secret*", "**/*credential*",
+    "**/id_*", "**/.ssh/**", "**/conf/**", "**/config/**", "**/etc/**",
 ]
 "#;
 
@@ -74,7 +77,7 @@ impl NodeRules {
         let globs = |globs: &[String]| PathGlobs::new(globs).map_err(|e| e.to_string());
         Ok(Self {
             ignore: globs(&text.ignore)?,
-            private: globs(&text.private)?,
+            private: globs(&text.private)?.case_blind(),
             sha256: Some(Sha256::of(bytes)),
         })
     }

@@ -62,9 +62,9 @@ pub fn run(
     now: Time,
     watch: &dyn Watch,
 ) -> Result<Outcome, Refusal> {
+    Node::open(root)?.check_named(environment)?;
     let node = Node::open_to_tidy(root, &format!("gc --keep {keep}"), now, watch)?;
     watch.say(&node.header());
-    node.check_named(environment)?;
     let root = node.root();
     let freed = generations::sizes(root, &generations::beyond(root, keep)?)?;
     let removed = generations::prune(root, keep)?;

@@ -205,7 +205,10 @@ string_serde!(Mode);
 /// Globs over whole paths, `*` within a segment, `**` across segments: which of a component's files
 /// the customer may edit, or which files a node's own rules are about.
 #[derive(Debug, Default)]
-pub struct PathGlobs(Vec<glob::Pattern>);
+pub struct PathGlobs {
+    globs: Vec<glob::Pattern>,
+    case_blind: bool,
+}
 
 impl PathGlobs {
     /// Compiles the globs.
@@ -216,18 +219,30 @@ impl PathGlobs {
                 glob::Pattern::new(glob).map_err(|e| RuleError(format!("glob {glob:?}: {e}")))
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|globs| Self {
+                globs,
+                case_blind: false,
+            })
+    }
+
+    /// The same, with upper and lower case alike.
+    #[must_use]
+    pub fn case_blind(self) -> Self {
+        Self {
+            case_blind: true,
+            ..self
+        }
     }
 
     /// Whether `path` is a config file.
     #[must_use]
     pub fn matches(&self, path: &TreePath) -> bool {
         let options = glob::MatchOptions {
-            case_sensitive: true,
+            case_sensitive: !self.case_blind,
             require_literal_separator: true,
             require_literal_leading_dot: false,
         };
-        self.0
+        self.globs
             .iter()
             .any(|glob| glob.matches_with(path.as_str(), options))
     }

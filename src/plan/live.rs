@@ -34,9 +34,9 @@ pub(super) fn check_adopted(
         expected,
         live,
         "what lies here is not what the patch would register: files moved since the full snapshot, \
-         or were private in it and are not as their recipe has them",
-        "take these files out of private in .lockstep/node.toml if they may be told, then lockstep \
-         snapshot --full, and prepare again",
+         or were private or ignored in it and are not as their recipe has them",
+        "lockstep snapshot --full and prepare again; what .lockstep/node.toml calls private or \
+         ignores must be taken out of it first, if it may be told",
     )
 }
 

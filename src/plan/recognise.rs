@@ -3,7 +3,7 @@
 //!
 //! Of each component the version wins that has the most files as its recipe has them, less those
 //! that it has not; of equals the newest. What fits at less than half is not there. A hotfix is
-//! there only on the very version that it is made for, a release only with all that it names.
+//! there only whole, and on the very version that it is made for; a release only with all that it names.
 //!
 //! Config files say nothing: the customer may have changed them. A file that the host keeps
 //! private, and that has the right size, is taken to be as its recipe has it; the host, which can
@@ -66,7 +66,7 @@ impl Fit {
     /// Whether the component is there at all: more of it as it should be than not, and something.
     #[must_use]
     pub const fn is_there(self) -> bool {
-        self.same >= self.other && self.same.saturating_add(self.untold) > 0
+        self.same >= self.other && self.same > 0
     }
 
     /// Whether something stands at one of its paths, though perhaps something else.
@@ -130,12 +130,13 @@ impl Recogniser {
             return;
         }
         let fit = Fit::of(&component.recipe, inventory);
-        let enough = fit.is_there() || (named && fit.has_traces());
+        let hotfix = !component.recipe.takes.is_empty();
+        let fits = fit.is_there() && (fit.is_exact() || !hotfix);
+        let enough = fits || (named && fit.has_traces());
         if !enough {
             self.trace(&component, fit);
             return;
         }
-        let hotfix = !component.recipe.takes.is_empty();
         let new = Recognised { component, fit };
         if hotfix {
             self.hotfixes.push(new);

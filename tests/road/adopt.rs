@@ -123,7 +123,15 @@ fn the_nearest_is_adopted_with_its_differences_as_drift() -> Tested {
         prepared.contains("differs    lib/old.txt: changed"),
         "{prepared}"
     );
-    world.apply("OLD", "usb/adopt.patch.spr", "usb/adopt.receipt.spr")?;
+    let applied = world
+        .apply("OLD", "usb/adopt.patch.spr", "usb/adopt.receipt.spr")?
+        .out;
+    for words in [
+        "drift      1 file(s) are registered",
+        "drift      lib/old.txt: changed",
+    ] {
+        assert!(applied.contains(words), "{words}\n{applied}");
+    }
     let status = world.run("lockstep status --check --root OLD")?;
     assert_eq!(status.code, 30, "{}", status.out);
     assert!(
@@ -264,7 +272,7 @@ fn private_files_are_not_told_and_the_host_checks_them() -> Tested {
         31,
         &["private    tool/v.properties", "node.toml"],
     )?;
-    other.ok("sed -i 's/\"..\\/\\*.properties\", //' OLD/.lockstep/node.toml")?;
+    other.ok("sed -i 's/\"..\\/\\*.properties\\*\", //' OLD/.lockstep/node.toml")?;
     other.ok("rm usb/full.spr; lockstep snapshot --full --root OLD --output usb/full.spr")?;
     let told = ok(prepare(&other, ""))?.out;
     assert!(told.contains("tool 1.0.0: the nearest; 1 of 2"), "{told}");

@@ -138,6 +138,9 @@ pub(super) fn plan(
         return Err(Refusal::new(RefusalName::Usage, "no snapshot was named"));
     };
     let recognition = recognise(vendors, installed, request, first, watch)?;
+    for (name, inventory) in nodes.names().zip(&inventories).skip(1) {
+        check_alike(name, inventory, &recognition)?;
+    }
     let mut target: Vec<Component> = installed.to_vec();
     for new in &recognition.found {
         vendors.chosen(&new.component.installed)?;
@@ -168,6 +171,34 @@ pub(super) fn plan(
         at_hand: BTreeSet::new(),
         adoption,
     })
+}
+
+/// What lies on the first node must lie on every other, too.
+fn check_alike(
+    node: &Name,
+    inventory: &Inventory,
+    recognition: &Recognition,
+) -> Result<(), Refusal> {
+    for found in &recognition.found {
+        let fit = Fit::of(&found.component.recipe, inventory);
+        if !found.component.recipe.is_release() && fit != found.fit {
+            let installed = &found.component.installed;
+            let said = |fit: &Fit| format!("{} file(s) fit, {} do not", fit.same, fit.other);
+            return Err(Refusal::new(
+                RefusalName::MixedCluster,
+                "the nodes do not hold the same of what would be registered",
+            )
+            .value(
+                "component",
+                format!("{} {}", installed.name, installed.version),
+            )
+            .value("on the first node", said(&found.fit))
+            .value("node", node)
+            .value("there", said(&fit))
+            .next("prepare --adopt for one node at a time"));
+        }
+    }
+    Ok(())
 }
 
 fn recognise(

@@ -49,7 +49,14 @@ impl Parts<'_> {
             }
             let old = self.installed.iter().find(|old| old.name == new.name);
             let base = old.filter(|_| !self.whole).map(|old| old.recipe);
-            let bytes = self.vendors.recipe_file(&recipe).unwrap_or_default();
+            let bytes = self.vendors.recipe_file(&recipe).ok_or_else(|| {
+                Refusal::new(
+                    RefusalName::Corrupt,
+                    "a recipe that this desk has just read cannot be read again from its cache",
+                )
+                .value("recipe", new.path.as_str())
+                .next("look at the disk of the desk's cache folder, and run the command again")
+            })?;
             let dictionary = base
                 .and_then(|base| self.vendors.recipe_file(&base))
                 .unwrap_or_default();

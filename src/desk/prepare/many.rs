@@ -265,6 +265,14 @@ impl Watch for Together<'_> {
         self.watch.progress(stage, done, total);
     }
 
+    fn count(&self, stage: &str, done: u64, total: u64) {
+        self.watch.count(stage, done, total);
+    }
+
+    fn fingerprint(&self, whom: &str) -> Option<String> {
+        self.watch.fingerprint(whom)
+    }
+
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
         let Ok(mut known) = self.passphrases.lock() else {
             return self.watch.passphrase(key_file);

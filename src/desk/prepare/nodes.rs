@@ -53,6 +53,19 @@ impl Nodes {
         nodes.check_one_environment(&environment)?;
         nodes.check_alike()?;
         nodes.check_newest(desk, request)?;
+        let missing: Vec<String> = nodes
+            .record
+            .nodes
+            .iter()
+            .filter(|known| !nodes.names().any(|name| *name == known.name))
+            .map(|known| known.name.to_string())
+            .collect();
+        if !missing.is_empty() {
+            nodes.warnings.push(format!(
+                "no snapshot of node {} was given: the patch is not for it, and it stays as it is",
+                missing.join(", ")
+            ));
+        }
         let age = nodes.age(now);
         if age >= AGE_WARNING_DAYS {
             nodes.warnings.push(format!(

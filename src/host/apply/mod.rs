@@ -133,6 +133,8 @@ fn apply(
     };
     let (verified, packs) = claimed.verify(&node, request, incoming.as_ref(), now, watch)?;
     // Read once the new ones are verified, so that both are in memory as recipes alone.
+    // A mistake in the node's own rules would else be found out at the commit.
+    node.store.rules()?;
     let components = node.components()?;
     let facts = NodeFacts {
         components: &components,

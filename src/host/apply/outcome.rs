@@ -7,10 +7,14 @@ use serde::Serialize;
 use super::super::Node;
 use super::commit;
 use crate::model::receipt::FileCounts;
+use crate::model::snapshot::Drift;
 use crate::model::text::bytes;
 use crate::plan::admit::Admitted;
-use crate::plan::change::components as component_changes;
+use crate::plan::change::{against, components as component_changes};
 use crate::plan::work::Work;
+
+/// Most drifted files of an adoption that are named.
+const DRIFT_SHOWN: usize = 10;
 
 /// What `apply` did, or would do.
 #[derive(Debug, Serialize)]
@@ -149,7 +153,12 @@ pub(super) fn outcome(
             .collect(),
         files: work.counts,
         kept: work.kept().iter().map(ToString::to_string).collect(),
-        met: work.met.iter().map(|met| met.words(next)).collect(),
+        met: work
+            .met
+            .iter()
+            .map(|met| met.words(next))
+            .chain(registered(admitted))
+            .collect(),
         site: patch.newer_site().then(|| {
             let (old, new) = (node.site().version, patch.site().version);
             format!(
@@ -167,4 +176,33 @@ pub(super) fn outcome(
         warnings: admitted.warnings().to_vec(),
         space,
     }
+}
+
+/// What an adoption registers as drift: how much, and the first of it.
+fn registered(admitted: &Admitted) -> Vec<(&'static str, String)> {
+    let drift = admitted.node().adopted.as_deref().unwrap_or_default();
+    if drift.is_empty() {
+        return Vec::new();
+    }
+    let line = |drift: &Drift| {
+        let owned = admitted.new_tree().paths.get(&drift.path);
+        let what = owned.map(|owned| &owned.what);
+        (
+            "drift",
+            format!("{}: {}", drift.path, against(what, &drift.found)),
+        )
+    };
+    let count = format!(
+        "{} file(s) are registered that are not as their recipe has them",
+        drift.len()
+    );
+    let mut lines = vec![("drift", count)];
+    lines.extend(drift.iter().take(DRIFT_SHOWN).map(line));
+    if drift.len() > DRIFT_SHOWN {
+        lines.push((
+            "drift",
+            "and more: lockstep inspect lists all of it".to_owned(),
+        ));
+    }
+    lines
 }
