@@ -315,8 +315,6 @@ fn is_elsewhere(error: &DiskError) -> bool {
     matches!(
         error,
         DiskError::Mount(MountError::AreaMissing { .. }) | DiskError::Blocked { .. }
-    ) || matches!(
-        error.kind(),
-        Some(ErrorKind::NotFound | ErrorKind::PermissionDenied)
-    )
+    ) || error.kind() == Some(ErrorKind::NotFound)
+        || error.is_unreadable()
 }

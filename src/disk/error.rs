@@ -182,6 +182,12 @@ impl DiskError {
         }
     }
 
+    /// Whether it only says that this user may not read something.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. }) || self.kind() == Some(ErrorKind::PermissionDenied)
+    }
+
     /// The refusal that this is.
     #[must_use]
     pub fn refusal(&self) -> RefusalName {

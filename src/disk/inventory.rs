@@ -114,11 +114,9 @@ fn line(
         FileKind::File => match root.spot(&seen.path).and_then(|spot| open(&spot)) {
             Ok(Some((file, stamp))) => content(root, seen, file, stamp, secret, buffer, progress)?,
             Ok(None) => Listed::Other,
-            Err(e) => match e.kind() {
-                Some(std::io::ErrorKind::NotFound) => return Ok(None),
-                Some(std::io::ErrorKind::PermissionDenied) => Listed::Other,
-                _ => return Err(e),
-            },
+            Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => return Ok(None),
+            Err(e) if e.is_unreadable() => Listed::Other,
+            Err(e) => return Err(e),
         },
         FileKind::Folder | FileKind::Other => Listed::Other,
     };

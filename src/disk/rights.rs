@@ -44,9 +44,8 @@ pub fn check(root: &Root, work: &Work, layout: &Layout) -> Result<(), DiskError>
             What::Folder { mode } => (FileKind::Folder, *mode),
             What::Link { .. } => (FileKind::Link, Mode::from_bits(0o777)),
         };
-        // What is new in one folder takes over the same.
-        let folder = matches!(put.what, What::Folder { .. });
-        if put.replaces || new.insert((put.path.parent(), folder)) {
+        // What is new and of one kind in one folder takes over the same.
+        if put.replaces || new.insert((put.path.parent(), kind)) {
             examiner.put(put, kind, mode)?;
         }
     }

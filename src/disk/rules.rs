@@ -73,7 +73,11 @@ impl NodeRules {
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-        let text: Text = toml::from_str(text).map_err(|e| e.to_string().trim().to_owned())?;
+        let text: Text = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count().saturating_add(1));
+            format!("line {line}: {}", e.message().replace('\n', " "))
+        })?;
         let globs = |globs: &[String]| PathGlobs::new(globs).map_err(|e| e.to_string());
         Ok(Self {
             ignore: globs(&text.ignore)?,

@@ -25,13 +25,14 @@ impl Stages {
         sequence: u64,
     ) -> Result<Self, DiskError> {
         area::record(own.path(), points)?;
+        // Generations of another past of this node, such as one before a restored backup.
+        folder::remove_tree(&Area::own(root)?.generations().join(sequence.to_string()))?;
         let mut all = vec![own];
         if !points.is_empty() {
             let tenant = Tenant::of(root)?;
             for point in points {
                 let area = Area::at(root, point, &tenant)?;
                 area.claim(root)?;
-                // Of another past of this node, such as one before a restored backup.
                 folder::remove_tree(&area.generations().join(sequence.to_string()))?;
                 all.push(Stage::create_in(&area, sequence)?);
             }

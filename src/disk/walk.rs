@@ -3,6 +3,7 @@
 //! The node's own state is left out. A name that no recipe could own (not UTF-8, or with a control
 //! character in it) is counted and passed over: no patch could ever want its path.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 
 use super::DiskError;
@@ -34,16 +35,21 @@ pub struct Seen {
 /// Walks the tree. Nothing at or below a path for which `pass_over` holds is looked at.
 pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked, DiskError> {
     let mut walked = Walked::default();
+    // Folders that may not be looked into are none to anybody.
+    let mut closed = BTreeSet::new();
     let mut folders: Vec<Option<TreePath>> = vec![None];
     while let Some(folder) = folders.pop() {
         let at = match &folder {
             None => root.folder().try_clone_to_owned(),
             Some(path) => match root.open_folder(path) {
                 Ok(open) => Ok(open),
-                Err(e) if unreadable(&e) => {
-                    walked.close(path);
+                Err(e) if e.is_unreadable() => {
+                    closed.insert(path.clone());
                     continue;
                 }
+                // Gone since it was listed, or no folder any more.
+                Err(DiskError::Blocked { .. }) => continue,
+                Err(e) if e.kind() == Some(std::io::ErrorKind::NotFound) => continue,
                 Err(e) => return Err(e),
             },
         };
@@ -53,8 +59,14 @@ pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked
                 .map_or_else(|| root.path().to_owned(), |path| root.absolute(path))
         };
         let at = at.map_err(DiskError::io("open", shown()))?;
-        let entries =
-            rustix::fs::Dir::read_from(at.as_fd()).map_err(DiskError::os("list", shown()))?;
+        let entries = match (rustix::fs::Dir::read_from(at.as_fd()), &folder) {
+            (Ok(entries), _) => entries,
+            (Err(rustix::io::Errno::ACCESS), Some(path)) => {
+                closed.insert(path.clone());
+                continue;
+            }
+            (Err(errno), _) => return Err(DiskError::os("list", shown())(errno)),
+        };
         for entry in entries {
             let entry = entry.map_err(DiskError::os("list", shown()))?;
             let name = entry.file_name();
@@ -77,6 +89,12 @@ pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked
                 Ok(stamp) => stamp,
                 // Gone since it was listed: a running product makes and removes files.
                 Err(rustix::io::Errno::NOENT) => continue,
+                // A folder that may be listed and not passed through.
+                Err(rustix::io::Errno::ACCESS) => {
+                    let (kind, size) = (FileKind::Other, 0);
+                    walked.paths.push(Seen { path, kind, size });
+                    continue;
+                }
                 Err(errno) => return Err(DiskError::os("look at", root.absolute(&path))(errno)),
             };
             if stamp.kind == FileKind::Folder {
@@ -89,17 +107,13 @@ pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked
             });
         }
     }
-    walked.paths.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(walked)
-}
-
-impl Walked {
-    /// A folder that cannot be looked into is no folder to anybody.
-    fn close(&mut self, folder: &TreePath) {
-        if let Some(seen) = self.paths.iter_mut().find(|seen| &seen.path == folder) {
+    for seen in &mut walked.paths {
+        if closed.contains(&seen.path) {
             seen.kind = FileKind::Other;
         }
     }
+    walked.paths.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(walked)
 }
 
 /// The node's own folders: its state, what an interrupted `init` left, and its areas on other mounts.
@@ -112,13 +126,6 @@ fn is_own(folder: Option<&TreePath>, name: &std::ffi::CStr) -> bool {
             .to_bytes()
             .strip_prefix(STATE_FOLDER.as_bytes())
             .is_some_and(|rest| matches!(rest, b"" | b".init"))
-}
-
-fn unreadable(error: &DiskError) -> bool {
-    matches!(
-        error.kind(),
-        Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound)
-    )
 }
 
 #[cfg(test)]

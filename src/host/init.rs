@@ -104,11 +104,9 @@ impl std::fmt::Display for Outcome {
             return write!(
                 f,
                 "  rules      {}: look at what is private there, and what to ignore\n  \
-                 next       lockstep snapshot --full --root {}, and carry both snapshots to the desk: \
-                 lockstep enrol {}",
+                 next       lockstep snapshot --full --root {}, and carry that snapshot to the desk",
                 self.rules.display(),
-                self.root.display(),
-                self.snapshot.display()
+                self.root.display()
             );
         }
         write!(

@@ -181,11 +181,13 @@ impl Recogniser {
         // Hotfixes come behind what they are for; the better fit has its paths first.
         found.sort_by_key(|r| {
             let hotfix = !r.component.recipe.takes.is_empty();
-            (hotfix, std::cmp::Reverse(r.fit.rank()))
+            let version = r.component.installed.version.clone();
+            (hotfix, std::cmp::Reverse((r.fit.rank(), version)))
         });
         let mut all: Vec<Component> = installed.to_vec();
         for new in found {
-            if !takes_what_is_there(&new.component, &all) {
+            let known = !is_new(&all, &new.component);
+            if known || !takes_what_is_there(&new.component, &all) {
                 continue;
             }
             all.push(new.component.clone());

@@ -528,3 +528,25 @@ fn root_as_the_operator_keeps_owners() -> Tested {
     }
     Ok(())
 }
+
+/// Root's own files among the customer's do not stop a full snapshot: they are listed as what cannot
+/// be read.
+#[test]
+fn what_the_operator_cannot_read_is_listed_as_such() -> Tested {
+    let Some(world) = service()? else {
+        return Ok(());
+    };
+    world.ok("mkdir PROD/lost+found PROD/listed && chmod 700 PROD/lost+found && touch PROD/listed/x && chmod 744 PROD/listed")?;
+    world.ok("echo secret > PROD/root.txt && chmod 600 PROD/root.txt")?;
+    world.ok(&format!(
+        "{AS_OPERATOR} lockstep snapshot --full --root PROD --output usb/full.spr"
+    ))?;
+    let text = world
+        .ok("tar -xOf usb/full.spr inventory.txt.zst | zstd -dc")?
+        .out;
+    for line in ["other lost+found\n", "other root.txt\n", "other listed\n"] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    world.ok(&format!("{AS_OPERATOR} lockstep status --full --root PROD"))?;
+    Ok(())
+}

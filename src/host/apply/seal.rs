@@ -12,6 +12,7 @@ use super::after::After;
 use super::stage::Staged;
 use crate::disk::exchange::Exchange;
 use crate::disk::scan::found_at;
+use crate::disk::stamp::Stamp;
 use crate::disk::{journal, shut};
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
@@ -107,15 +108,22 @@ fn displaced_mark(node: &Node, survey: &Survey<'_>, path: &TreePath) -> Result<M
     } else {
         blake3_of(&found_at(node.root(), path)?)
     };
+    // What the new file takes over was read while staging.
+    let rights = |stamp: &Stamp| (stamp.mode, stamp.uid, stamp.gid);
+    let same_rights = then.is_none_or(|then| now.as_ref().map(rights) == Some(rights(then)));
     let mark = now
         .as_ref()
-        .filter(|_| live == scanned)
+        .filter(|_| live == scanned && same_rights)
         .and_then(|stamp| stamp.mark(live));
     let show = |blake3: Option<Blake3>| blake3.map_or("no file".to_owned(), |b| b.short());
     mark.ok_or_else(|| {
         Refusal::new(
             RefusalName::Stale,
-            "a file changed while the patch was staged",
+            if same_rights {
+                "a file changed while the patch was staged"
+            } else {
+                "the mode or owner of a file changed while the patch was staged"
+            },
         )
         .value("path", path)
         .value("scanned", show(scanned))
