@@ -270,6 +270,21 @@ impl Recipe {
             .fold(0, u64::saturating_add)
     }
 
+    /// Gives up its own copy of every path and content that `other` says the same of: of two versions
+    /// of a component, most is one thing in memory.
+    pub fn share(&mut self, other: &Self) {
+        for entry in &mut self.files {
+            let at = other.files.binary_search_by(|o| o.path.cmp(&entry.path));
+            let Some(there) = at.ok().and_then(|at| other.files.get(at)) else {
+                continue;
+            };
+            entry.path = there.path.clone();
+            if entry.what == there.what {
+                entry.what = there.what.clone();
+            }
+        }
+    }
+
     /// Checks that the recipe is the one its repository path names.
     pub fn check_path(&self, path: &RecipePath) -> Result<(), RuleError> {
         if &self.name == path.name() && &self.version == path.version() {
@@ -402,6 +417,53 @@ mod tests {
         ] {
             assert!(check_files(&files).unwrap_err().0.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn what_two_versions_say_alike_is_shared() {
+        let file = |mode: u32| {
+            let id = ContentId::of(b"x");
+            What::File(Arc::new(FileContent {
+                blake3: id.blake3,
+                mode: Mode::from_bits(mode),
+                sha256: id.sha256,
+                size: id.size,
+                stored_sha256: id.sha256,
+                stored_size: 1,
+            }))
+        };
+        let recipe = |files| Recipe {
+            config: Vec::new(),
+            files,
+            format: 0,
+            hot: Hot::Yes,
+            joint: Vec::new(),
+            kind: Kind::Recipe,
+            licence: None,
+            members: Vec::new(),
+            name: "core".parse().unwrap(),
+            notes: None,
+            one_way: None,
+            release: Vec::new(),
+            replaces: Vec::new(),
+            requires: Vec::new(),
+            takes: Vec::new(),
+            version: "1".parse().unwrap(),
+        };
+        let old = recipe(vec![entry("a", file(0o644)), entry("b", file(0o644))]);
+        let new = recipe(vec![
+            entry("a", file(0o644)),
+            entry("b", file(0o755)),
+            entry("c", file(0o644)),
+        ]);
+        let mut shared = new.clone();
+        shared.share(&old);
+        assert_eq!(shared, new);
+        let same = |at: usize| match (&old.files[at].what, &shared.files[at].what) {
+            (What::File(a), What::File(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        assert!(same(0) && !same(1));
     }
 
     #[test]

@@ -35,3 +35,15 @@ pub struct Component {
     /// Its publisher's description, shared by all who plan with it.
     pub recipe: Arc<Recipe>,
 }
+
+impl Component {
+    /// Shares with the version of this component among `others` all that both say alike.
+    pub fn share(&mut self, others: &[Self]) {
+        let other = others
+            .iter()
+            .find(|other| other.installed.name == self.installed.name);
+        if let (Some(other), Some(recipe)) = (other, Arc::get_mut(&mut self.recipe)) {
+            recipe.share(&other.recipe);
+        }
+    }
+}

@@ -209,7 +209,7 @@ fn recognise(
     watch: &dyn Watch,
 ) -> Result<Recognition, Refusal> {
     let mut recogniser = Recogniser::default();
-    let named = wanted(vendors, request)?;
+    let named = wanted(vendors, installed, request)?;
     if named.is_empty() {
         let mut seen = 0_u64;
         vendors.each(&mut |component| {

@@ -166,7 +166,11 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The recipes asked for, with those that releases among them name.
-fn wanted(vendors: &Vendors<'_>, request: &Request) -> Result<Vec<Component>, Refusal> {
+fn wanted(
+    vendors: &Vendors<'_>,
+    installed: &[Component],
+    request: &Request,
+) -> Result<Vec<Component>, Refusal> {
     let mut wanted = Vec::new();
     for text in request.to.iter().flat_map(|list| list.split(',')) {
         let path: RecipePath =
@@ -176,9 +180,12 @@ fn wanted(vendors: &Vendors<'_>, request: &Request) -> Result<Vec<Component>, Re
                     Refusal::new(RefusalName::Usage, e.to_string())
                         .next("lockstep prepare ... --to restapi/7.0/restapi-7.0.40.spr")
                 })?;
-        let component = vendors.component(&path)?;
+        let mut component = vendors.component(&path)?;
+        component.share(installed);
         for pin in &component.recipe.release {
-            wanted.push(vendors.pinned(&component, pin)?);
+            let mut pinned = vendors.pinned(&component, pin)?;
+            pinned.share(installed);
+            wanted.push(pinned);
         }
         wanted.push(component);
     }

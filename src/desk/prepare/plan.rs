@@ -40,7 +40,7 @@ pub(super) fn change(
     request: &Request,
 ) -> Result<Plan, Refusal> {
     let ask = Ask {
-        wanted: wanted(vendors, request)?,
+        wanted: wanted(vendors, installed, request)?,
         remove: request.remove.clone(),
     };
     let Resolved { target, downgrades } = resolve(installed, ask)?;
