@@ -75,8 +75,10 @@ impl NodeRules {
         let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
         let text: Text = toml::from_str(text).map_err(|e| {
             let before = e.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| before.matches('\n').count().saturating_add(1));
-            format!("line {line}: {}", e.message().replace('\n', " "))
+            let index = before.map_or(0, |before| before.matches('\n').count());
+            let shown = text.lines().nth(index).unwrap_or_default().trim();
+            let (line, why) = (index.saturating_add(1), e.message().replace('\n', " "));
+            format!("line {line} ({shown}): {why}")
         })?;
         let globs = |globs: &[String]| PathGlobs::new(globs).map_err(|e| e.to_string());
         Ok(Self {
