@@ -1,6 +1,7 @@
 //! Folders of the node's own state as lists: what is in them, and taking things out of them.
 //!
-//! These are the folders below `.lockstep`, which nobody but the operator can write into.
+//! These are the folders below `.lockstep` and `.lockstep-mount`, which nobody but the operator can write
+//! into.
 
 use std::ffi::OsString;
 use std::fs;

@@ -45,17 +45,6 @@ impl StateStore {
         durable::write(&path, &bytes, 0o600)
     }
 
-    /// Keeps a recipe under its digest.
-    pub fn store_recipe(&self, bytes: &[u8]) -> Result<Sha256, DiskError> {
-        let sha256 = Sha256::of(bytes);
-        let path = self.recipe_path(&sha256);
-        if self.recipe(&sha256).is_err() {
-            durable::make_folders(&self.folder().join("installed"), 0o700)?;
-            durable::write(&path, bytes, 0o600)?;
-        }
-        Ok(sha256)
-    }
-
     /// Keeps the recipe file at `from`, whose digest was checked, by moving it here.
     pub(super) fn take_recipe(&self, sha256: &Sha256, from: &Path) -> Result<(), DiskError> {
         let path = self.recipe_path(sha256);
@@ -143,14 +132,20 @@ mod tests {
     fn a_recipe_is_checked_when_read() {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::at(folder.path().to_owned());
-        let sha256 = store.store_recipe(b"recipe").unwrap();
+        let sha256 = Sha256::of(b"recipe");
+        let keep = || {
+            let incoming = folder.path().join("incoming");
+            durable::write(&incoming, b"recipe", 0o600).unwrap();
+            store.take_recipe(&sha256, &incoming).unwrap();
+        };
+        keep();
         assert_eq!(store.recipe(&sha256).unwrap(), b"recipe");
         durable::write(&store.recipe_path(&sha256), b"other", 0o600).unwrap();
         assert!(matches!(
             store.recipe(&sha256),
             Err(DiskError::Content { .. })
         ));
-        store.store_recipe(b"recipe").unwrap();
+        keep();
         store.recipe(&sha256).unwrap();
     }
 

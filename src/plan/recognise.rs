@@ -3,9 +3,11 @@
 //!
 //! Of each component the version wins that has the most files as its recipe has them, less those
 //! that it has not; of equals the newest. What fits at less than half is not there. A hotfix is
-//! there only whole, and on the very version that it is made for; a release only with all that it names.
+//! there only whole, and on the very version that it is made for; a release only with all that it
+//! names.
 //!
-//! Config files say nothing: the customer may have changed them. A file that the host keeps
+//! A config file that is as its recipe has it speaks for the version, one that is not says nothing: the
+//! customer may have changed it. A file that the host keeps
 //! private, and that has the right size, is taken to be as its recipe has it; the host, which can
 //! look, refuses the patch if it is not.
 
