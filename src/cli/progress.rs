@@ -57,17 +57,6 @@ impl Progress {
             if let Some((_, old)) = current.take() {
                 old.finish_and_clear();
             }
-            // It starts at nothing: the rate would be that of an instant otherwise.
-            *current = Some((stage.to_owned(), bar(stage, unit, total)));
-            return;
-        }
-        let Ok(mut current) = self.bar.lock() else {
-            return;
-        };
-        if current.as_ref().is_none_or(|(name, _)| name != stage) {
-            if let Some((_, old)) = current.take() {
-                old.finish_and_clear();
-            }
             let bar = bar(stage, unit, total);
             bar.set_position(done);
             // The rate is that from here on: what was done before took some time as well.
