@@ -1,0 +1,253 @@
+"""A small world, made through the program's own command line: a vendor, a site, a desk, and one
+environment per place, with an image of it at each situation from which a sweep starts.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, field, replace
+
+import place
+import stand
+from bench import Broken, clear, ok, run
+from calls import first_after, kill_at, trace
+from releases import RELEASES, STEP, fits, folder_of, lay
+
+EDITED = "conf/server.properties"
+EDIT = b"port=8080\nthreads=64\n# ours\n"
+
+
+@dataclass
+class Start:
+    """A situation, and the command that the sweep disturbs in it.
+
+    Words of `command` may hold {root} and {out}. `again` is what must go through where the old
+    state stands afterwards. `outcomes` are those that are allowed.
+    """
+
+    name: str
+    place: place.Place
+    image: object
+    command: list
+    again: list
+    outcomes: tuple = ("old", "new")
+    old: stand.Stand | None = None
+    new: stand.Stand | None = None
+    answered: str | None = None
+    settings: dict = field(default_factory=dict)
+
+
+class World:
+    """The vendor, the site and the desk; environments are made by [`Chain`]."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.folder = bench.work / "world"
+        self.folder.mkdir()
+        for name in ("keys", "usb"):
+            (self.folder / name).mkdir()
+        for name in ("owner", "desk"):
+            ok(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f",
+                self.folder / "keys" / name])  # fmt: skip
+        self.publish("init")
+        published = set()
+        for number, components in RELEASES.items():
+            for recipe, files in components.items():
+                if recipe not in published:
+                    published.add(recipe)
+                    lay(self.folder / folder_of(recipe), files)
+                    self.publish("component", "--recipe", recipe, "--files", folder_of(recipe),
+                                 "--config", "conf/*")  # fmt: skip
+            pins = [recipe.rsplit("/", 1)[1].rsplit("-", 1) for recipe in components]
+            named = [word for name, version in pins for word in ("--component", f"{name}={version}")]
+            self.publish("release", "--recipe", STEP.format(number), *named)
+        self.do("site", "new", "--name", "acme",
+                "--vendor", "stibo=repository/metadata/1.root.json",
+                "--preparer", "keys/desk.pub", "--key", "keys/owner",
+                "--output", "site.spr")  # fmt: skip
+
+    def do(self, *words):
+        """A command of the program that must succeed."""
+        return ok([self.bench.program, *words], cwd=self.folder)
+
+    def publish(self, what, *words):
+        """`publish` with this vendor's repository and keys."""
+        self.do("publish", what, "--repository", "repository", "--keys", "keys/vendor", *words)
+
+    def prepare(self, statement, release, name):
+        """A patch that answers a snapshot or receipt and leads to a release."""
+        patch = self.folder / "usb" / f"{name}.patch.spr"
+        self.do("prepare", statement, "--to", f"to:{STEP.format(release)}.spr", "--desk", "desk",
+                "--site", "site.spr", "--key", "keys/desk", "--source", "repository",
+                "--output", patch)  # fmt: skip
+        return patch
+
+    def has(self, command):
+        """Whether the program has a command."""
+        return run([self.bench.program, command, "--help"]).code == 0
+
+
+class Chain:
+    """One environment in one place, from empty to its third release; an image at each step."""
+
+    def __init__(self, world, where):
+        self.world = world
+        self.bench = world.bench
+        self.place = where
+        self.starts = {}
+        self.usb = world.folder / "usb"
+        image = self.bench.image
+        where.make(image)
+        where.mount(image, self.bench.mount, founding=True)
+        try:
+            self.live()
+        finally:
+            where.unmount(self.bench.mount)
+            image.unlink()
+
+    def host(self, *words):
+        """A command on the host that must succeed."""
+        return ok([self.bench.program, *words, "--root", self.bench.root])
+
+    def live(self):
+        """The life of the environment."""
+        root, name, say = self.bench.root, self.place.name, self.usb / self.place.name
+        root.mkdir(exist_ok=True)
+        self.host("init", "--name", name.upper(), "--site", self.world.folder / "site.spr",
+                  *self.service(), "--output", f"{say}.1.spr")  # fmt: skip
+        self.world.do("enrol", f"{say}.1.spr", "--desk", "desk")
+        first = self.world.prepare(f"{say}.1.spr", 1, f"{name}.1")
+        self.keep("first", "first install", apply(first))
+        self.host("apply", first, "--receipt", f"{say}.2.spr")
+        self.world.do("receive", f"{say}.2.spr", "--desk", "desk")
+        (root / EDITED).write_bytes(EDIT)
+        (root / "notes").mkdir()
+        (root / "notes/customer.txt").write_text("the customer's own\n")
+        for number in (3, 4, 5):
+            self.host("snapshot", "--output", f"{say}.{number}.spr")
+        second = self.world.prepare(f"{say}.4.spr", 2, f"{name}.2")
+        self.keep("update", "apply", apply(second))
+        snapshot = ["snapshot", "--output", "{out}/s.spr"]
+        self.keep("update", "snapshot", snapshot)
+        self.host("apply", second, "--receipt", f"{say}.6.spr")
+        self.world.do("receive", f"{say}.6.spr", "--desk", "desk")
+        third = self.world.prepare(f"{say}.6.spr", 3, f"{name}.3")
+        self.keep("kinds", "change of kinds", apply(third))
+        if self.world.has("rollback"):
+            back = ["rollback", "--environment", name.upper()]
+            self.keep("kinds", "rollback", back)
+            self.host("apply", third, "--receipt", f"{say}.7.spr")
+            self.keep("third", "rollback of kinds", back)
+            self.host(*back)
+            self.keep("back", "forward again", back)
+
+    def service(self):
+        """Who stops and starts the product: the program, where it can."""
+        if "[possible values: none]" in self.world.do("init", "--help").out:
+            return ["--service", "none"]
+        words = ["python3", str(self.bench.work / "harness" / "product.py")]
+        text = "".join(
+            f"[service.{name}]\ncommand = {json.dumps([*words, name, str(self.bench.out)])}\n"
+            f"seconds = 20\n"
+            for name in ("stop", "start", "health", "running")
+        )
+        file = self.world.folder / "service.toml"
+        file.write_text(text)
+        return ["--service", file]
+
+    def keep(self, situation, name, command):
+        """An image of now, and the start that begins with it."""
+        kept = self.bench.work / "images" / f"{self.place.name}.{situation}"
+        if not kept.exists():
+            self.place.unmount(self.bench.mount)
+            place.copy(self.bench.image, kept)
+            self.place.mount(self.bench.image, self.bench.mount)
+        command = [*command, "--root", "{root}"]
+        start = Start(f"{name}, {self.place.name}", self.place, kept, command, command)
+        self.starts[name] = start
+
+
+def apply(patch):
+    """Applies a patch; the receipt goes to another medium."""
+    return ["apply", str(patch), "--receipt", "{out}/r.spr"]
+
+
+def words(bench, command, folder="first"):
+    """A command of a start, with the folder for what it hands out."""
+    out = bench.out / folder
+    out.mkdir(exist_ok=True)
+    return [bench.program, *(w.format(root=bench.root, out=out) for w in command)]
+
+
+def learn(bench, start):
+    """Runs the command of a start without a fault, and remembers what stands before and after."""
+    with Mounted(bench, start, manifest=False):
+        start.old = stand.read(bench.root)
+        ok(words(bench, start.command), env=start.settings)
+        start.new = stand.read(bench.root)
+    edited = (EDITED,)
+    for release in RELEASES:
+        if not fits(start.old.tree, release, edited):
+            start.settings["from"] = release
+    gone = set(start.old.challenges) - set(start.new.challenges)
+    start.answered = next(iter(gone), None)
+    return start
+
+
+class Mounted:
+    """A fresh copy of a start's image, mounted; the product runs, as its log begins."""
+
+    def __init__(self, bench, start, manifest=True):
+        self.bench = bench
+        self.start = start
+        self.manifest = manifest
+
+    def __enter__(self):
+        clear(self.bench.out)
+        place.copy(self.start.image, self.bench.image)
+        (self.bench.out / "running").touch()
+        if self.manifest:
+            self.write_manifest()
+        self.start.place.mount(self.bench.image, self.bench.mount)
+        return self
+
+    def write_manifest(self):
+        """What the product may be started on."""
+        told = {"root": str(self.bench.root)}
+        told |= {"old": self.start.old.tree, "new": self.start.new.tree}
+        (self.bench.out / "manifest.json").write_text(json.dumps(told))
+
+    def __exit__(self, *_):
+        self.start.place.unmount(self.bench.mount)
+
+
+def interrupted(bench, start, name, outcome, point):
+    """The start that begins where a command was killed: recovery is disturbed there."""
+    with Mounted(bench, start):
+        kill_at(bench, words(bench, start.command), point)
+        start.place.unmount(bench.mount)
+        kept = bench.work / "images" / f"{start.place.name}.{name.replace(' ', '-')}"
+        shutil.copyfile(bench.image, kept)
+    return replace(
+        start,
+        name=f"{name}, {start.place.name}",
+        image=kept,
+        command=["recover", "--root", "{root}"],
+        outcomes=(outcome,),
+    )
+
+
+def interruptions(bench, start):
+    """Recovery after a kill in mid-exchange, and after one just after the commit."""
+    with Mounted(bench, start):
+        calls = trace(bench, words(bench, start.command))
+    renames = [c for c in calls if c.name in ("rename", "renameat2")]
+    sealed = [n for n, c in enumerate(renames) if '/.lockstep/journal"' in c.text]
+    committed = [n for n, c in enumerate(renames) if '/.lockstep/current"' in c.text]
+    if not sealed or not committed or committed[0] - sealed[0] < 4:
+        raise Broken(f"{start.name}: no exchange was seen")
+    middle = renames[(sealed[0] + committed[0]) // 2]
+    after = first_after(calls, renames[committed[0]])
+    return [
+        interrupted(bench, start, "recover, mid-exchange", "old", middle),
+        interrupted(bench, start, "recover, committed", "new", after),
+    ]
