@@ -126,7 +126,7 @@ fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refu
         last.extend(snapshot);
     }
     // A receipt that came in with a snapshot for the next patch has closed it, received or not.
-    let closed = record.nodes.iter().map(|node| node.receipt_sequence).min();
+    let closed = record.nodes.iter().map(|node| node.closed).min();
     let open = |prepared: &&PreparedRecord| closed.is_none_or(|closed| prepared.sequence >= closed);
     let mut releases: Vec<String> = last.iter().map(release).collect();
     releases.sort();

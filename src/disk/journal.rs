@@ -117,6 +117,7 @@ mod tests {
                 slot: 0,
             }],
             format: 0,
+            restart: None,
             sequence: 2,
             shut: vec![],
         }

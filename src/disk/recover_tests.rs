@@ -271,6 +271,7 @@ impl<'a> Making<'a> {
             areas: self.layout.points().to_vec(),
             entries: self.entries,
             format: 0,
+            restart: None,
             sequence: 2,
             shut: Vec::new(),
         };

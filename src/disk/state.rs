@@ -54,7 +54,7 @@ pub struct TrustedState {
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,
-    /// The generation that stands: how many changes were made to the files.
+    /// The generation that stands: the sequence number of the last change of files.
     pub generation: u64,
     /// What is installed, rising by name.
     pub installed: Vec<Installed>,

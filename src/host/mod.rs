@@ -5,6 +5,7 @@
 //! [`statement`] writes what a node signs.
 
 pub mod apply;
+mod change;
 pub mod components;
 mod full;
 pub mod gc;
@@ -14,6 +15,7 @@ pub mod node;
 mod output;
 pub mod receipt;
 pub mod recover;
+mod service;
 pub mod snapshot;
 pub mod statement;
 pub mod status;

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::lock::Lock;
+use crate::disk::lock::{Lock, Product};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
@@ -169,6 +169,13 @@ impl Node {
         .next(
             "work on the original; a copy signs nothing (lockstep status shows where it belongs)",
         ))
+    }
+
+    /// Says to a service manager that asks whether the product may be started; to nobody where the
+    /// node is not open to change.
+    pub(super) fn say_product(&self, product: Product) -> Result<(), Refusal> {
+        let said = self.lock.as_ref().map(|lock| lock.say(product));
+        Ok(said.transpose().map(|_| ())?)
     }
 
     /// Which environment.

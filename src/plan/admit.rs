@@ -159,6 +159,13 @@ impl Admitted {
         &self.node
     }
 
+    /// Why old files do not fit any more once what is new has started: the reasons that its recipes
+    /// give; nothing where they do.
+    #[must_use]
+    pub fn one_way(&self) -> Option<String> {
+        super::one_way(&self.installed, &self.target)
+    }
+
     /// What will be installed.
     #[must_use]
     pub fn target(&self) -> &[Component] {

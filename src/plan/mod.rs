@@ -36,6 +36,25 @@ pub struct Component {
     pub recipe: Arc<Recipe>,
 }
 
+/// Why there is no way back from `target` once it has started: what recipes that are new in it say of
+/// themselves; nothing where none does.
+#[must_use]
+pub fn one_way(installed: &[Installed], target: &[Component]) -> Option<String> {
+    let is_new = |c: &&Component| installed.iter().all(|old| old.recipe != c.installed.recipe);
+    let reasons: Vec<String> = target
+        .iter()
+        .filter(is_new)
+        .filter_map(|c| {
+            let why = c.recipe.one_way.as_ref()?;
+            Some(format!(
+                "{} {}: {why}",
+                c.installed.name, c.installed.version
+            ))
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
 impl Component {
     /// Shares with the version of this component among `others` all that both say alike.
     pub fn share(&mut self, others: &[Self]) {

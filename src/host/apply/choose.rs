@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::Node;
 use super::claim::Claimed;
-use super::{Outcome, Request, apply, commit, typed};
+use super::{Outcome, Request, apply, decided, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::plan::admit::NodeFacts;
@@ -118,7 +118,7 @@ impl Sorted {
             ..Self::default()
         };
         let key = node.public_key()?;
-        let applied = commit::applied(node)?;
+        let applied = decided::applied(node)?;
         let facts = NodeFacts {
             environment: node.environment(),
             name: node.name(),

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::commit;
+use super::super::change::Done;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
-use crate::model::text::bytes;
+use crate::model::text::{bytes, seconds};
 use crate::plan::admit::Admitted;
 use crate::plan::change::{against, components as component_changes};
 use crate::plan::work::Work;
@@ -50,8 +50,13 @@ pub struct Outcome {
     pub state: String,
     /// Milliseconds of staging, with the product running.
     pub staging_ms: u64,
-    /// Milliseconds of exchange.
+    /// Milliseconds from asking the product to stop until it was well again; without a service, those
+    /// of the exchange.
     pub downtime_ms: u64,
+    /// Milliseconds of exchange and syncs, a part of the downtime.
+    pub exchange_ms: u64,
+    /// Whether the product was stopped and started again.
+    pub restarted: bool,
     /// The receipt.
     pub receipt: Option<PathBuf>,
     /// What the admin should know.
@@ -103,26 +108,36 @@ impl std::fmt::Display for Outcome {
             );
         }
         writeln!(f, "  state      {}", self.state)?;
-        writeln!(
-            f,
-            "  staging    {} ms, exchange {} ms",
-            self.staging_ms, self.downtime_ms
-        )?;
-        match &self.receipt {
-            Some(receipt) => {
-                writeln!(f, "  receipt    {}", receipt.display())?;
-                write!(
-                    f,
-                    "  next       carry the receipt to the desk: lockstep receive {}",
-                    receipt.display()
-                )
-            }
-            None => write!(
+        if self.restarted {
+            writeln!(
                 f,
-                "  next       lockstep receipt --output FILE writes the receipt"
-            ),
+                "  product    stopped, and started again on the new files"
+            )?;
         }
+        if let Some(receipt) = &self.receipt {
+            writeln!(f, "  receipt    {}", receipt.display())?;
+            writeln!(
+                f,
+                "  next       carry the receipt to the desk: lockstep receive {}",
+                receipt.display()
+            )?;
+        }
+        let Self {
+            staging_ms,
+            downtime_ms,
+            exchange_ms,
+            ..
+        } = *self;
+        write!(f, "{}", took(staging_ms, downtime_ms, exchange_ms))
     }
+}
+
+/// The last line of a change: how long it took, and of that how long the product stood still.
+pub(in crate::host) fn took(staging_ms: u64, downtime_ms: u64, exchange_ms: u64) -> String {
+    format!(
+        "done: staging {}, downtime {downtime_ms} ms (of it exchange {exchange_ms} ms)",
+        seconds(staging_ms)
+    )
 }
 
 /// Of a change that was made, or with nothing done of one that could be.
@@ -130,7 +145,7 @@ pub(super) fn outcome(
     node: &Node,
     admitted: &Admitted,
     work: &Work,
-    done: Option<commit::Done>,
+    done: Option<Done>,
 ) -> Outcome {
     let patch = admitted.patch();
     let (space, _) = work.space();
@@ -170,9 +185,11 @@ pub(super) fn outcome(
         approvals: patch.approvals().iter().map(ToString::to_string).collect(),
         sequence: done.as_ref().map(|done| done.sequence),
         state: admitted.node().after.to_string(),
-        staging_ms: done.as_ref().map_or(0, |done| done.staging_ms),
-        downtime_ms: done.as_ref().map_or(0, |done| done.downtime_ms),
-        receipt: done.and_then(|done| done.receipt),
+        staging_ms: done.as_ref().map_or(0, |done| done.times.staging_ms),
+        downtime_ms: done.as_ref().map_or(0, |done| done.times.downtime_ms),
+        exchange_ms: done.as_ref().map_or(0, |done| done.times.exchange_ms),
+        restarted: done.as_ref().is_some_and(|done| done.restarted),
+        receipt: done.map(|done| done.receipt),
         warnings: admitted.warnings().to_vec(),
         space,
     }
