@@ -34,6 +34,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: bring back the files of an earlier generation
+    Rollback(Rollback),
     /// host: make room: remove old generations, which only a rollback needs
     Gc(Gc),
     /// host: is all well here?
@@ -89,6 +91,7 @@ impl Command {
                 | Self::Snapshot(_)
                 | Self::Apply(_)
                 | Self::Recover(_)
+                | Self::Rollback(_)
                 | Self::Gc(_)
                 | Self::Trust(_)
         )
@@ -192,6 +195,28 @@ pub(super) struct Recover {
     /// As a service manager calls it: quiet where there is nothing to do
     #[arg(long)]
     pub(super) before_start: bool,
+}
+
+/// A generation is what stood after a change of files; history lists those that can be brought back.
+/// Edited config files stay as they are. What is displaced is kept too: a rollback can be taken back.
+#[derive(Args)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    pub(super) root: Root,
+    /// The generation to bring back [default: the one before]
+    #[arg(long, value_name = "N")]
+    pub(super) to: Option<u64>,
+    /// The environment that is meant; another one is refused, and without it the name is asked for
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: Option<Name>,
+    /// Check everything and change nothing; exits as rollback would
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Where the receipt goes: a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) accept: Accept,
 }
 
 /// A generation is the files that one change displaced. They are removed on every mount that holds

@@ -60,6 +60,18 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 printer.outcome(&outcome);
             }
         }
+        Command::Rollback(args) => printer.outcome(&host::rollback::run(
+            &host::rollback::Request {
+                root: world::root(args.root.root)?,
+                to: args.to,
+                environment: args.environment,
+                accepted: accepted(args.accept),
+                dry_run: args.dry_run,
+                receipt: args.receipt,
+            },
+            now,
+            printer,
+        )?),
         Command::Gc(args) => gc(args, now, printer)?,
         Command::Status(args) => {
             let outcome = host::status::run(&world::root(args.root.root)?, args.full, printer)?;

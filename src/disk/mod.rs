@@ -31,6 +31,7 @@ pub mod incoming;
 pub mod inherit;
 pub mod inventory;
 pub mod journal;
+pub mod kept;
 pub mod keys;
 pub mod lock;
 pub mod marks;

@@ -213,6 +213,11 @@ impl StateStore {
         durable::read_if_there(&path, FILE_MAX)
     }
 
+    /// The snapshot of a state that is kept.
+    pub fn snapshot(&self, sequence: u64) -> Result<Vec<u8>, DiskError> {
+        durable::read(&self.state_folder(sequence).join("snapshot.spr"), FILE_MAX)
+    }
+
     /// The numbers of all committed states that hold a receipt, rising.
     pub fn receipts(&self) -> Result<Vec<u64>, DiskError> {
         let current = self.sequence()?;

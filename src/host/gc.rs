@@ -66,8 +66,16 @@ pub fn run(
     let node = Node::open_to_tidy(root, &format!("gc --keep {keep}"), now, watch)?;
     watch.say(&node.header());
     let root = node.root();
-    let freed = generations::sizes(root, &generations::beyond(root, keep)?)?;
-    let removed = generations::prune(root, keep)?;
+    let beyond = generations::beyond(root, keep)?;
+    if !beyond.is_empty() {
+        let about = format!(
+            "what {} change(s) displaced is removed for good: no rollback behind them",
+            beyond.len()
+        );
+        node.confirm(environment, &about, watch)?;
+    }
+    let freed = generations::sizes(root, &beyond)?;
+    let removed = super::generations::prune(&node, keep)?;
     let kept = generations::list(root)?;
     let left = generations::sizes(root, &kept)?;
     Ok(Outcome {

@@ -154,6 +154,38 @@ impl Node {
         }
     }
 
+    /// Asks for the environment's name where it was not typed, before something is done that is not
+    /// taken back with a keystroke. `about` says what.
+    pub fn confirm(
+        &self,
+        typed: Option<&Name>,
+        about: &str,
+        watch: &dyn Watch,
+    ) -> Result<(), Refusal> {
+        if typed.is_some() {
+            return self.check_named(typed);
+        }
+        let here = &self.environment().name;
+        let refusal = match watch.name(about) {
+            Some(answer) if answer == here.as_str() => return Ok(()),
+            Some(answer) => Refusal::new(
+                RefusalName::WrongEnvironment,
+                "this is not the environment that was named",
+            )
+            .value("you named", answer)
+            .value("this is", here),
+            None => Refusal::new(
+                RefusalName::Usage,
+                "this must name the environment that is meant, and nobody was there to be asked",
+            )
+            .value("this is", here)
+            .value("root", self.root.path().display()),
+        };
+        Err(refusal.next(format!(
+            "the same line with --environment {here}, if it is that"
+        )))
+    }
+
     /// A copied, moved or restored environment signs nothing.
     pub fn check_marks(&self) -> Result<(), Refusal> {
         let sources = marks::Sources::default();

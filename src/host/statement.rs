@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::Node;
 use crate::disk::entropy;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
@@ -83,14 +85,15 @@ pub(super) struct Deed {
 }
 
 /// How long a change took, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Times {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
     /// Staging, with the product running.
-    pub(super) staging_ms: u64,
-    /// From asking the service to stop until it was well again.
-    pub(super) downtime_ms: u64,
+    pub staging_ms: u64,
+    /// From asking the service to stop until it was well again; where nothing was stopped, that of the
+    /// exchange.
+    pub downtime_ms: u64,
     /// Exchange and syncs, a part of the downtime.
-    pub(super) exchange_ms: u64,
+    pub exchange_ms: u64,
 }
 
 impl Deed {

@@ -4,7 +4,8 @@
 //! for into a set of components; [`tree`] turns components into the tree they own; [`change`]
 //! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
 //! the scan found into files to stage and moves to make; [`fate`] is what they do to the customer's
-//! own. [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
+//! own. [`way_back`] is the way to an earlier generation, which is then worked like any other change.
+//! [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
 //! what lies in an installation that nobody registered.
 
 pub mod admit;
@@ -20,6 +21,7 @@ pub mod recognise;
 pub mod recovery;
 pub mod resolve;
 pub mod tree;
+pub mod way_back;
 pub mod work;
 
 use std::sync::Arc;

@@ -75,7 +75,7 @@ impl Decided for Decision {
         Some(self.admitted.node().after)
     }
 
-    fn keep_generations(&self) -> u64 {
+    fn keep_generations(&self, _: &Node) -> u64 {
         self.admitted.patch().site().policy.keep_generations
     }
 

@@ -14,14 +14,13 @@ mod content;
 mod decided;
 mod outcome;
 mod preflight;
-mod space;
 mod stage;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Node;
-use super::change::{Road, Staged, receipt_name, undo};
+use super::change::{Road, Staged, receipt_name, space, undo};
 use super::output::place;
 use super::service::Service;
 use super::survey::Survey;
@@ -33,7 +32,7 @@ use crate::model::text::shell_word;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::plan::admit::{Admitted, NodeFacts};
-use crate::plan::work::Work;
+use crate::plan::work::{Rules, Work};
 use after::after;
 use claim::Claimed;
 use content::PackReader;
@@ -148,7 +147,7 @@ fn apply(
     admitted.warnings().iter().for_each(|line| watch.warn(line));
 
     let Some(incoming) = incoming else {
-        let coming = packs.room().plus(space::recipes(&admitted));
+        let coming = packs.room().plus(recipes(&admitted));
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
@@ -196,6 +195,12 @@ fn staged<'a>(
     Ok((staged, survey))
 }
 
+/// What the recipe files of a patch take.
+fn recipes(admitted: &Admitted) -> Room {
+    let carried = &admitted.patch().patch().recipes;
+    space::files(carried.iter().map(|carried| carried.size))
+}
+
 /// What the scan must agree with before anything is staged.
 fn plan(
     node: &Node,
@@ -205,8 +210,13 @@ fn plan(
 ) -> Result<(Work, Layout), Refusal> {
     admitted.check_live(&survey.scan.drift)?;
     let rule = admitted.patch().site().policy.drift;
-    let work = Work::plan(admitted.changes(), rule, survey)?;
-    let layout = preflight::check(node, admitted, survey, &work, coming)?;
+    let rules = Rules {
+        drift: rule,
+        beside: true,
+    };
+    let work = Work::plan(admitted.changes(), rules, survey)?;
+    preflight::check_contents(admitted, survey)?;
+    let layout = super::change::preflight::check(node, &work, coming)?;
     Ok((work, layout))
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::super::change::Done;
+use super::super::change::{Done, took};
+use super::super::statement::Times;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
-use crate::model::text::{bytes, seconds};
+use crate::model::text::bytes;
 use crate::plan::admit::Admitted;
 use crate::plan::change::{against, components as component_changes};
 use crate::plan::work::Work;
@@ -48,13 +49,9 @@ pub struct Outcome {
     pub sequence: Option<u64>,
     /// The state digest afterwards.
     pub state: String,
-    /// Milliseconds of staging, with the product running.
-    pub staging_ms: u64,
-    /// Milliseconds from asking the product to stop until it was well again; without a service, those
-    /// of the exchange.
-    pub downtime_ms: u64,
-    /// Milliseconds of exchange and syncs, a part of the downtime.
-    pub exchange_ms: u64,
+    /// How long it took, and how long the product stood still.
+    #[serde(flatten)]
+    pub times: Times,
     /// Whether the product was stopped and started again.
     pub restarted: bool,
     /// The receipt.
@@ -122,22 +119,8 @@ impl std::fmt::Display for Outcome {
                 receipt.display()
             )?;
         }
-        let Self {
-            staging_ms,
-            downtime_ms,
-            exchange_ms,
-            ..
-        } = *self;
-        write!(f, "{}", took(staging_ms, downtime_ms, exchange_ms))
+        write!(f, "{}", took(self.times, self.restarted))
     }
-}
-
-/// The last line of a change: how long it took, and of that how long the product stood still.
-pub(in crate::host) fn took(staging_ms: u64, downtime_ms: u64, exchange_ms: u64) -> String {
-    format!(
-        "done: staging {}, downtime {downtime_ms} ms (of it exchange {exchange_ms} ms)",
-        seconds(staging_ms)
-    )
 }
 
 /// Of a change that was made, or with nothing done of one that could be.
@@ -185,9 +168,7 @@ pub(super) fn outcome(
         approvals: patch.approvals().iter().map(ToString::to_string).collect(),
         sequence: done.as_ref().map(|done| done.sequence),
         state: admitted.node().after.to_string(),
-        staging_ms: done.as_ref().map_or(0, |done| done.times.staging_ms),
-        downtime_ms: done.as_ref().map_or(0, |done| done.times.downtime_ms),
-        exchange_ms: done.as_ref().map_or(0, |done| done.times.exchange_ms),
+        times: done.as_ref().map(|done| done.times).unwrap_or_default(),
         restarted: done.as_ref().is_some_and(|done| done.restarted),
         receipt: done.map(|done| done.receipt),
         warnings: admitted.warnings().to_vec(),

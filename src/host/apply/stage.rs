@@ -197,7 +197,7 @@ impl Hand<'_> {
         };
         Ok(self
             .stage(slot)?
-            .copy(slot, self.node.root(), base, &file.id(), file.mode)?)
+            .copy(slot, &self.node.root().spot(base)?, &file.id(), file.mode)?)
     }
 
     /// The same content once more, from the slot that has it.

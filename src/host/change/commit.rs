@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::super::Node;
 use super::super::output::{unfinished, write_out};
 use super::super::statement::{Deed, Signing, Times, Written};
+use super::super::{Node, generations};
 use super::seal::Exchanged;
 use super::{Decided, Road};
-use crate::disk::{generations, recover};
+use crate::disk::recover;
 use crate::model::{Refusal, RefusalName};
 
 /// What is in force since the rename.
@@ -87,8 +87,8 @@ impl Road<'_> {
     fn tidy<D: Decided>(&self, decided: &D) -> Result<(), Refusal> {
         let node = self.node;
         recover::recover(node.root(), &node.store)?;
-        let keep = usize::try_from(decided.keep_generations()).unwrap_or(usize::MAX);
-        generations::prune(node.root(), keep)?;
+        let keep = usize::try_from(decided.keep_generations(node)).unwrap_or(usize::MAX);
+        generations::prune(node, keep)?;
         node.store.prune()?;
         decided.keep(node)
     }

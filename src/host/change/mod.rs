@@ -19,7 +19,10 @@
 
 mod back;
 mod commit;
+pub(super) mod preflight;
 mod seal;
+pub(super) mod space;
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,6 +42,7 @@ use crate::plan::work::Work;
 pub(super) use back::undo;
 pub(super) use commit::receipt_name;
 use seal::Exchanged;
+pub(super) use told::took;
 
 /// What was decided, with all that its commit will say.
 pub(super) trait Decided {
@@ -52,7 +56,7 @@ pub(super) trait Decided {
     fn foretold(&self) -> Option<Sha256>;
 
     /// How many generations are kept afterwards.
-    fn keep_generations(&self) -> u64;
+    fn keep_generations(&self, node: &Node) -> u64;
 
     /// Puts beside the state what it will need: before the commit.
     fn install(&self, node: &Node) -> Result<(), Refusal>;

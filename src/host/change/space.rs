@@ -5,7 +5,6 @@ use crate::disk::mounts::Layout;
 use crate::disk::space::{Need, Room, check};
 use crate::model::Refusal;
 use crate::model::recipe::What;
-use crate::plan::admit::Admitted;
 use crate::plan::work::{Put, Work};
 
 /// Bytes that receipt, state and metadata may take.
@@ -22,7 +21,7 @@ const AREA_INODES: u64 = 8;
 
 /// What a change needs on each mount. The root's own also takes what is yet to be copied, the
 /// journal, and what is written at the commit.
-pub(super) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
+pub(in crate::host) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
     let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
     let mut own = coming.plus(OWN);
     own.bytes = own.bytes.saturating_add(moves.saturating_mul(ENTRY_BYTES));
@@ -47,24 +46,12 @@ pub(super) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
 }
 
 /// Before the packs are copied in: whether they fit, with the least that must still be written.
-pub(super) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
+pub(in crate::host) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
     Ok(check(node.root(), &[(None, packs.plus(OWN))])?)
 }
 
-/// What the recipe files of a patch take.
-pub(super) fn recipes(admitted: &Admitted) -> Room {
-    packs(
-        admitted
-            .patch()
-            .patch()
-            .recipes
-            .iter()
-            .map(|carried| carried.size),
-    )
-}
-
-/// What packs of these sizes take.
-pub(super) fn packs(sizes: impl Iterator<Item = u64>) -> Room {
+/// What files of these sizes take.
+pub(in crate::host) fn files(sizes: impl Iterator<Item = u64>) -> Room {
     sizes.map(blocks).fold(Room::default(), Room::plus)
 }
 
