@@ -192,7 +192,8 @@ pub(super) struct Apply {
 pub(super) struct Recover {
     #[command(flatten)]
     pub(super) root: Root,
-    /// As a service manager calls it: quiet where there is nothing to do
+    /// As a service manager calls it before it starts the product: recovers the files, starts and stops
+    /// nothing, is quiet where there is nothing to do, and refuses while files are being exchanged
     #[arg(long)]
     pub(super) before_start: bool,
 }

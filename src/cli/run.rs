@@ -55,9 +55,13 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer,
         )?),
         Command::Recover(args) => {
-            let outcome = host::recover::run(&world::root(args.root.root)?, now, printer)?;
-            if !args.before_start || outcome.did_something {
-                printer.outcome(&outcome);
+            let root = world::root(args.root.root)?;
+            if args.before_start {
+                if let Some(outcome) = host::recover::before_start(&root, now, printer)? {
+                    printer.outcome(&outcome);
+                }
+            } else {
+                printer.outcome(&host::recover::run(&root, now, printer)?);
             }
         }
         Command::Rollback(args) => printer.outcome(&host::rollback::run(

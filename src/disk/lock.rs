@@ -23,7 +23,7 @@ const TEXT_MAX: u64 = 4_096;
 /// How often a lock that is held is tried again by whoever waits.
 const TRIES: u32 = 50;
 /// How long it is waited between two tries.
-const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where in the text the product's word stands, and how long it is.
 const PRODUCT: &str = "product ";

@@ -1,10 +1,14 @@
-//! The node's own rules, `.lockstep/node.toml`: which files nobody looks at, and which are private.
+//! The node's own rules, `.lockstep/node.toml`: which files nobody looks at, which are private, and
+//! how the product is stopped and started ([`service`]).
 //!
 //! The file is the administrator's. It is read by this host alone; a snapshot carries its digest,
 //! so that a change of it is seen. A mistake in it is refused with the line, never passed over.
 
+pub mod service;
+
 use serde::Deserialize;
 
+use self::service::ServiceRules;
 use super::state::StateStore;
 use super::{DiskError, durable};
 use crate::model::recipe::PathGlobs;
@@ -15,7 +19,7 @@ const RULES_MAX: u64 = 256 * 1024;
 /// The file's name in the node's state folder.
 const FILE: &str = "node.toml";
 
-/// What `init` writes. The private patterns are what servers written in Java keep settings, keys
+/// What `init` writes, before what it says of the service. The private patterns are what servers written in Java keep settings, keys
 /// and passwords in.
 pub const FIRST: &str = r#"# Rules of this node. Only this host reads them.
 # Globs over paths below the root: * within one name, ** across folders.
@@ -41,6 +45,7 @@ private = [
 pub struct NodeRules {
     ignore: PathGlobs,
     private: PathGlobs,
+    service: Option<ServiceRules>,
     sha256: Option<Sha256>,
 }
 
@@ -50,6 +55,7 @@ pub struct NodeRules {
 struct Text {
     ignore: Vec<String>,
     private: Vec<String>,
+    service: Option<ServiceRules>,
 }
 
 impl NodeRules {
@@ -63,6 +69,12 @@ impl NodeRules {
     #[must_use]
     pub fn keeps_private(&self, path: &TreePath) -> bool {
         self.private.matches(path)
+    }
+
+    /// How the product is stopped and started; nothing where the file does not say.
+    #[must_use]
+    pub const fn service(&self) -> Option<&ServiceRules> {
+        self.service.as_ref()
     }
 
     /// SHA-256 of the file; nothing where there is none.
@@ -84,6 +96,7 @@ impl NodeRules {
         Ok(Self {
             ignore: globs(&text.ignore)?,
             private: globs(&text.private)?.case_blind(),
+            service: text.service,
             sha256: Some(Sha256::of(bytes)),
         })
     }
@@ -101,7 +114,8 @@ impl StateStore {
 
     /// Writes the rules that a node starts with.
     pub fn write_first_rules(&self) -> Result<(), DiskError> {
-        durable::write(&self.folder().join(FILE), FIRST.as_bytes(), 0o600)
+        let text = format!("{FIRST}{}", service::EXAMPLE);
+        durable::write(&self.folder().join(FILE), text.as_bytes(), 0o600)
     }
 }
 
@@ -131,7 +145,9 @@ mod tests {
         }
         assert!(!rules.keeps_private(&path("lib/core.jar")));
         assert!(!rules.ignores(&path("lib/core.jar")));
-        assert_eq!(rules.sha256(), Some(Sha256::of(FIRST.as_bytes())));
+        assert_eq!(rules.service(), None);
+        let text = durable::read(&folder.path().join(FILE), RULES_MAX).unwrap();
+        assert_eq!(rules.sha256(), Some(Sha256::of(&text)));
     }
 
     #[test]
@@ -148,6 +164,69 @@ mod tests {
             let refusal = Refusal::from(store.rules().unwrap_err());
             assert_eq!(refusal.name, RefusalName::Usage, "{text}");
             assert!(refusal.what.contains(word), "{refusal}");
+        }
+    }
+
+    /// The example, without the marks of a comment, is what it shows.
+    #[test]
+    fn the_example_of_a_service_is_one() {
+        let text: String = service::EXAMPLE
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.starts_with('[') || line.contains(" = "))
+            .fold(FIRST.to_owned(), |text, line| format!("{text}{line}\n"));
+        let rules = NodeRules::parse(text.as_bytes()).unwrap();
+        let service = rules.service().unwrap();
+        assert_eq!(service.stop.to_string(), "sudo -n systemctl stop PRODUCT");
+        assert_eq!((service.stop.seconds, service.start.seconds), (120, 300));
+        assert!(service.health.is_some() && service.running.is_some());
+    }
+
+    const STOP: &str = "[service.stop]\ncommand = [\"a\"]\nseconds = 1\n";
+    const START: &str = "[service.start]\ncommand = [\"b\", \"c d\"]\nseconds = 86400\n";
+
+    #[test]
+    fn a_service_is_stop_and_start_and_perhaps_more() {
+        let rules = NodeRules::parse(format!("{STOP}{START}").as_bytes()).unwrap();
+        let service = rules.service().unwrap();
+        assert_eq!(service.stop.command, ["a"]);
+        assert_eq!(service.start.to_string(), "b 'c d'");
+        assert_eq!(service.start.seconds, 86_400);
+        assert_eq!((&service.health, &service.running), (&None, &None));
+    }
+
+    #[test]
+    fn a_mistake_in_a_service_is_told_with_its_line() {
+        let health = |text: &str| format!("{STOP}{START}[service.health]\n{text}\n");
+        for (text, words) in [
+            (STOP.to_owned(), "no [service.start]"),
+            (START.to_owned(), "no [service.stop]"),
+            ("[service]\n".to_owned(), "are needed"),
+            ("service = 1\n".to_owned(), "line 1 (service = 1)"),
+            (format!("{STOP}{START}[service.restart]\n"), "restart"),
+            (format!("{STOP}{STOP}"), "line 4"),
+            (
+                health("command = []\nseconds = 1"),
+                "line 7 ([service.health]): command is empty",
+            ),
+            (health("command = [\"\"]\nseconds = 1"), "command is empty"),
+            (health("command = [\"a\", \"\\u0000\"]\nseconds = 1"), "NUL"),
+            (health("command = \"a b\"\nseconds = 1"), "line 8"),
+            (health("command = [\"a\"]"), "seconds"),
+            (health("seconds = 1"), "command"),
+            (health("command = [\"a\"]\nseconds = 0"), "seconds is 0"),
+            (health("command = [\"a\"]\nseconds = -1"), "line 9"),
+            (health("command = [\"a\"]\nseconds = 86401"), "86401"),
+            (
+                health("command = [\"a\"]\nseconds = 1\nshell = true"),
+                "shell",
+            ),
+        ] {
+            let told = NodeRules::parse(text.as_bytes()).unwrap_err();
+            assert!(
+                told.starts_with("line ") && told.contains(words),
+                "{text}: {told}"
+            );
         }
     }
 }

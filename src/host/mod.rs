@@ -2,7 +2,7 @@
 //!
 //! One file per command: [`init`], [`snapshot`], [`apply`], [`recover`], [`trust`], [`status`],
 //! [`components`], [`history`], [`receipt`], [`gc`]. [`node`] opens the node that they work on;
-//! [`statement`] writes what a node signs.
+//! [`statement`] writes what a node signs; [`service`] stops and starts the product.
 
 pub mod apply;
 mod change;
@@ -17,7 +17,7 @@ mod output;
 pub mod receipt;
 pub mod recover;
 pub mod rollback;
-mod service;
+pub mod service;
 pub mod snapshot;
 pub mod statement;
 pub mod status;

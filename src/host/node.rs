@@ -82,9 +82,25 @@ impl Node {
         Self::load(root, Some(lock))
     }
 
+    /// Opens the node for recovery itself, which is still due. The marks are asked only where there
+    /// is something to recover: a copy of an environment may start its product.
+    pub(super) fn open_to_recover(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        let node = Self::lock(root, command, now)?;
+        if recover::needs_recovery(&node.root)? {
+            node.check_marks()?;
+        }
+        Ok(node)
+    }
+
     fn recovered(self, watch: &dyn Watch) -> Result<Self, Refusal> {
-        let recovered = recover::recover(&self.root, &self.store)?;
-        match super::recover::describe(&recovered) {
+        let put_right = super::recover::put_right(&self, true, watch)?;
+        if let Some(failure) = put_right.failure {
+            watch.warn(&format!(
+                "the product did not start again: {}; start it by hand",
+                failure.ended
+            ));
+        }
+        match super::recover::describe(&put_right.recovered) {
             None => Ok(self),
             Some(line) => {
                 watch.warn(&line);

@@ -2,7 +2,6 @@
 
 use super::super::Node;
 use super::super::output::{unfinished, write_out};
-use super::super::service;
 use super::super::statement::{Deed, NextState, Signing, Times};
 use super::commit::receipt_name;
 use super::seal::Exchanged;
@@ -79,7 +78,7 @@ impl Road<'_> {
                 }
                 Err(failure) => {
                     let next = format!("{}; and start the product by hand", refusal.next);
-                    service::tell(refusal, "product", &failure).next(next)
+                    self.service.tell(refusal, &failure).next(next)
                 }
             },
         }
@@ -101,11 +100,9 @@ impl Road<'_> {
         if let Err(failure) = self.stop_again() {
             return self.stuck(what, &failure);
         }
-        let mut refusal = service::tell(
-            Refusal::new(RefusalName::RolledBack, what),
-            failure.step.word(),
-            failure,
-        );
+        let mut refusal = self
+            .service
+            .tell(Refusal::new(RefusalName::RolledBack, what), failure);
         refusal = match recover(self.node.root(), &self.node.store) {
             Ok(_) => refusal.unchanged("the old files were put back; the old state stands"),
             Err(error) => return not_undone(&refusal, error),
@@ -116,7 +113,13 @@ impl Road<'_> {
             Ok(()) => refusal.value("product", "was started again on the old files"),
             Err(failure) => {
                 next = "start the product by hand: it did not start on the old files either";
-                service::tell(refusal, "and again", &failure)
+                self.service.tell(
+                    refusal.value(
+                        "and then",
+                        "the product did not start on the old files either",
+                    ),
+                    &failure,
+                )
             }
         };
         times.downtime_ms = millis(halted.since.elapsed());
@@ -188,7 +191,7 @@ impl Road<'_> {
         .value("one-way", why)
         .value("sequence", sequence)
         .value("receipt", receipt.display());
-        service::tell(refusal, failure.step.word(), failure)
+        self.service.tell(refusal, failure)
             .unchanged("nothing goes back by itself")
             .next(
                 "mend it and start the product; or put back what the change altered (its database), and \
@@ -219,7 +222,8 @@ impl Road<'_> {
             RefusalName::NeedsRecovery,
             format!("{what}, and it cannot be stopped, so the old files were not put back"),
         );
-        service::tell(refusal, failure.step.word(), failure)
+        self.service
+            .tell(refusal, failure)
             .unchanged("the new files stand, and are not committed")
             .next(
                 "stop the product, then lockstep recover: it puts the old files back and starts it",

@@ -186,16 +186,13 @@ impl Road<'_> {
             });
         }
         self.node.say_product(Product::Held)?;
-        let runs = self
-            .service
-            .runs()
-            .map_err(|refusal| self.unhold(refusal))?;
+        let runs = self.service.runs();
         let since = Instant::now();
         if runs {
             self.watch.say("stopping the product");
             self.service
                 .stop()
-                .map_err(|failure| self.unhold(self.service.not_stopped(&failure)))?;
+                .map_err(|failure| self.unhold(self.service.not_stopped(self.node, &failure)))?;
         }
         let restart = if one_way {
             Restart::AfterCommit
