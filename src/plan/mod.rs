@@ -10,6 +10,7 @@
 
 pub mod admit;
 pub mod change;
+pub mod claim;
 pub mod content;
 pub mod fate;
 mod folders;

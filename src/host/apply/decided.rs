@@ -11,6 +11,7 @@ use crate::model::receipt::{Action, Receipt};
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
 use crate::plan::admit::Admitted;
 use crate::plan::change::components as component_changes;
+use crate::plan::claim::PastDeed;
 use crate::plan::work::Work;
 use crate::spr::Opened;
 
@@ -103,15 +104,19 @@ impl Decided for Decision {
     }
 }
 
-/// The patches that this node applied, from its receipts.
-pub(super) fn applied(node: &Node) -> Result<Vec<(Sha256, u64)>, Refusal> {
-    let mut applied = Vec::new();
+/// What this node did so far, from its receipts.
+pub(super) fn deeds(node: &Node) -> Result<Vec<PastDeed>, Refusal> {
+    let mut deeds = Vec::new();
     for (sequence, file) in node.receipts()? {
         let refuse = |e: crate::spr::SprError| e.refuse(&node.root().state_folder());
         let receipt: Receipt = Opened::open(file.as_slice())
             .and_then(|o| o.decode())
             .map_err(refuse)?;
-        applied.extend(receipt.applied().map(|patch| (patch, sequence)));
+        deeds.push(PastDeed {
+            sequence,
+            action: receipt.action,
+            applied: receipt.applied(),
+        });
     }
-    Ok(applied)
+    Ok(deeds)
 }

@@ -29,9 +29,10 @@ use crate::disk::mounts::Layout;
 use crate::disk::space::Room;
 use crate::model::patch::Accepted;
 use crate::model::text::shell_word;
-use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
+use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::plan::Component;
-use crate::plan::admit::{Admitted, NodeFacts};
+use crate::plan::admit::Admitted;
+use crate::plan::claim::NodeFacts;
 use crate::plan::work::{Rules, Work};
 use after::after;
 use claim::Claimed;
@@ -113,14 +114,14 @@ fn apply(
         place(request.receipt.as_deref(), &receipt_name(&node))?;
     }
     let key = node.public_key()?;
-    let applied: Vec<(Sha256, u64)> = decided::applied(&node)?;
+    let deeds = decided::deeds(&node)?;
     let facts = NodeFacts {
         environment: node.environment(),
         name: node.name(),
         key: &key,
         components: &[],
         challenges: &node.state().challenges,
-        applied: &applied,
+        deeds: &deeds,
         sequence: node.state().sequence,
         memory: request.memory,
         now,

@@ -18,12 +18,12 @@ use crate::model::recipe::{FileContent, What};
 use crate::model::site::DriftRule;
 use crate::model::snapshot::Installed;
 use crate::model::{Refusal, RefusalName, Sha256, Time, TreePath};
-use crate::plan::Component;
 use crate::plan::change::components as component_changes;
 use crate::plan::content::pristine;
 use crate::plan::resolve::unsatisfiable;
 use crate::plan::way_back::{Kept, Odd, Past, WayBack};
 use crate::plan::work::Work;
+use crate::plan::{Component, one_way};
 
 /// A way back, with the places where its contents lie.
 pub(super) struct Back {
@@ -36,6 +36,7 @@ pub(super) struct Back {
     /// What later changes displaced.
     pub(super) kept: KeptChanges,
     accepted: Vec<Accepted>,
+    one_way: Option<String>,
 }
 
 /// From where a content is copied.
@@ -76,6 +77,8 @@ impl Back {
         survey: &Survey<'_>,
         request: &Request,
     ) -> Result<Self, Refusal> {
+        // Forward again to what is one-way.
+        let one_way = one_way(node.installed(), &past.components);
         let journals = generations::journals_after(node, all, target.sequence)?;
         let installed = past
             .components
@@ -103,6 +106,7 @@ impl Back {
             installed,
             kept,
             accepted: request.accepted.clone(),
+            one_way,
         })
     }
 
@@ -173,9 +177,8 @@ impl Back {
 }
 
 impl Decided for Back {
-    /// What comes back ran here before.
     fn one_way(&self) -> Option<String> {
-        None
+        self.one_way.clone()
     }
 
     fn next<'a>(&'a self, node: &'a Node, after: &After, work: &Work, now: Time) -> NextState<'a> {

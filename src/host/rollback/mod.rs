@@ -92,6 +92,15 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     };
     let work = Work::plan(&back.way.changes, rules, &survey)?;
     let layout = preflight::check(&node, &work, Room::default())?;
+    if work.moves.is_empty() && held == node.installed() {
+        return Err(Refusal::new(
+            RefusalName::NothingToDo,
+            "what stands is what that generation had",
+        )
+        .value("asked for", target.sequence)
+        .value("stands", node.state().generation)
+        .next("lockstep history lists what can be brought back"));
+    }
     let after = back.after(&survey, &work, rules.drift)?;
     back.check_contents(&survey, &work)?;
     drop(components);
@@ -133,17 +142,15 @@ fn choose<'a>(
                     .next("lockstep history lists what can be brought back"),
             );
         }
-        Some(to) => all.iter().find(|generation| generation.sequence == to),
+        Some(to) => {
+            let found = all.iter().find(|generation| generation.sequence == to);
+            Some(found.ok_or_else(|| unknown(node, all, to))?)
+        }
         None => all.iter().rev().nth(1),
     };
     if let Some(found) = wanted.filter(|generation| generation.reachable) {
         return Ok(found);
     }
-    let reachable: Vec<String> = all
-        .iter()
-        .filter(|generation| generation.reachable)
-        .map(|generation| generation.sequence.to_string())
-        .collect();
     let asked = to.map_or("the one before".to_owned(), |to| to.to_string());
     Err(Refusal::new(
         RefusalName::Unsatisfiable,
@@ -151,19 +158,35 @@ fn choose<'a>(
     )
     .value("asked for", asked)
     .value("stands", current)
-    .value(
-        "can be",
-        if reachable.is_empty() {
-            "none".to_owned()
-        } else {
-            reachable.join(", ")
-        },
-    )
+    .value("can be", reachable(all))
     .next(format!(
         "lockstep history --root {} lists the generations; policy keeps {} of them",
         node.root().path().display(),
         node.site().policy.keep_generations
     )))
+}
+
+fn unknown(node: &Node, all: &[Generation], to: u64) -> Refusal {
+    Refusal::new(RefusalName::Usage, "there is no generation of this number")
+        .value("asked for", to)
+        .value("can be", reachable(all))
+        .next(format!(
+            "lockstep history --root {} lists the generations",
+            node.root().path().display()
+        ))
+}
+
+fn reachable(all: &[Generation]) -> String {
+    let numbers: Vec<String> = all
+        .iter()
+        .filter(|generation| generation.reachable)
+        .map(|generation| generation.sequence.to_string())
+        .collect();
+    if numbers.is_empty() {
+        "none".to_owned()
+    } else {
+        numbers.join(", ")
+    }
 }
 
 /// What has changed more than files does not fit old files any more, unless somebody says that it was
