@@ -14,7 +14,7 @@ use crate::model::digest::ContentHasher;
 use crate::model::recipe::{FileContent, Mode, What};
 use crate::model::{Blake3, ContentId, Sha256};
 use crate::plan::recovery::{Journal, Kind, Mark};
-use crate::plan::way_back::Kept;
+use crate::plan::way_back::{Kept, Returning};
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -44,6 +44,23 @@ impl KeptChanges {
                 reason: "this change is not kept".to_owned(),
             })?;
         stages.of(kept.area)?.spot(kept.slot)
+    }
+
+    /// Whether what lies in a slot is what its recipe says, as far as its mark and its execute bit tell:
+    /// its content is checked when it is used.
+    pub fn is_as(&self, back: &Returning) -> Result<bool, DiskError> {
+        let spot = self.spot(back.kept)?;
+        Ok(match (&back.expected, back.mark.kind) {
+            (What::File(file), Kind::File) => {
+                let stamp = spot.look()?;
+                let executable = stamp.is_some_and(|stamp| stamp.executable());
+                back.mark.blake3 == Some(file.blake3) && executable == file.mode.executable()
+            }
+            (What::Link { target }, Kind::Link) => {
+                back.mark.blake3 == Some(Blake3::of(target.as_bytes()))
+            }
+            _ => false,
+        })
     }
 
     /// What lies in a slot, hashed; refused unless it is what its mark says.

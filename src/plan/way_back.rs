@@ -1,30 +1,20 @@
 //! The way back to an earlier generation: what differs from it, and where its contents lie.
 //!
-//! What belongs at a path follows from the recipes of that generation. Where something else stood
-//! there (drift, a config file that the customer had edited) and a later change displaced it, that
-//! very thing comes back; where no change touched it, it still stands, and is left alone.
+//! What belongs at a path follows from the recipes of that generation. What stood there is what the
+//! first change since has displaced: where that is something else (drift, a config file that the
+//! customer had edited), that very thing comes back. Where no change touched it, it still stands, and
+//! is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Component;
-use super::change::{Changes, config_after, drift_after};
+use super::change::{Changes, config_after, drift_after, holds, is_as};
 use super::recovery::{Action, Journal, Kind, Mark};
 use super::tree::{Owned, Tree};
 use crate::model::recipe::What;
 use crate::model::site::DriftRule;
-use crate::model::snapshot::{ConfigFile, Drift};
+use crate::model::snapshot::{ConfigFile, ConfigState, Drift, Found};
 use crate::model::{Blake3, Refusal, TreePath};
-
-/// A generation as it was.
-#[derive(Debug)]
-pub struct Past {
-    /// What was installed.
-    pub components: Vec<Component>,
-    /// Its drift.
-    pub drift: Vec<Drift>,
-    /// Its edited config files.
-    pub config: Vec<ConfigFile>,
-}
 
 /// A slot of a kept change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,10 +27,9 @@ pub struct Kept {
     pub slot: u64,
 }
 
-/// What stood at a path that was not as its recipe had it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Odd {
-    /// No change has touched it since: whatever stands there is left alone.
+/// What stood at a path before the first of some changes that touched it.
+enum Stood {
+    /// No change touched it.
     Untouched,
     /// Nothing stood there.
     Absent,
@@ -48,49 +37,77 @@ pub enum Odd {
     Kept(Kept, Mark),
 }
 
+/// A file or link that comes back from a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returning {
+    /// To where.
+    pub path: TreePath,
+    /// From where.
+    pub kept: Kept,
+    /// What it is.
+    pub mark: Mark,
+    /// What the recipe says that it is.
+    pub expected: What,
+}
+
 /// The differences between what stands and what stood, with the slots that hold it.
 #[derive(Debug)]
 pub struct WayBack {
     /// The tree of the earlier generation, by recipe.
     pub tree: Tree,
-    /// What is to be done; where something odd comes back, [`WayBack::put`] has said so.
+    /// What is to be done.
     pub changes: Changes,
-    /// Odd paths that are to be asked for, rising.
-    odd: BTreeMap<TreePath, Odd>,
-    /// Where a content lies, by its BLAKE3; the slot of the youngest change that displaced it.
+    returning: Vec<Returning>,
+    /// Paths where something else comes back than the recipe says: what, or nothing.
+    odd: BTreeMap<TreePath, Option<What>>,
+    /// Paths that have an owner again, though what stands there is left alone.
+    owned_again: Vec<TreePath>,
+    /// Where a content lies, by its BLAKE3.
     contents: BTreeMap<Blake3, Kept>,
     /// Where what a path held lies, by path.
     slots: BTreeMap<TreePath, Kept>,
-    drift: Vec<Drift>,
-    config: Vec<ConfigFile>,
 }
 
 impl WayBack {
-    /// The way from `now` to `past`. `journals` are those of all changes since, rising.
-    pub fn find(now: &Tree, past: Past, journals: &[Journal]) -> Result<Self, Vec<String>> {
-        let tree = Tree::of(&past.components)?;
-        let mut changes = Changes::between(now, &tree);
-        let mut odd = BTreeMap::new();
-        let drifted = past.drift.iter().map(|drift| &drift.path);
-        let edited = past.config.iter().map(|config| &config.path);
-        for path in drifted.chain(edited) {
-            if changes.at(path).is_some() {
-                odd.insert(path.clone(), earliest(path, journals));
-            }
-        }
-        changes
-            .paths
-            .retain(|change| odd.get(&change.path) != Some(&Odd::Untouched));
-        odd.retain(|_, odd| *odd != Odd::Untouched);
+    /// The way from `now` to what `past` owns. `journals` are those of all changes since, rising.
+    pub fn find(now: &Tree, past: &[Component], journals: &[Journal]) -> Result<Self, Vec<String>> {
+        let tree = Tree::of(past)?;
         let mut way = Self {
+            changes: Changes::between(now, &tree),
             tree,
-            changes,
-            odd,
+            returning: Vec::new(),
+            odd: BTreeMap::new(),
+            owned_again: Vec::new(),
             contents: BTreeMap::new(),
             slots: BTreeMap::new(),
-            drift: past.drift,
-            config: past.config,
         };
+        let first = first_displaced(journals);
+        for change in std::mem::take(&mut way.changes.paths) {
+            let mut change = change;
+            let stood = first
+                .get(&change.path)
+                .map_or(Stood::Untouched, |(kept, action)| stood(*kept, action));
+            match (stood, &change.to) {
+                (Stood::Untouched, to) => {
+                    if to.is_some() && !now.paths.contains_key(&change.path) {
+                        way.owned_again.push(change.path);
+                    }
+                    continue;
+                }
+                (Stood::Absent, Some(_)) => {
+                    way.odd.insert(change.path.clone(), None);
+                    change.to = None;
+                }
+                (Stood::Kept(kept, mark), Some(to)) => way.returning.push(Returning {
+                    path: change.path.clone(),
+                    kept,
+                    mark,
+                    expected: to.what.clone(),
+                }),
+                (Stood::Absent | Stood::Kept(..), None) => {}
+            }
+            way.changes.paths.push(change);
+        }
         way.index(journals);
         Ok(way)
     }
@@ -114,21 +131,22 @@ impl WayBack {
         }
     }
 
-    /// Paths where something odd stood, with what it was: each is to be [`WayBack::put`].
-    pub fn odd(&self) -> impl Iterator<Item = (&TreePath, &Odd)> {
-        self.odd.iter()
+    /// What comes back from slots. Where that is not what the recipe says, [`WayBack::put`] is to be
+    /// told.
+    #[must_use]
+    pub fn returning(&self) -> &[Returning] {
+        &self.returning
     }
 
-    /// Says what comes back to an odd path; nothing where nothing stood there.
-    pub fn put(&mut self, path: &TreePath, what: Option<What>) {
+    /// Says that `what` comes back to a path, and not what the recipe says.
+    pub fn put(&mut self, path: &TreePath, what: What) {
         let at = self.changes.paths.binary_search_by(|c| c.path.cmp(path));
-        let Some(change) = at.ok().and_then(|at| self.changes.paths.get_mut(at)) else {
-            return;
-        };
-        change.to = match (what, change.to.take()) {
-            (Some(what), Some(to)) => Some(Owned { what, ..to }),
-            (Some(_) | None, _) => None,
-        };
+        if let Some(change) = at.ok().and_then(|at| self.changes.paths.get_mut(at))
+            && let Some(to) = change.to.take()
+        {
+            self.odd.insert(path.clone(), Some(what.clone()));
+            change.to = Some(Owned { what, ..to });
+        }
     }
 
     /// Where a content lies in a kept change.
@@ -144,48 +162,98 @@ impl WayBack {
     }
 
     /// What will not be as its recipe has it, once the paths in `moved` are moved: `drift` and
-    /// `config` are how it stands now.
+    /// `config` are how it stands now, and `found` looks at a path.
     pub fn after(
         &self,
-        drift: &[Drift],
-        config: &[ConfigFile],
+        (drift, config): (&[Drift], &[ConfigFile]),
         moved: &BTreeSet<&TreePath>,
         rule: DriftRule,
+        found: &dyn Fn(&TreePath) -> Result<Found, Refusal>,
     ) -> Result<(Vec<Drift>, Vec<ConfigFile>), Refusal> {
-        let comes_back = |path: &TreePath| moved.contains(path) && self.odd.contains_key(path);
-        let mut drift_then = drift_after(drift, &self.changes, &self.tree, rule)?;
-        drift_then.retain(|drift| !comes_back(&drift.path));
-        drift_then.extend(self.drift.iter().filter(|d| comes_back(&d.path)).cloned());
-        drift_then.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut config_then = config_after(config, drift, &self.tree, moved);
-        config_then.extend(self.config.iter().filter(|c| comes_back(&c.path)).cloned());
-        config_then.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((drift_then, config_then))
+        let odd = |path: &TreePath| moved.contains(path) && self.odd.contains_key(path);
+        let mut after = Deviations {
+            tree: &self.tree,
+            drift: drift_after(drift, &self.changes, &self.tree, rule)?,
+            config: config_after(config, drift, &self.tree, moved),
+        };
+        after.drift.retain(|drift| !odd(&drift.path));
+        for (path, what) in self.odd.iter().filter(|(path, _)| odd(path)) {
+            after.note(path, what.as_ref().map_or(Found::Absent, as_found));
+        }
+        for path in &self.owned_again {
+            after.note(path, found(path)?);
+        }
+        after.drift.sort_by(|a, b| a.path.cmp(&b.path));
+        after.config.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok((after.drift, after.config))
     }
 }
 
-/// What stood at a path before the first of the changes that touched it.
-fn earliest(path: &TreePath, journals: &[Journal]) -> Odd {
-    for journal in journals {
-        let Some(entry) = journal.entries.iter().find(|entry| entry.path == *path) else {
-            continue;
+/// What is not as a tree has it, growing.
+struct Deviations<'a> {
+    tree: &'a Tree,
+    drift: Vec<Drift>,
+    config: Vec<ConfigFile>,
+}
+
+impl Deviations<'_> {
+    fn note(&mut self, path: &TreePath, found: Found) {
+        let Some(owned) = self.tree.paths.get(path) else {
+            return;
         };
-        let kept = Kept {
-            change: journal.sequence,
-            area: entry.area,
-            slot: entry.slot,
-        };
-        return match &entry.action {
-            Action::Place { .. } => Odd::Absent,
-            Action::Exchange { displaced, .. } | Action::Remove { displaced } => {
-                // A folder in place of a file is never displaced as one.
-                if displaced.kind == Kind::Folder {
-                    Odd::Untouched
-                } else {
-                    Odd::Kept(kept, displaced.clone())
-                }
+        let path = path.clone();
+        if !owned.config {
+            if !is_as(&found, &owned.what) {
+                self.drift.push(Drift { path, found });
             }
-        };
+        } else if found == Found::Absent {
+            let state = ConfigState::Deleted;
+            self.config.push(ConfigFile { path, state });
+        } else if !holds(&found, &owned.what) {
+            let state = ConfigState::Changed;
+            self.config.push(ConfigFile { path, state });
+        }
     }
-    Odd::Untouched
+}
+
+/// What is found where something is put.
+fn as_found(what: &What) -> Found {
+    match what {
+        What::File(file) => Found::File {
+            blake3: file.blake3,
+            executable: file.mode.executable(),
+        },
+        What::Link { target } => Found::Link {
+            blake3: Blake3::of(target.as_bytes()),
+        },
+        What::Folder { .. } => Found::Folder,
+    }
+}
+
+/// The first move of each path, with its slot.
+fn first_displaced(journals: &[Journal]) -> BTreeMap<&TreePath, (Kept, &Action)> {
+    let mut first = BTreeMap::new();
+    for journal in journals {
+        for entry in &journal.entries {
+            let kept = Kept {
+                change: journal.sequence,
+                area: entry.area,
+                slot: entry.slot,
+            };
+            first.entry(&entry.path).or_insert((kept, &entry.action));
+        }
+    }
+    first
+}
+
+fn stood(kept: Kept, action: &Action) -> Stood {
+    match action {
+        Action::Exchange { displaced, .. } | Action::Remove { displaced }
+            if displaced.kind != Kind::Folder =>
+        {
+            Stood::Kept(kept, displaced.clone())
+        }
+        // A folder stood where a file belongs: no file did.
+        Action::Place { .. } | Action::Exchange { .. } | Action::Remove { .. } => Stood::Absent,
+    }
 }

@@ -10,6 +10,7 @@ use super::super::node::read_recipe;
 use super::super::statement::{Deed, NextState, Times};
 use super::super::survey::Survey;
 use super::Request;
+use crate::disk::DiskError;
 use crate::disk::kept::KeptChanges;
 use crate::disk::operator;
 use crate::model::patch::Accepted;
@@ -21,8 +22,8 @@ use crate::model::{Refusal, RefusalName, Sha256, Time, TreePath};
 use crate::plan::change::components as component_changes;
 use crate::plan::content::pristine;
 use crate::plan::resolve::unsatisfiable;
-use crate::plan::way_back::{Kept, Odd, Past, WayBack};
-use crate::plan::work::Work;
+use crate::plan::way_back::{Kept, WayBack};
+use crate::plan::work::{Ground as _, Work};
 use crate::plan::{Component, one_way};
 
 /// A way back, with the places where its contents lie.
@@ -45,10 +46,9 @@ pub(super) enum Source {
     Installed(TreePath),
 }
 
-/// An earlier generation, from its signed snapshot and the recipes that it names.
-pub(super) fn past(node: &Node, generation: &Generation) -> Result<Past, Refusal> {
-    let snapshot = generations::snapshot(node, generation.sequence)?;
-    let components: Result<Vec<Component>, Refusal> = snapshot
+/// What an earlier generation held, by its signed snapshot, with the recipes.
+pub(super) fn past(node: &Node, generation: &Generation) -> Result<Vec<Component>, Refusal> {
+    generations::snapshot(node, generation.sequence)?
         .components
         .iter()
         .map(|installed| {
@@ -59,12 +59,7 @@ pub(super) fn past(node: &Node, generation: &Generation) -> Result<Past, Refusal
                 recipe: Arc::new(recipe),
             })
         })
-        .collect();
-    Ok(Past {
-        components: components?,
-        drift: snapshot.drift,
-        config: snapshot.config,
-    })
+        .collect()
 }
 
 impl Back {
@@ -73,37 +68,26 @@ impl Back {
         node: &Node,
         all: &[Generation],
         target: &Generation,
-        past: Past,
+        past: &[Component],
         survey: &Survey<'_>,
         request: &Request,
     ) -> Result<Self, Refusal> {
         // Forward again to what is one-way.
-        let one_way = one_way(node.installed(), &past.components);
+        let one_way = one_way(node.installed(), past);
         let journals = generations::journals_after(node, all, target.sequence)?;
-        let installed = past
-            .components
-            .iter()
-            .map(|c| c.installed.clone())
-            .collect();
         let mut way = WayBack::find(&survey.tree, past, &journals)
             .map_err(|faults| unsatisfiable(&faults))?;
         let kept = KeptChanges::open(node.root(), &journals)?;
-        let odd: Vec<(TreePath, Odd)> = way
-            .odd()
-            .map(|(path, odd)| (path.clone(), odd.clone()))
-            .collect();
-        for (path, odd) in odd {
-            let what = match odd {
-                Odd::Untouched => continue,
-                Odd::Absent => None,
-                Odd::Kept(at, mark) => Some(kept.what(at, &mark)?),
-            };
-            way.put(&path, what);
+        for back in way.returning().to_vec() {
+            if !kept.is_as(&back)? {
+                let what = kept.what(back.kept, &back.mark).map_err(spoiled)?;
+                way.put(&back.path, what);
+            }
         }
         Ok(Self {
             way,
             generation: target.sequence,
-            installed,
+            installed: past.iter().map(|c| c.installed.clone()).collect(),
             kept,
             accepted: request.accepted.clone(),
             one_way,
@@ -119,7 +103,9 @@ impl Back {
     ) -> Result<After, Refusal> {
         let moved: BTreeSet<&TreePath> = work.moves.iter().map(|intent| &intent.path).collect();
         let scan = &survey.scan;
-        let (drift, config) = self.way.after(&scan.drift, &scan.config, &moved, rule)?;
+        let found = |path: &TreePath| survey.found(path);
+        let now = (scan.drift.as_slice(), scan.config.as_slice());
+        let (drift, config) = self.way.after(now, &moved, rule, &found)?;
         Ok(After { drift, config })
     }
 
@@ -173,6 +159,26 @@ impl Back {
                 .map(|(sha256, path)| (sha256, Source::Installed(path))),
         );
         sources
+    }
+}
+
+/// What was kept is not what it was when it was displaced: a process that had the file open may have
+/// written into it since.
+pub(super) fn spoiled(error: DiskError) -> Refusal {
+    match error {
+        DiskError::Content {
+            path,
+            expected,
+            found,
+        } => Refusal::new(
+            RefusalName::Corrupt,
+            "a file that would come back is not what it was when it was displaced",
+        )
+        .value("file", path.display())
+        .value("expected", expected)
+        .value("found", found)
+        .next("roll back to another generation, or prepare a patch to the release that is wanted"),
+        other => other.into(),
     }
 }
 

@@ -65,12 +65,8 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let service = Service::of(&node)?;
     let past = back::past(&node, target)?;
     let components = node.components()?;
-    check_one_way(&node, &components, &past.components, request)?;
-    let held: Vec<_> = past
-        .components
-        .iter()
-        .map(|c| c.installed.clone())
-        .collect();
+    check_one_way(&node, &components, &past, request)?;
+    let held: Vec<_> = past.iter().map(|c| c.installed.clone()).collect();
     if !request.dry_run {
         node.confirm(
             request.environment.as_ref(),
@@ -85,7 +81,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     }
     let began = Instant::now();
     let survey = Survey::of(&node, &components, watch)?;
-    let back = Back::find(&node, &all, target, past, &survey, request)?;
+    let back = Back::find(&node, &all, target, &past, &survey, request)?;
     let rules = Rules {
         drift: node.site().policy.drift,
         beside: false,

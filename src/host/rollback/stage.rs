@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use super::super::Node;
 use super::super::change::{After, Staged};
 use super::super::survey::Survey;
-use super::back::{Back, Source};
+use super::back::{Back, Source, spoiled};
+use crate::disk::DiskError;
 use crate::disk::mounts::Layout;
+use crate::disk::root::Spot;
 use crate::disk::stage::Stage;
 use crate::disk::stages::Stages;
 use crate::model::recipe::{Mode, What};
@@ -52,6 +54,20 @@ pub(super) fn stage(
     })
 }
 
+/// An error about a content names the file that it was read from.
+fn of_source(error: DiskError, from: &Spot) -> Refusal {
+    match error {
+        DiskError::Content {
+            expected, found, ..
+        } => spoiled(DiskError::Content {
+            path: from.path.clone(),
+            expected,
+            found,
+        }),
+        other => other.into(),
+    }
+}
+
 struct Hand<'a> {
     node: &'a Node,
     back: &'a Back,
@@ -73,7 +89,8 @@ impl Hand<'_> {
                         ));
                     }
                 };
-                (stage.copy(slot, &from, &file.id(), file.mode)?, file.mode)
+                let copied = stage.copy(slot, &from, &file.id(), file.mode);
+                (copied.map_err(|error| of_source(error, &from))?, file.mode)
             }
             What::Link { target } => (stage.link(slot, target)?, Mode::from_bits(0o777)),
             What::Folder { mode } => (stage.folder(slot, *mode)?, *mode),
