@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::disk::rules::service::TABLES;
 use crate::model::{Name, RefusalName};
 
 /// Offline patches, bound to one environment in one state.
@@ -117,6 +118,7 @@ pub(super) struct Accept {
 }
 
 #[derive(Args)]
+#[command(after_long_help = init_help())]
 pub(super) struct Init {
     /// The folder that the product is, or will be, installed in
     #[arg(long, value_name = "DIR")]
@@ -136,12 +138,17 @@ pub(super) struct Init {
     /// The product is there already: leave every file as it is, and register it later
     #[arg(long)]
     pub(super) adopt: bool,
-    /// Who stops and starts the product: none, it is done by hand
-    #[arg(long, value_name = "none", value_parser = ["none"])]
+    /// How the product is stopped and started around a change: none, by hand; or the commands in a
+    /// file, which are copied into .lockstep/node.toml (--help shows one)
+    #[arg(long, value_name = "none|FILE.toml")]
     pub(super) service: Option<String>,
     /// Where the first snapshot goes: a file or a folder
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+}
+
+fn init_help() -> String {
+    format!("FILE.toml, for --service:\n\n{}", TABLES.trim_end())
 }
 
 #[derive(Args)]

@@ -124,6 +124,14 @@ pub enum DiskError {
         /// What is wrong in it.
         reason: String,
     },
+    /// A file of service commands that `init` was given cannot be read.
+    #[error("the commands of the product's service, {}, cannot be read: {reason}", path.display())]
+    ServiceFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
     /// Content with other digests than it must have.
     #[error("{} does not have the content it must have", path.display())]
     Content {
@@ -194,9 +202,10 @@ impl DiskError {
         match self {
             Self::Io { source, .. } => io_refusal(source.kind()),
             Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
-            Self::AlreadyThere { .. } | Self::NotARoot { .. } | Self::Rules { .. } => {
-                RefusalName::Usage
-            }
+            Self::AlreadyThere { .. }
+            | Self::NotARoot { .. }
+            | Self::Rules { .. }
+            | Self::ServiceFile { .. } => RefusalName::Usage,
             Self::Blocked { .. } | Self::InTheWay { .. } => RefusalName::Conflict,
             Self::Busy { .. } => RefusalName::Busy,
             Self::OtherMount { .. }
@@ -236,6 +245,9 @@ impl DiskError {
             }
             Self::Rules { .. } => {
                 "mend the file by hand, and run the same command again".to_owned()
+            }
+            Self::ServiceFile { .. } => {
+                "mend the file, and run the same command again; lockstep init --help shows one".to_owned()
             }
             Self::Content { .. } => {
                 "make the file anew from its source and run the command again".to_owned()

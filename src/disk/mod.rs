@@ -11,7 +11,7 @@
 //! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
 //! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
-//! | [`command`] | the product's own commands, run within a time limit |
+//! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
 //! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
@@ -57,6 +57,7 @@ pub mod stamp;
 pub mod state;
 pub mod store;
 pub mod syslog;
+pub mod systemd;
 pub mod terminal;
 pub mod walk;
 

@@ -8,7 +8,7 @@ pub mod service;
 
 use serde::Deserialize;
 
-use self::service::ServiceRules;
+use self::service::{ServiceFile, ServiceRules};
 use super::state::StateStore;
 use super::{DiskError, durable};
 use crate::model::recipe::PathGlobs;
@@ -85,13 +85,7 @@ impl NodeRules {
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-        let text: Text = toml::from_str(text).map_err(|e| {
-            let before = e.span().and_then(|span| text.get(..span.start));
-            let index = before.map_or(0, |before| before.matches('\n').count());
-            let shown = text.lines().nth(index).unwrap_or_default().trim();
-            let (line, why) = (index.saturating_add(1), e.message().replace('\n', " "));
-            format!("line {line} ({shown}): {why}")
-        })?;
+        let text: Text = toml::from_str(text).map_err(|e| located(text, &e))?;
         let globs = |globs: &[String]| PathGlobs::new(globs).map_err(|e| e.to_string());
         Ok(Self {
             ignore: globs(&text.ignore)?,
@@ -100,6 +94,23 @@ impl NodeRules {
             sha256: Some(Sha256::of(bytes)),
         })
     }
+}
+
+/// A mistake in a text, with its line.
+fn located(text: &str, mistake: &toml::de::Error) -> String {
+    let before = mistake.span().and_then(|span| text.get(..span.start));
+    let index = before.map_or(0, |before| before.matches('\n').count());
+    let shown = text.lines().nth(index).unwrap_or_default().trim();
+    let (line, why) = (
+        index.saturating_add(1),
+        mistake.message().replace('\n', " "),
+    );
+    format!("line {line} ({shown}): {why}")
+}
+
+/// The rules that a node starts with.
+fn first(service: Option<&ServiceFile>) -> String {
+    format!("{FIRST}{}", service::section(service))
 }
 
 impl StateStore {
@@ -112,10 +123,10 @@ impl StateStore {
         NodeRules::parse(&bytes).map_err(|reason| DiskError::Rules { path, reason })
     }
 
-    /// Writes the rules that a node starts with.
-    pub fn write_first_rules(&self) -> Result<(), DiskError> {
-        let text = format!("{FIRST}{}", service::EXAMPLE);
-        durable::write(&self.folder().join(FILE), text.as_bytes(), 0o600)
+    /// Writes the rules that a node starts with, and with them how its product is stopped and
+    /// started, where that was named.
+    pub fn write_first_rules(&self, service: Option<&ServiceFile>) -> Result<(), DiskError> {
+        durable::write(&self.folder().join(FILE), first(service).as_bytes(), 0o600)
     }
 }
 
@@ -124,7 +135,7 @@ mod tests {
     use super::*;
     use crate::model::{Refusal, RefusalName};
 
-    fn path(text: &str) -> TreePath {
+    fn path_of(text: &str) -> TreePath {
         text.parse().unwrap()
     }
 
@@ -133,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::at(folder.path().to_owned());
         assert_eq!(store.rules().unwrap().sha256(), None);
-        store.write_first_rules().unwrap();
+        store.write_first_rules(None).unwrap();
         let rules = store.rules().unwrap();
         for private in [
             "conf/a.properties",
@@ -141,10 +152,10 @@ mod tests {
             "x/y/.env",
             "k.pem",
         ] {
-            assert!(rules.keeps_private(&path(private)), "{private}");
+            assert!(rules.keeps_private(&path_of(private)), "{private}");
         }
-        assert!(!rules.keeps_private(&path("lib/core.jar")));
-        assert!(!rules.ignores(&path("lib/core.jar")));
+        assert!(!rules.keeps_private(&path_of("lib/core.jar")));
+        assert!(!rules.ignores(&path_of("lib/core.jar")));
         assert_eq!(rules.service(), None);
         let text = durable::read(&folder.path().join(FILE), RULES_MAX).unwrap();
         assert_eq!(rules.sha256(), Some(Sha256::of(&text)));
@@ -167,19 +178,53 @@ mod tests {
         }
     }
 
-    /// The example, without the marks of a comment, is what it shows.
+    /// What the comment of the first rules and `init --help` show can be used as it is.
     #[test]
-    fn the_example_of_a_service_is_one() {
-        let text: String = service::EXAMPLE
-            .lines()
-            .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| line.starts_with('[') || line.contains(" = "))
-            .fold(FIRST.to_owned(), |text, line| format!("{text}{line}\n"));
-        let rules = NodeRules::parse(text.as_bytes()).unwrap();
+    fn the_tables_that_are_shown_are_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables");
+        durable::write(&path, service::TABLES.as_bytes(), 0o600).unwrap();
+        let file = ServiceFile::read(&path).unwrap();
+        let store = StateStore::at(folder.path().to_owned());
+        store.write_first_rules(Some(&file)).unwrap();
+        let rules = store.rules().unwrap();
         let service = rules.service().unwrap();
+        assert_eq!(service, file.rules());
         assert_eq!(service.stop.to_string(), "sudo -n systemctl stop PRODUCT");
         assert_eq!((service.stop.seconds, service.start.seconds), (120, 300));
         assert!(service.health.is_some() && service.running.is_some());
+        assert!(rules.keeps_private(&path_of("k.pem")));
+        let commented = first(None).replace(service::TABLES, "");
+        for line in service::TABLES.lines().filter(|line| !line.is_empty()) {
+            assert!(commented.contains(&format!("\n# {line}\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_commands_has_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("service.toml");
+        for (text, words) in [
+            (
+                format!("ignore = []\n{STOP}{START}"),
+                "line 1 (ignore = [])",
+            ),
+            (STOP.to_owned(), "no [service.start]"),
+            (String::new(), "service"),
+            ("[service".to_owned(), "line 1"),
+        ] {
+            durable::write(&path, text.as_bytes(), 0o600).unwrap();
+            let refusal = Refusal::from(ServiceFile::read(&path).unwrap_err());
+            assert_eq!(refusal.name, RefusalName::Usage, "{text}");
+            for word in [words, "service.toml"] {
+                assert!(refusal.what.contains(word), "{refusal}");
+            }
+        }
+        // As it may also be written, and still below the other rules of the first file.
+        let inline = "service.stop = { command = [\"a\"], seconds = 1 }\n\
+                      service.start = { command = [\"b\"], seconds = 1 }\n";
+        durable::write(&path, inline.as_bytes(), 0o600).unwrap();
+        assert_eq!(ServiceFile::read(&path).unwrap().rules().start.seconds, 1);
     }
 
     const STOP: &str = "[service.stop]\ncommand = [\"a\"]\nseconds = 1\n";

@@ -96,6 +96,12 @@ impl Service {
             .map_or(Ok(()), |health| self.wait_until_well(health))
     }
 
+    /// What stops and starts the product, for a person.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        words(self.rules.as_ref())
+    }
+
     /// Adds to a refusal which command did not do what it is for, and what is known of it.
     #[must_use]
     pub fn tell(&self, refusal: Refusal, failure: &Failure) -> Refusal {
@@ -181,6 +187,26 @@ impl Service {
             sleep(ASK_AGAIN);
         }
     }
+}
+
+/// What stops and starts the product, for a person.
+pub(super) fn words(rules: Option<&ServiceRules>) -> Vec<String> {
+    let Some(rules) = rules else {
+        return vec!["none: stop and start the product by hand around lockstep apply".to_owned()];
+    };
+    let line = |step: &str, command: &ServiceCommand| {
+        format!("{step}: {command} (at most {} s)", command.seconds)
+    };
+    let named = [
+        ("running", rules.running.as_ref()),
+        ("stop", Some(&rules.stop)),
+        ("start", Some(&rules.start)),
+        ("health", rules.health.as_ref()),
+    ];
+    named
+        .iter()
+        .filter_map(|(step, command)| command.map(|command| line(step, command)))
+        .collect()
 }
 
 fn unwell(ran: Ran, asked: u64, seconds: u64) -> Failure {

@@ -28,6 +28,7 @@ mod restart;
 mod rights;
 mod rollback;
 mod round_trip;
+mod service;
 mod spot;
 mod thin;
 mod world;

@@ -4,38 +4,40 @@
 //! seconds. Stop and start are named both or not at all: half a service is a product that is down.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::model::text::shell_word;
+use super::{NodeRules, first, located};
+use crate::disk::{DiskError, durable};
+use crate::model::text::{Escaped, shell_word};
 
+/// Largest file of commands, in bytes.
+const FILE_MAX: u64 = 64 * 1024;
 /// The longest that a command may be given, in seconds: a day.
 const SECONDS_MAX: u64 = 86_400;
 /// Most arguments of a command, the program included.
 const ARGUMENTS_MAX: usize = 256;
 
-/// What the first `node.toml` shows of a service where none was named.
-pub(super) const EXAMPLE: &str = r#"
-# How the product is stopped and started around a change, as argument lists without a shell, with
-# the seconds that each may take. They run as the operator, in the root. Without these tables,
-# somebody stops and starts it by hand.
-#
-# [service.stop]
-# command = ["sudo", "-n", "systemctl", "stop", "PRODUCT"]
-# seconds = 120
-# [service.start]
-# command = ["sudo", "-n", "systemctl", "start", "PRODUCT"]
-# seconds = 300
-#
-# Asked again every second after the start, until it ends with 0 or the seconds are over:
-# [service.health]
-# command = ["curl", "-fsS", "--max-time", "10", "http://127.0.0.1:8080/health"]
-# seconds = 300
-#
-# Ends with 0 while the product runs; without it the product is taken to run:
-# [service.running]
-# command = ["systemctl", "is-active", "--quiet", "PRODUCT"]
-# seconds = 10
+/// The tables as somebody would write them: `init --help` shows them, and the first `node.toml` of a
+/// node without them.
+pub const TABLES: &str = r#"[service.stop]
+command = ["sudo", "-n", "systemctl", "stop", "PRODUCT"]
+seconds = 120
+
+[service.start]
+command = ["sudo", "-n", "systemctl", "start", "PRODUCT"]
+seconds = 300
+
+# May be left out. Asked again every second after the start, until it ends with 0 or the seconds are over.
+[service.health]
+command = ["curl", "-fsS", "--max-time", "10", "http://127.0.0.1:8080/health"]
+seconds = 300
+
+# May be left out. Ends with 0 while the product runs; without it the product is taken to run.
+[service.running]
+command = ["systemctl", "is-active", "--quiet", "PRODUCT"]
+seconds = 10
 "#;
 
 /// A command with its time limit.
@@ -60,6 +62,71 @@ pub struct ServiceRules {
     pub health: Option<ServiceCommand>,
     /// Ends with 0 while it runs.
     pub running: Option<ServiceCommand>,
+}
+
+/// A file of these tables and nothing else, that `init` is given.
+#[derive(Debug)]
+pub struct ServiceFile {
+    rules: ServiceRules,
+    text: String,
+}
+
+impl ServiceFile {
+    /// Reads it. What is refused in it would be refused in `node.toml` as well.
+    pub fn read(path: &Path) -> Result<Self, DiskError> {
+        let bytes = durable::read(path, FILE_MAX)?;
+        Self::parse(bytes).map_err(|reason| DiskError::ServiceFile {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    fn parse(bytes: Vec<u8>) -> Result<Self, String> {
+        let text = String::from_utf8(bytes).map_err(|e| e.to_string())?;
+        let FileText { service } = toml::from_str(&text).map_err(|e| located(&text, &e))?;
+        let file = Self {
+            rules: service,
+            text,
+        };
+        NodeRules::parse(first(Some(&file)).as_bytes())?;
+        Ok(file)
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn rules(&self) -> &ServiceRules {
+        &self.rules
+    }
+}
+
+/// What a first `node.toml` says of the service: the file's own text, or the tables as a comment.
+pub(super) fn section(file: Option<&ServiceFile>) -> String {
+    match file {
+        Some(file) => format!(
+            "\n# How the product is stopped and started around a change.\n{}",
+            file.text
+        ),
+        None => TABLES
+            .lines()
+            .fold(UNNAMED.to_owned(), |text, line| match line {
+                "" => format!("{text}#\n"),
+                line => format!("{text}# {line}\n"),
+            }),
+    }
+}
+
+/// How a first `node.toml` without a service introduces [`TABLES`].
+const UNNAMED: &str = "
+# How the product is stopped and started around a change, as argument lists without a shell, with the
+# seconds that each may take. They run as the operator, in the root. Without these tables, somebody
+# stops and starts the product by hand.
+#
+";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileText {
+    service: ServiceRules,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +196,6 @@ impl TryFrom<ServiceText> for ServiceRules {
 impl fmt::Display for ServiceCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<String> = self.command.iter().map(|word| shell_word(word)).collect();
-        f.write_str(&words.join(" "))
+        write!(f, "{}", Escaped(&words.join(" ")))
     }
 }
