@@ -108,6 +108,14 @@ pub enum DiskError {
         /// The line to type.
         line: String,
     },
+    /// What stands at a path is not what the scan found there.
+    #[error("{}: {reason}", path.display())]
+    Changed {
+        /// Which path.
+        path: PathBuf,
+        /// What happened.
+        reason: &'static str,
+    },
     /// Trusted state is missing or not what it says it is.
     #[error("the trusted state {} is damaged: {reason}", path.display())]
     Damaged {
@@ -207,6 +215,7 @@ impl DiskError {
             | Self::Rules { .. }
             | Self::ServiceFile { .. } => RefusalName::Usage,
             Self::Blocked { .. } | Self::InTheWay { .. } => RefusalName::Conflict,
+            Self::Changed { .. } => RefusalName::Stale,
             Self::Busy { .. } => RefusalName::Busy,
             Self::OtherMount { .. }
             | Self::NotOperator { .. }
@@ -230,6 +239,9 @@ impl DiskError {
             }
             Self::InTheWay { .. } => {
                 "move it out of the installation and run the same command again".to_owned()
+            }
+            Self::Changed { .. } => {
+                "stop whatever writes there, and run the same command again".to_owned()
             }
             Self::OtherMount { .. } => {
                 "unmount what is mounted there: it must be a plain folder".to_owned()

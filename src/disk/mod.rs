@@ -44,6 +44,7 @@ pub mod obstacle;
 pub mod operator;
 pub mod probe;
 pub mod recover;
+pub mod reserve;
 pub mod rights;
 pub mod root;
 pub mod rules;

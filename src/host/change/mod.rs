@@ -42,6 +42,7 @@ use crate::plan::work::Work;
 pub(super) use back::undo;
 pub(super) use commit::receipt_name;
 use seal::Exchanged;
+use space::Reserves;
 pub(super) use told::took;
 
 /// What was decided, with all that its commit will say.
@@ -129,12 +130,15 @@ impl Road<'_> {
         survey: Survey<'_>,
         staging: Duration,
     ) -> Result<Changed<D>, Refusal> {
+        let room =
+            Reserves::take(self.node, &staged.work).map_err(|refusal| undo(self.node, refusal))?;
         let one_way = staged.decided.one_way().is_some();
         let halted = self.halt(one_way, staged.work.moves.is_empty())?;
         let before = After {
             drift: survey.scan.drift.clone(),
             config: survey.scan.config.clone(),
         };
+        drop(room.journal);
         let exchanged = seal::seal(self.node, staged, &survey, halted.restart)
             .and_then(|sealed| seal::exchange(self.node, sealed, self.watch))
             .map_err(|refusal| self.back(refusal, &halted, false))?;
@@ -151,6 +155,7 @@ impl Road<'_> {
             }
             times.downtime_ms = millis(halted.since.elapsed());
         }
+        drop(room.state);
         let committed = self
             .commit(&exchanged, times)
             .map_err(|refusal| self.back(refusal, &halted, early))?;

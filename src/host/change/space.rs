@@ -2,6 +2,7 @@
 
 use super::super::Node;
 use crate::disk::mounts::Layout;
+use crate::disk::reserve::Reserve;
 use crate::disk::space::{Need, Room, check};
 use crate::model::Refusal;
 use crate::model::recipe::What;
@@ -11,9 +12,10 @@ use crate::plan::work::{Put, Work};
 const OWN_BYTES: u64 = 8 * 1024 * 1024;
 /// Inodes that the node's own state may take.
 const OWN_INODES: u64 = 64;
-/// Bytes of a journal entry, with room to spare. It is written twice: as the journal, and into the
-/// generation.
-const ENTRY_BYTES: u64 = 2 * 512;
+/// Bytes of a journal entry, with room to spare.
+const ENTRY_BYTES: u64 = 512;
+/// Bytes of a journal without entries, or of the state that a commit writes.
+const STATE_BYTES: u64 = OWN_BYTES / 4;
 /// Bytes by which a file may take more than its content: a block of the file system.
 const BLOCK_BYTES: u64 = 4_096;
 /// Folders and files of a staging area itself.
@@ -24,7 +26,9 @@ const AREA_INODES: u64 = 8;
 pub(in crate::host) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
     let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
     let mut own = coming.plus(OWN);
-    own.bytes = own.bytes.saturating_add(moves.saturating_mul(ENTRY_BYTES));
+    // It is written twice: as the journal, and into the generation.
+    let journals = moves.saturating_mul(ENTRY_BYTES).saturating_mul(2);
+    own.bytes = own.bytes.saturating_add(journals);
     let area = Room {
         bytes: AREA_INODES.saturating_mul(BLOCK_BYTES),
         inodes: AREA_INODES,
@@ -53,6 +57,29 @@ pub(in crate::host) fn check_packs(node: &Node, packs: Room) -> Result<(), Refus
 /// What files of these sizes take.
 pub(in crate::host) fn files(sizes: impl Iterator<Item = u64>) -> Room {
     sizes.map(blocks).fold(Room::default(), Room::plus)
+}
+
+/// Room for what is written while the product stands still.
+pub(super) struct Reserves {
+    /// For the journal.
+    pub(super) journal: Reserve,
+    /// For the state with its receipt, and for the journal once more.
+    pub(super) state: Reserve,
+}
+
+impl Reserves {
+    /// Takes it, while the product still runs.
+    pub(super) fn take(node: &Node, work: &Work) -> Result<Self, Refusal> {
+        let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
+        let bytes = moves
+            .saturating_mul(ENTRY_BYTES)
+            .saturating_add(STATE_BYTES);
+        let reserve = |name| Reserve::take(node.root(), name, bytes);
+        Ok(Self {
+            journal: reserve("journal")?,
+            state: reserve("state")?,
+        })
+    }
 }
 
 const OWN: Room = Room {
