@@ -504,6 +504,16 @@ mod tests {
         assert!(took < 5 * SECOND, "{took:?}");
     }
 
+    /// Such as what runs under sudo.
+    #[test]
+    fn one_that_cannot_be_ended_is_told() {
+        let end = End::Late {
+            limit: Duration::from_millis(1_200),
+            remains: true,
+        };
+        assert_eq!(end.to_string(), "no end within 2 s, and still runs");
+    }
+
     #[test]
     fn who_lives_is_read_from_the_system() {
         for (line, lives) in [

@@ -2,6 +2,7 @@
 //! told with their line, and a unit of systemd that does not recover first.
 
 use std::fs;
+use std::path::Path;
 
 use crate::exact::{as_root, needed_tool};
 use crate::world::{Outcome, Tested, World};
@@ -85,6 +86,22 @@ fn the_commands_become_part_of_the_rules() -> Tested {
     has(&rules, &["private = [", TABLES])?;
     let environment = fs::read_to_string(world.path("PROD/.lockstep/environment.json"))?;
     has(&environment, &["\"service_none\":false"])
+}
+
+/// The file of the documentation's page, as it stands there.
+#[test]
+fn the_page_shows_a_file_that_is_taken() -> Tested {
+    let world = world()?;
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/service.md");
+    let page = fs::read_to_string(page)?;
+    let (_, rest) = page.split_once("```toml\n").ok_or("the page has no file")?;
+    let (file, _) = rest.split_once("```").ok_or("the file does not end")?;
+    world.write("page.toml", file)?;
+    let told = world.ok(&format!("{INIT} --service page.toml --output usb"))?;
+    for step in ["running", "stop", "start", "health"] {
+        has(&told.out, &[&format!("  service    {step}: ")])?;
+    }
+    Ok(())
 }
 
 #[test]
