@@ -181,33 +181,35 @@ impl Road<'_> {
         })
     }
 
-    /// Stops the product where it runs. From here on no service manager starts it. Where no file
-    /// is to be moved (`idle`) the product is left alone.
+    /// Stops the product, whatever is thought of whether it runs: a wrong answer to that must not lead
+    /// to an exchange below it. From here on no service manager starts it. Where no file is to be moved
+    /// (`idle`), or no product is there yet, it is left alone.
     fn halt(&self, one_way: bool, idle: bool) -> Result<Halted, Refusal> {
+        let since = Instant::now();
+        let mut halted = Halted {
+            since,
+            restart: None,
+        };
         if idle {
-            return Ok(Halted {
-                since: Instant::now(),
-                restart: None,
-            });
+            return Ok(halted);
         }
         self.node.say_product(Product::Held)?;
-        let runs = self.service.runs();
-        let since = Instant::now();
-        if runs {
-            self.watch.say("stopping the product");
-            self.service
-                .stop()
-                .map_err(|failure| self.unhold(self.service.not_stopped(self.node, &failure)))?;
+        if self.service.names_none() || self.node.installed().is_empty() {
+            return Ok(halted);
         }
+        let runs = self.service.runs();
+        halted.since = Instant::now();
+        self.watch.say("stopping the product");
+        self.service
+            .stop()
+            .map_err(|failure| self.unhold(self.service.not_stopped(self.node, &failure)))?;
         let restart = if one_way {
             Restart::AfterCommit
         } else {
             Restart::BeforeCommit
         };
-        Ok(Halted {
-            since,
-            restart: runs.then_some(restart),
-        })
+        halted.restart = runs.then_some(restart);
+        Ok(halted)
     }
 
     /// The product may run again, because nothing was exchanged; what was staged goes.
