@@ -227,16 +227,16 @@ pub(super) struct Rollback {
     pub(super) accept: Accept,
 }
 
-/// A generation is the files that one change displaced. They are removed on every mount that holds
-/// some, for good: a rollback to what is removed is not possible any more.
+/// What changes have displaced is kept for a rollback. It is removed on every mount that holds some, for
+/// good, with the recipes that only it needed: the generations before cannot be brought back any more.
 #[derive(Args)]
 pub(super) struct Gc {
     #[command(flatten)]
     pub(super) root: Root,
-    /// The environment that is meant; another one is refused
+    /// The environment that is meant; another one is refused, and without it the name is asked for
     #[arg(long, value_name = "NAME")]
     pub(super) environment: Option<Name>,
-    /// How many generations stay, the newest
+    /// Of how many changes, the newest, what they displaced stays: so many rollbacks are left
     #[arg(long, value_name = "N")]
     pub(super) keep: usize,
 }

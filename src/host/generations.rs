@@ -2,8 +2,8 @@
 //! brought back.
 //!
 //! A generation is called by the sequence number of the state whose commit made it. What change n
-//! displaced lies in `generations/<n>/`, so that a generation can be brought back as long as that
-//! of every later change is kept. An adoption bars the way: before it, nobody knows what stood there.
+//! displaced lies in `generations/<n>/`, so that a generation can be brought back as long as what
+//! every later change displaced is kept. An adoption bars the way: before it, nobody knows what stood there.
 
 use std::collections::BTreeSet;
 
@@ -99,15 +99,14 @@ pub(super) fn journals_after(
 }
 
 /// Removes all but what the newest `keep` changes displaced, and the recipes that no generation
-/// needs which can still be brought back. Returns the changes whose displaced files went.
-pub(super) fn prune(node: &Node, keep: usize) -> Result<Vec<u64>, Refusal> {
-    let gone = generations::prune(node.root(), keep)?;
+/// needs which can still be brought back.
+pub(super) fn prune(node: &Node, keep: usize) -> Result<(), Refusal> {
+    generations::prune(node.root(), keep)?;
     let current = node.store.current()?.state.installed;
     let mut needed: BTreeSet<_> = current.iter().map(|i| i.recipe).collect();
     for generation in all(node)?.iter().filter(|generation| generation.reachable) {
         let snapshot = snapshot(node, generation.sequence)?;
         needed.extend(snapshot.components.iter().map(|i| i.recipe));
     }
-    node.store.prune_recipes(&needed)?;
-    Ok(gone)
+    Ok(node.store.prune_recipes(&needed)?)
 }
