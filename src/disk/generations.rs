@@ -34,7 +34,7 @@ pub fn keep(root: &Root, change: &Journal) -> Result<(), DiskError> {
     if !stage.is_dir() {
         return Ok(());
     }
-    durable::write(&stage.join(JOURNAL), &journal::encode(root, change)?, 0o600)?;
+    journal::keep_as(root, change, &stage.join(JOURNAL))?;
     move_to_kept(&own, change.sequence)
 }
 

@@ -2,11 +2,11 @@
 //!
 //! The lock is the kernel's (`flock`): it goes with the process that holds it, however that ends.
 //! The file's content tells a second command who is at work, and the service manager whether the
-//! product may be started meanwhile. Its length does not change with that, so that a full disk is no
-//! obstacle to saying it.
+//! product may be started meanwhile. Its length never changes, so that a full disk is no obstacle to
+//! saying it, nor to a recovery.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use super::DiskError;
 use super::root::Root;
 use crate::model::Time;
 
-/// Most bytes of the holder's text that are read.
-const TEXT_MAX: u64 = 4_096;
+/// Bytes of the text, filled up with line feeds.
+const TEXT: usize = 1_024;
 /// How often a lock that is held is tried again by whoever waits.
 const TRIES: u32 = 50;
 /// How long it is waited between two tries.
@@ -78,7 +78,7 @@ impl Lock {
     }
 
     fn take_file(path: &Path, command: &str, now: Time, tries: u32) -> Result<Self, DiskError> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -99,17 +99,28 @@ impl Lock {
                 Err(errno) => return Err(DiskError::os("lock", path)(errno)),
             }
         }
+        let lock = Self { file };
         let text = format!(
             "{PRODUCT}{}\npid {}\nsince {now}\ncommand {}\n",
             Product::Free.word(),
             std::process::id(),
             command.replace('\n', " ")
         );
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(DiskError::io("write", path))?;
-        Ok(Self { file })
+        match lock.write(text) {
+            // The lock holds without words; whoever meets it is told that its holder is unknown.
+            Err(e) if e.kind() == std::io::ErrorKind::StorageFull => Ok(lock),
+            Err(e) => Err(DiskError::io("write", path)(e)),
+            Ok(()) => Ok(lock),
+        }
+    }
+
+    /// Writes the whole text in place.
+    fn write(&self, mut text: String) -> std::io::Result<()> {
+        let end = text.floor_char_boundary(TEXT);
+        text.truncate(end);
+        let mut bytes = text.into_bytes();
+        bytes.resize(TEXT, b'\n');
+        self.file.write_all_at(&bytes, 0)
     }
 }
 
@@ -142,7 +153,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Who held it is of no use any more; what stays there is harmless, it is not locked.
-        drop(self.file.set_len(0));
+        drop(self.write(String::new()));
     }
 }
 
@@ -153,7 +164,11 @@ fn no_follow() -> i32 {
 /// What the lock file says; what cannot be read is unknown.
 fn text_of(file: File) -> String {
     let mut text = String::new();
-    if file.take(TEXT_MAX).read_to_string(&mut text).is_err() {
+    if file
+        .take(u64::try_from(TEXT).unwrap_or(u64::MAX))
+        .read_to_string(&mut text)
+        .is_err()
+    {
         text.clear();
     }
     text

@@ -204,7 +204,7 @@ impl Deviations<'_> {
         let path = path.clone();
         if !owned.config {
             if !is_as(&found, &owned.what) {
-                self.drift.push(Drift { path, found });
+                self.drift.push(Drift { found, path });
             }
         } else if found == Found::Absent {
             let state = ConfigState::Deleted;

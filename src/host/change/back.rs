@@ -10,7 +10,7 @@ use crate::disk::DiskError;
 use crate::disk::lock::Product;
 use crate::disk::recover::{Recovered, recover};
 use crate::model::receipt::{Action, FileCounts};
-use crate::model::service::Failure;
+use crate::model::service::{Failure, Step};
 use crate::model::text::seconds;
 use crate::model::{Refusal, RefusalName};
 
@@ -94,7 +94,7 @@ impl Road<'_> {
         halted: &Halted,
     ) -> Refusal {
         let what = match failure.step {
-            crate::model::service::Step::Health => "the product is not well on the new files",
+            Step::Health => "the product is not well on the new files",
             _ => "the product did not start on the new files",
         };
         if let Err(failure) = self.stop_again() {
@@ -204,15 +204,13 @@ impl Road<'_> {
     fn stop_again(&self) -> Result<(), Failure> {
         // From here on the tree changes again.
         let held = self.node.say_product(Product::Held);
-        match (self.service.stop(), held) {
-            (Ok(()), Ok(())) => Ok(()),
-            (Err(failure), _) if self.service.surely_runs() => Err(failure),
-            (_, Err(error)) => Err(Failure {
+        match self.service.stop() {
+            Err(failure) if self.service.surely_runs() => Err(failure),
+            Ok(()) | Err(_) => held.map_err(|error| Failure {
                 ended: error.what,
                 output: String::new(),
-                step: crate::model::service::Step::Stop,
+                step: Step::Stop,
             }),
-            (Err(_), Ok(())) => Ok(()),
         }
     }
 

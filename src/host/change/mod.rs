@@ -34,7 +34,7 @@ use super::statement::{NextState, Times};
 use super::survey::Survey;
 use crate::disk::lock::Product;
 use crate::disk::mounts::Layout;
-use crate::model::service::Failure;
+use crate::model::service::{Failure, Step};
 use crate::model::snapshot::{ConfigFile, Drift};
 use crate::model::{Refusal, Sha256, Time, Watch};
 use crate::plan::recovery::{Mark, Restart};
@@ -238,7 +238,7 @@ pub(super) fn start(node: &Node, service: &Service) -> Result<(), Failure> {
             error.what
         ),
         output: String::new(),
-        step: crate::model::service::Step::Start,
+        step: Step::Start,
     };
     node.say_product(Product::Starting).map_err(held)?;
     let started = service.start();
