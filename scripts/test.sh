@@ -29,6 +29,7 @@ readonly COMMANDS=(
     "unzip unzip"
     "zip zip"
     "setpriv util-linux"
+    "unshare util-linux"
     "script bsdutils"
     "getfacl acl"
     "chattr e2fsprogs"

@@ -14,18 +14,19 @@ use lockstep::spr::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, c
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Files whose types make up statements.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "enrolment.rs",
     "floor.rs",
     "patch.rs",
     "receipt.rs",
+    "service.rs",
     "recipe.rs",
     "site.rs",
     "snapshot.rs",
     "statement.rs",
 ];
 
-/// A type that crosses the gap: its fields, or its variants in lower case.
+/// A type that crosses the gap: its fields, or its variants in lower case with hyphens.
 #[derive(Debug)]
 struct Type {
     name: String,
@@ -90,9 +91,21 @@ fn variant(line: &str) -> Option<Field> {
         .collect();
     name.starts_with(|c: char| c.is_ascii_uppercase())
         .then(|| Field {
-            name: name.to_ascii_lowercase(),
+            name: kebab(&name),
             optional: false,
         })
+}
+
+/// `RolledBack` as `rolled-back`.
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+    }
+    kebab
 }
 
 /// The lines of the page between the heading of a type and the next heading.

@@ -38,6 +38,7 @@ class Call:
     name: str
     number: int
     text: str = ""
+    of_folder: bool = False
 
     def __str__(self):
         return f"{self.name} {self.number}"
@@ -64,7 +65,7 @@ def trace(bench, arguments, env=None):
     ran, log = strace(bench, arguments, env=env)
     if ran.code not in (0, 3):
         raise Broken(f"{arguments}: {ran.words()}")
-    counts, calls, begun = {}, [], False
+    counts, calls, begun, folders = {}, [], False, set()
     for line in log.splitlines():
         if not (match := LINE.match(line)):
             continue
@@ -74,11 +75,20 @@ def trace(bench, arguments, env=None):
         begun = begun or name == "poll"
         # A number that the loader reached as well would fire there.
         if begun:
-            calls.append(Call(name, number, text))
+            calls.append(Call(name, number, text, of_folder(text, folders)))
     loader = {}
     for call in calls:
         loader.setdefault(call.name, call.number - 1)
     return [c for c in calls if c.number > loader[c.name]]
+
+
+def of_folder(text, folders):
+    """Whether a call is on an open folder; `folders` are the paths of those that were opened."""
+    opened = re.search(r"O_DIRECTORY.* = \d+<(.*)>", text)
+    if opened:
+        folders.add(opened.group(1))
+    first = re.match(r"\d+<(.*?)>", text)
+    return bool(first) and first.group(1) in folders
 
 
 def points(calls):
@@ -109,7 +119,7 @@ def kill_at(bench, arguments, call, env=None):
 
 
 def fail_at(bench, arguments, call, error, env=None):
-    """Has one call answer with an error, and gives the line of strace that says so, if it did."""
+    """Has one call answer with an error, and gives the lines of strace that say so."""
     ran, log = strace(
         bench,
         arguments,
@@ -117,5 +127,4 @@ def fail_at(bench, arguments, call, error, env=None):
         f"--inject={call.name}:error={error}:when={call.number}",
         env=env,
     )
-    hit = next((line for line in log.splitlines() if "INJECTED" in line), None)
-    return ran, hit
+    return ran, [line for line in log.splitlines() if "INJECTED" in line]

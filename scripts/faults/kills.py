@@ -2,28 +2,34 @@
 and of recovery, twice.
 """
 
+import os
 import random
 import subprocess
 import time
-from dataclasses import replace
 
 from bench import Ran
 from calls import kill_at, points, trace
 from oracle import judge
 from rows import Point
-from world import Mounted, words
+from world import Mounted, disturbed
 
 
-def traced(bench, start, env=None):
-    """The points of a start's command."""
-    with Mounted(bench, start):
-        return points(trace(bench, words(bench, start.command), env))
+def traced(bench, start):
+    """The points of a start's command: the calls that it makes in each of two runs."""
+    seen = []
+    for _ in range(2):
+        with Mounted(bench, start):
+            command, env = disturbed(bench, start)
+            seen.append(points(trace(bench, command, env)))
+    steady = {(call.name, call.number) for call in seen[1]}
+    return [call for call in seen[0] if (call.name, call.number) in steady]
 
 
 def at_call(bench, start, call):
     """A kill as one call is entered."""
     with Mounted(bench, start):
-        ran, fired = kill_at(bench, words(bench, start.command), call, start.settings.get("env"))
+        command, env = disturbed(bench, start)
+        ran, fired = kill_at(bench, command, call, env)
         return Point(f"{start.name}, {call}", fired, judge(bench, start, ran))
 
 
@@ -31,19 +37,19 @@ def twice(bench, start, pair):
     """A kill of recovery at one call, and of the recovery after it at another."""
     first, second = pair
     with Mounted(bench, start):
-        command = words(bench, start.command)
+        command, _ = disturbed(bench, start)
         _, once = kill_at(bench, command, first)
         _, again = kill_at(bench, command, second)
-        wrong = judge(bench, start)
-        return Point(f"{start.name}, {first}, then {second}", once and again, wrong)
+        return Point(f"{start.name}, {first}, then {second}", once and again, judge(bench, start))
 
 
-def at_time(bench, start, share, seed):
-    """A kill after a random share of the time that the command takes."""
+def at_time(bench, start, longest, seed):
+    """A kill after a random part of the time that the command takes; one that came too late is
+    drawn again."""
     rng = random.Random(seed)
     for _ in range(20):
         with Mounted(bench, start):
-            after = rng.random() * share
+            after = rng.random() * longest
             ran = killed_after(bench, start, after)
             if ran.code == -9:
                 label = f"{start.name}, {after * 1000:.1f} ms (seed {seed})"
@@ -54,12 +60,14 @@ def at_time(bench, start, share, seed):
 def killed_after(bench, start, seconds):
     """Starts a command and kills it after that time, unless it ends before."""
     output = bench.out / "said"
+    command, env = disturbed(bench, start)
     with open(output, "w", encoding="utf-8") as said:
         process = subprocess.Popen(
-            [str(w) for w in words(bench, start.command)],
+            [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **env},
         )
         time.sleep(seconds)
         process.kill()
@@ -70,19 +78,19 @@ def killed_after(bench, start, seconds):
 def duration(bench, start):
     """How long the command takes without a fault, in seconds."""
     with Mounted(bench, start):
-        command = [str(w) for w in words(bench, start.command)]
+        command, _ = disturbed(bench, start)
         began = time.monotonic()
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
         return time.monotonic() - began
 
 
-def spread(items, count):
-    """So many of them, evenly over all."""
-    if count >= len(items):
-        return list(items)
-    return [items[(2 * n + 1) * len(items) // (2 * count)] for n in range(count)]
+def pairs(calls, count, seed):
+    """Pairs of points for recovery that is killed twice, the second in what the first left to do.
 
-
-def without_journal(start):
-    """The positive control: the journal is not sealed."""
-    return replace(start, settings={**start.settings, "env": {"LOCKSTEP_FAULTY": "journal"}})
+    Each first half is a point that changes something; the second is among the first calls of a
+    recovery that has less left to do, so that it is reached.
+    """
+    rng = random.Random(seed)
+    changing = [call for call in calls if call.changes]
+    early = changing[: max(1, len(changing) // 3)]
+    return [(rng.choice(changing), rng.choice(early)) for _ in range(count)]

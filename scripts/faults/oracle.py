@@ -9,7 +9,7 @@ from world import words
 
 
 def judge(bench, start, ran=None, must_be=None):
-    """Everything that is wrong after a fault; nothing where all is well.
+    """Which state stands after a fault, and everything that is wrong; nothing where all is well.
 
     The root is mounted. `ran` is how the disturbed command ended, if it did; `must_be` says which
     state must stand, where that is known.
@@ -19,11 +19,11 @@ def judge(bench, start, ran=None, must_be=None):
     manage(bench, wrong)
     again = run(recover)
     if again.code != 0:
-        return [*wrong, f"recover does not go through: {again.words()}"]
+        return "none", [*wrong, f"recover does not go through: {again.words()}"]
     try:
         here = stand.read(bench.root)
     except (OSError, ValueError, KeyError) as error:
-        return [*wrong, f"the state cannot be read: {error!r}"]
+        return "none", [*wrong, f"the state cannot be read: {error!r}"]
     which = outcome(start, here)
     if which not in start.outcomes:
         wrong.append(f"sequence {here.sequence}: {which} must not stand here")
@@ -37,7 +37,7 @@ def judge(bench, start, ran=None, must_be=None):
     wrong += product(bench)
     if not wrong:
         wrong += go_on(bench, start, which)
-    return wrong
+    return which, wrong
 
 
 def manage(bench, wrong):
@@ -92,6 +92,8 @@ def said(ran, which, start):
         wrong.append(f"it panicked: {ran.words()}")
     if not recovery and ran.out.strip() and which != "new":
         wrong.append(f"success was printed, and the {which} state stands: {ran.words()}")
+    if ran.code < 0 and ran.code != -9:
+        wrong.append(f"it ended by signal {-ran.code}: {ran.words()}")
     if ran.code >= 0 and not recovery:
         claims_new = ran.code in (0, 42)
         if claims_new != (which == "new"):
@@ -126,7 +128,7 @@ def go_on(bench, start, which):
     if checked.code != 0:
         return [f"history --check: {checked.words()}"]
     if which == "old":
-        ran = run(words(bench, start.again, "again"), env=start.settings.get("env"))
+        ran = run(words(bench, start.again, "again"))
         if ran.code != 0:
             return [f"it does not go through afterwards: {ran.words()}"]
         there = stand.read(bench.root)

@@ -58,6 +58,24 @@ class Place:
             options = "rw" + OPTIONS[self.kind]
             ok(["mount", "-t", self.kind, "-o", options, device, at / folder])
 
+    def save(self, bench, name):
+        """Keeps what is mounted as an image, and goes on with it."""
+        kept = bench.work / "images" / f"{self.name}.{name}"
+        self.unmount(bench.mount)
+        copy(bench.image, kept)
+        self.mount(bench.image, bench.mount)
+        return kept
+
+    def load(self, bench, kept):
+        """Mounts a fresh copy of what was kept."""
+        copy(kept, bench.image)
+        self.mount(bench.image, bench.mount)
+
+    def found(self, bench):
+        """Mounts something new and empty."""
+        self.make(bench.image)
+        self.mount(bench.image, bench.mount, founding=True)
+
     def unmount(self, at):
         """Unmounts every part that is mounted."""
         for folder in reversed(self.folders):

@@ -18,7 +18,17 @@ class Point:
 
     label: str
     fired: bool
-    wrong: list = field(default_factory=list)
+    verdict: tuple = ("none", ())
+
+    @property
+    def stands(self):
+        """Which state stands."""
+        return self.verdict[0]
+
+    @property
+    def wrong(self):
+        """What the oracle found."""
+        return self.verdict[1]
 
 
 @dataclass
@@ -29,6 +39,8 @@ class Row:
     points: int = 0
     fired: int = 0
     bad: int = 0
+    old: int = 0
+    new: int = 0
     seconds: float = 0.0
     complaints: list = field(default_factory=list)
 
@@ -36,6 +48,8 @@ class Row:
         """Counts a point."""
         self.points += 1
         self.fired += point.fired
+        self.old += point.stands == "old"
+        self.new += point.stands == "new"
         if point.wrong:
             self.bad += 1
             self.complaints.append(f"{point.label}: " + "; ".join(point.wrong[:4]))
@@ -49,12 +63,12 @@ class Row:
         """As the table has it."""
         note = "" if self.sound else ("bad" if self.bad else "not every fault fired")
         return (
-            f"{self.name:<46} {self.points:>7} {self.fired:>7} {self.bad:>5} "
-            f"{self.seconds:>8.1f}  {note}"
+            f"{self.name:<46} {self.points:>7} {self.fired:>7} {self.old:>6} "
+            f"{self.new:>6} {self.bad:>5} {self.seconds:>8.1f}  {note}"
         )
 
 
-HEAD = f"{'sweep':<46} {'points':>7} {'fired':>7} {'bad':>5} {'seconds':>8}"
+HEAD = f"{'sweep':<46} {'points':>7} {'fired':>7} {'old':>6} {'new':>6} {'bad':>5} {'seconds':>8}"
 
 
 class Pool:
@@ -90,7 +104,7 @@ def guarded(task, bench, *arguments):
         found = task(bench, *arguments)
     except Exception:  # pylint: disable=broad-except
         text = traceback.format_exc(limit=4)
-        found = Point(str(arguments[-1])[:80], True, [f"the harness failed: {text}"])
+        found = Point(str(arguments[-1])[:80], True, ("none", [f"the harness failed: {text}"]))
     finally:
         if os.path.ismount(bench.mount):
             os.system(f"umount -R -l {bench.mount}")

@@ -3,8 +3,7 @@ environment per place, with an image of it at each situation from which a sweep 
 """
 
 import json
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import place
 import stand
@@ -33,7 +32,8 @@ class Start:
     old: stand.Stand | None = None
     new: stand.Stand | None = None
     answered: str | None = None
-    settings: dict = field(default_factory=dict)
+    release: int | None = None
+    faulty: str | None = None
 
 
 class World:
@@ -94,15 +94,17 @@ class Chain:
         self.bench = world.bench
         self.place = where
         self.starts = {}
+        self.kept = {}
         self.usb = world.folder / "usb"
-        image = self.bench.image
-        where.make(image)
-        where.mount(image, self.bench.mount, founding=True)
+
+    def build(self):
+        """Its starts, each with what stands before and after."""
+        self.place.found(self.bench)
         try:
             self.live()
         finally:
-            where.unmount(self.bench.mount)
-            image.unlink()
+            self.place.unmount(self.bench.mount)
+        return {name: learn(self.bench, start) for name, start in self.starts.items()}
 
     def host(self, *words):
         """A command on the host that must succeed."""
@@ -156,12 +158,10 @@ class Chain:
 
     def keep(self, situation, name, command):
         """An image of now, and the start that begins with it."""
-        kept = self.bench.work / "images" / f"{self.place.name}.{situation}"
-        if not kept.exists():
-            self.place.unmount(self.bench.mount)
-            place.copy(self.bench.image, kept)
-            self.place.mount(self.bench.image, self.bench.mount)
+        if situation not in self.kept:
+            self.kept[situation] = self.place.save(self.bench, situation)
         command = [*command, "--root", "{root}"]
+        kept = self.kept[situation]
         start = Start(f"{name}, {self.place.name}", self.place, kept, command, command)
         self.starts[name] = start
 
@@ -178,19 +178,38 @@ def words(bench, command, folder="first"):
     return [bench.program, *(w.format(root=bench.root, out=out) for w in command)]
 
 
+def disturbed(bench, start):
+    """The command that is disturbed, and its environment; with a fault built in, as a control."""
+    command = words(bench, start.command)
+    if not start.faulty:
+        return command, {}
+    return [bench.faulty, *command[1:]], {"LOCKSTEP_FAULTY": start.faulty}
+
+
 def learn(bench, start):
     """Runs the command of a start without a fault, and remembers what stands before and after."""
     with Mounted(bench, start, manifest=False):
-        start.old = stand.read(bench.root)
-        ok(words(bench, start.command), env=start.settings)
-        start.new = stand.read(bench.root)
-    edited = (EDITED,)
-    for release in RELEASES:
-        if not fits(start.old.tree, release, edited):
-            start.settings["from"] = release
-    gone = set(start.old.challenges) - set(start.new.challenges)
-    start.answered = next(iter(gone), None)
-    return start
+        old = stand.read(bench.root)
+        ok(words(bench, start.command))
+        new = stand.read(bench.root)
+    here, there = release_of(start, old), release_of(start, new)
+    if start.name.startswith("snapshot") != (here == there):
+        raise Broken(f"{start.name}: from release {here} to {there}")
+    gone = set(old.challenges) - set(new.challenges)
+    answered = sorted(gone)[0] if gone else None
+    return replace(start, old=old, new=new, release=there, answered=answered)
+
+
+def release_of(start, here):
+    """Which release stands, by the tables that the vendor's files were written from."""
+    wrong = {n: fits(here.tree, n, edited=(EDITED,)) for n in RELEASES}
+    found = [n for n, strange in wrong.items() if not strange]
+    if found:
+        return found[0]
+    if all(mode[0] == "d" for mode, *_ in here.tree.values()):
+        return 0
+    nearest = min(wrong.values(), key=len)
+    raise Broken(f"{start.name}: what stands is no release: {nearest[:5]}")
 
 
 class Mounted:
@@ -203,11 +222,10 @@ class Mounted:
 
     def __enter__(self):
         clear(self.bench.out)
-        place.copy(self.start.image, self.bench.image)
         (self.bench.out / "running").touch()
         if self.manifest:
             self.write_manifest()
-        self.start.place.mount(self.bench.image, self.bench.mount)
+        self.start.place.load(self.bench, self.start.image)
         return self
 
     def write_manifest(self):
@@ -223,10 +241,10 @@ class Mounted:
 def interrupted(bench, start, name, outcome, point):
     """The start that begins where a command was killed: recovery is disturbed there."""
     with Mounted(bench, start):
-        kill_at(bench, words(bench, start.command), point)
-        start.place.unmount(bench.mount)
-        kept = bench.work / "images" / f"{start.place.name}.{name.replace(' ', '-')}"
-        shutil.copyfile(bench.image, kept)
+        ran, killed = kill_at(bench, words(bench, start.command), point)
+        if not killed:
+            raise Broken(f"{start.name}, {point}: it was not killed: {ran.words()}")
+        kept = start.place.save(bench, name.replace(" ", "-"))
     return replace(
         start,
         name=f"{name}, {start.place.name}",

@@ -1,5 +1,7 @@
 //! `inspect`: what a file says, for a person or as JSON. Nothing in it is believed.
 
+mod receipt;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,6 @@ use serde_json::value::RawValue;
 use crate::disk::DiskError;
 use crate::model::enrolment::Enrolment;
 use crate::model::patch::{Codec, Patch};
-use crate::model::receipt::Receipt;
 use crate::model::recipe::{Hot, Recipe};
 use crate::model::site::Site;
 use crate::model::snapshot::Snapshot;
@@ -119,7 +120,7 @@ fn describe_statement(raw: &RawStatement) -> Result<(Vec<Member>, Lines), SprErr
     match raw.kind {
         Kind::Enrolment => with(raw, enrolment),
         Kind::Patch => with(raw, patch),
-        Kind::Receipt => with(raw, receipt),
+        Kind::Receipt => with(raw, receipt::receipt),
         Kind::Recipe => with(raw, recipe),
         Kind::Site => with(raw, site),
         Kind::Snapshot => with(raw, snapshot),
@@ -250,47 +251,6 @@ fn patch(p: &Patch) -> Lines {
             count(Codec::Copy)
         ),
     ));
-    lines
-}
-
-fn receipt(r: &Receipt) -> Lines {
-    let mut lines = vec![
-        (
-            "environment",
-            format!("{} ({})", r.environment.name, r.environment.id),
-        ),
-        (
-            "node",
-            format!("{} {}", r.node.name, r.node.key.fingerprint()),
-        ),
-        ("action", r.action.word().to_owned()),
-        ("created", r.created.to_string()),
-        ("operator", Escaped(&r.operator).to_string()),
-        ("sequence", r.sequence.to_string()),
-    ];
-    lines.extend(r.changes.iter().map(|c| ("change", c.to_string())));
-    lines.push((
-        "files",
-        format!(
-            "{} added, {} changed, {} removed",
-            r.files.added, r.files.changed, r.files.removed
-        ),
-    ));
-    lines.extend(r.kept.iter().map(|path| ("config", format!("{path} kept"))));
-    lines.extend(r.patch.map(|patch| ("patch", patch.to_string())));
-    lines.extend(r.preparer.iter().map(|p| ("prepared", format!("by {p}"))));
-    lines.extend(r.approvals.iter().map(|p| ("approved", format!("by {p}"))));
-    lines.extend(
-        r.accepted
-            .iter()
-            .map(|a| ("accepted", format!("{}: {}", a.name, Escaped(&a.reason)))),
-    );
-    lines.extend(r.before.map(|before| ("state", format!("{before} before"))));
-    lines.push(("state", format!("{} afterwards", r.after)));
-    lines.extend(
-        r.previous
-            .map(|previous| ("previous", previous.to_string())),
-    );
     lines
 }
 

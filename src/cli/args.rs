@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::disk::rules::service::TABLES;
 use crate::model::{Name, RefusalName};
 
 /// Offline patches, bound to one environment in one state.
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: bring back the files of an earlier generation
+    Rollback(Rollback),
     /// host: make room: remove old generations, which only a rollback needs
     Gc(Gc),
     /// host: is all well here?
@@ -89,6 +92,7 @@ impl Command {
                 | Self::Snapshot(_)
                 | Self::Apply(_)
                 | Self::Recover(_)
+                | Self::Rollback(_)
                 | Self::Gc(_)
                 | Self::Trust(_)
         )
@@ -114,6 +118,7 @@ pub(super) struct Accept {
 }
 
 #[derive(Args)]
+#[command(after_long_help = init_help())]
 pub(super) struct Init {
     /// The folder that the product is, or will be, installed in
     #[arg(long, value_name = "DIR")]
@@ -133,12 +138,17 @@ pub(super) struct Init {
     /// The product is there already: leave every file as it is, and register it later
     #[arg(long)]
     pub(super) adopt: bool,
-    /// Who stops and starts the product: none, it is done by hand
-    #[arg(long, value_name = "none", value_parser = ["none"])]
+    /// How the product is stopped and started around a change: none, by hand; or the commands in a
+    /// file, which are copied into .lockstep/node.toml (--help shows one)
+    #[arg(long, value_name = "none|FILE.toml")]
     pub(super) service: Option<String>,
     /// Where the first snapshot goes: a file or a folder
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+}
+
+fn init_help() -> String {
+    format!("FILE.toml, for --service:\n\n{}", TABLES.trim_end())
 }
 
 #[derive(Args)]
@@ -189,21 +199,44 @@ pub(super) struct Apply {
 pub(super) struct Recover {
     #[command(flatten)]
     pub(super) root: Root,
-    /// As a service manager calls it: quiet where there is nothing to do
+    /// As a service manager calls it before it starts the product: recovers the files, starts and stops
+    /// nothing, is quiet where there is nothing to do, and refuses while files are being exchanged
     #[arg(long)]
     pub(super) before_start: bool,
 }
 
-/// A generation is the files that one change displaced. They are removed on every mount that holds
-/// some, for good: a rollback to what is removed is not possible any more.
+/// A generation is what stood after a change of files; history lists those that can be brought back.
+/// Edited config files stay as they are. What is displaced is kept too: a rollback can be taken back.
+#[derive(Args)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    pub(super) root: Root,
+    /// The generation to bring back [default: the one before]
+    #[arg(long, value_name = "N")]
+    pub(super) to: Option<u64>,
+    /// The environment that is meant; another one is refused, and without it the name is asked for
+    #[arg(long, value_name = "NAME")]
+    pub(super) environment: Option<Name>,
+    /// Check everything and change nothing; exits as rollback would
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Where the receipt goes: a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) accept: Accept,
+}
+
+/// What changes have displaced is kept for a rollback. It is removed on every mount that holds some, for
+/// good, with the recipes that only it needed: the generations before cannot be brought back any more.
 #[derive(Args)]
 pub(super) struct Gc {
     #[command(flatten)]
     pub(super) root: Root,
-    /// The environment that is meant; another one is refused
+    /// The environment that is meant; another one is refused, and without it the name is asked for
     #[arg(long, value_name = "NAME")]
     pub(super) environment: Option<Name>,
-    /// How many generations stay, the newest
+    /// Of how many changes, the newest, what they displaced stays: so many rollbacks are left
     #[arg(long, value_name = "N")]
     pub(super) keep: usize,
 }

@@ -82,6 +82,28 @@ impl Printer {
     }
 }
 
+impl Printer {
+    /// Asks a person, and only where one sits at both ends: a script is not held up by a question.
+    fn ask(&self, about: &[&str], question: &str) -> Option<String> {
+        let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.quiet || self.json || !person {
+            return None;
+        }
+        for line in about {
+            self.progress.words(&Escaped(line).to_string());
+        }
+        drop(write!(std::io::stderr(), "{question}"));
+        let mut typed = String::new();
+        let read = std::io::stdin()
+            .lock()
+            .take(ANSWER_MAX)
+            .read_line(&mut typed);
+        read.ok()?;
+        let typed = typed.trim();
+        (!typed.is_empty()).then(|| typed.to_owned())
+    }
+}
+
 impl Watch for Printer {
     fn say(&self, line: &str) {
         if !self.quiet {
@@ -107,28 +129,18 @@ impl Watch for Printer {
         crate::disk::terminal::ask_secret(&format!("passphrase of {key_file}: ")).ok()
     }
 
-    /// Only where a person sits at both ends: a script is not held up by a question.
     fn fingerprint(&self, whom: &str) -> Option<String> {
-        let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if self.quiet || self.json || !person {
-            return None;
-        }
-        self.progress
-            .words(&format!("the key of {}", Escaped(whom)));
-        self.progress
-            .words("read its fingerprint on the host: lockstep status");
-        drop(write!(
-            std::io::stderr(),
-            "fingerprint (12 characters or more; nothing to go on without): "
-        ));
-        let mut typed = String::new();
-        let read = std::io::stdin()
-            .lock()
-            .take(ANSWER_MAX)
-            .read_line(&mut typed);
-        read.ok()?;
-        let typed = typed.trim();
-        (!typed.is_empty()).then(|| typed.to_owned())
+        self.ask(
+            &[
+                &format!("the key of {whom}"),
+                "read its fingerprint on the host: lockstep status",
+            ],
+            "fingerprint (12 characters or more; nothing to go on without): ",
+        )
+    }
+
+    fn name(&self, about: &str) -> Option<String> {
+        self.ask(&[about], "type the environment's name to go on: ")
     }
 }
 

@@ -1,9 +1,9 @@
 //! From arguments to requests: each command to the room that does it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{Accept, Command, Gc};
+use super::args::{Accept, Command, Gc, Init, Status};
 use super::print::Printer;
 use super::world;
 use crate::audit;
@@ -15,19 +15,7 @@ use crate::model::{Refusal, Time};
 pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refusal> {
     let now = world::now();
     match command {
-        Command::Init(args) => printer.outcome(&host::init::run(
-            &host::init::Request {
-                root: args.root,
-                name: args.name,
-                node: args.node,
-                site: args.site,
-                fingerprint: args.fingerprint,
-                adopt: args.adopt,
-                service_none: args.service.is_some(),
-                output: args.output,
-            },
-            now,
-        )?),
+        Command::Init(args) => printer.outcome(&init(args, now)?),
         Command::Snapshot(args) => printer.outcome(&host::snapshot::run(
             &host::snapshot::Request {
                 root: world::root(args.root.root)?,
@@ -55,22 +43,29 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer,
         )?),
         Command::Recover(args) => {
-            let outcome = host::recover::run(&world::root(args.root.root)?, now, printer)?;
-            if !args.before_start || outcome.did_something {
-                printer.outcome(&outcome);
+            let root = world::root(args.root.root)?;
+            if args.before_start {
+                if let Some(outcome) = host::recover::before_start(&root, now, printer)? {
+                    printer.outcome(&outcome);
+                }
+            } else {
+                printer.outcome(&host::recover::run(&root, now, printer)?);
             }
         }
+        Command::Rollback(args) => printer.outcome(&host::rollback::run(
+            &host::rollback::Request {
+                root: world::root(args.root.root)?,
+                to: args.to,
+                environment: args.environment,
+                accepted: accepted(args.accept),
+                dry_run: args.dry_run,
+                receipt: args.receipt,
+            },
+            now,
+            printer,
+        )?),
         Command::Gc(args) => gc(args, now, printer)?,
-        Command::Status(args) => {
-            let outcome = host::status::run(&world::root(args.root.root)?, args.full, printer)?;
-            printer.outcome(&outcome);
-            if let Some(fault) = outcome
-                .fault()
-                .filter(|_| args.check || outcome.needs_recovery)
-            {
-                return Ok(ExitCode::from(fault.name.code()));
-            }
-        }
+        Command::Status(args) => return status(args, printer),
         Command::Components(args) => {
             printer.outcome(&host::components::run(&world::root(args.root)?)?);
         }
@@ -113,6 +108,43 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn init(args: Init, now: Time) -> Result<host::init::Outcome, Refusal> {
+    let request = host::init::Request {
+        root: args.root,
+        name: args.name,
+        node: args.node,
+        site: args.site,
+        fingerprint: args.fingerprint,
+        adopt: args.adopt,
+        service: args.service.map(|said| match said.as_str() {
+            "none" => host::init::Service::None,
+            file => host::init::Service::File(file.into()),
+        }),
+        program: program(),
+        output: args.output,
+    };
+    host::init::run(&request, now)
+}
+
+fn status(args: Status, printer: &Printer) -> Result<ExitCode, Refusal> {
+    let request = host::status::Request {
+        root: world::root(args.root.root)?,
+        full: args.full,
+        program: program(),
+    };
+    let outcome = host::status::run(&request, printer)?;
+    printer.outcome(&outcome);
+    let fault = outcome
+        .fault()
+        .filter(|_| args.check || outcome.needs_recovery);
+    Ok(fault.map_or(ExitCode::SUCCESS, |fault| ExitCode::from(fault.name.code())))
+}
+
+/// This program's own file, or where that cannot be found out, what it is called: it is only shown.
+fn program() -> PathBuf {
+    world::program().unwrap_or_else(|_| "lockstep".into())
 }
 
 fn gc(args: Gc, now: Time, printer: &Printer) -> Result<(), Refusal> {

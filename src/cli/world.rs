@@ -110,7 +110,6 @@ pub(super) fn temporary_folder() -> PathBuf {
 }
 
 /// This program's own file.
-#[cfg(all(feature = "desk", feature = "publish"))]
 pub(super) fn program() -> Result<PathBuf, Refusal> {
     std::env::current_exe().map_err(|e| {
         Refusal::new(

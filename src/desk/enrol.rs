@@ -164,6 +164,7 @@ fn is_known(record: &EnvironmentRecord, node: &NodeId) -> bool {
 /// A node of which nothing is known yet but its key.
 fn first_record(node: &NodeId, word: &Word) -> NodeRecord {
     NodeRecord {
+        closed: 0,
         key: node.key.clone(),
         name: node.name.clone(),
         receipt: word

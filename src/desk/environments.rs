@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Desk;
 use super::statements::Unread;
 use super::store::{EnvironmentRecord, NodeRecord, PreparedRecord};
+use crate::model::installed::describe;
 use crate::model::snapshot::Snapshot;
 use crate::model::{Refusal, Time};
 
@@ -126,9 +127,12 @@ fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refu
         last.extend(snapshot);
     }
     // A receipt that came in with a snapshot for the next patch has closed it, received or not.
-    let closed = record.nodes.iter().map(|node| node.receipt_sequence).min();
+    let closed = record.nodes.iter().map(|node| node.closed).min();
     let open = |prepared: &&PreparedRecord| closed.is_none_or(|closed| prepared.sequence >= closed);
-    let mut releases: Vec<String> = last.iter().map(release).collect();
+    let mut releases: Vec<String> = last
+        .iter()
+        .map(|snapshot| describe(&snapshot.components))
+        .collect();
     releases.sort();
     releases.dedup();
     Ok(Line {
@@ -172,15 +176,4 @@ fn last_snapshot(desk: &Desk, node: &NodeRecord) -> Result<Option<Snapshot>, Ref
     };
     let word = unread.verify(&node.key).ok();
     Ok(word.map(|word| word.snapshot.get().clone()))
-}
-
-/// The installed baseline, for a person.
-fn release(snapshot: &Snapshot) -> String {
-    match snapshot.components.as_slice() {
-        [] => "nothing installed".to_owned(),
-        components => components.iter().find(|c| c.release).map_or_else(
-            || format!("{} component(s), no release", components.len()),
-            |c| format!("{} {}", c.name, c.version),
-        ),
-    }
 }

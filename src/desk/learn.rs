@@ -3,6 +3,7 @@
 use super::statements::Word;
 use super::store::{EnvironmentRecord, forked};
 use crate::model::Refusal;
+use crate::model::receipt::Action;
 
 impl EnvironmentRecord {
     /// Learns what a node says: its snapshot, and its receipt where the snapshot came in one.
@@ -37,16 +38,14 @@ impl EnvironmentRecord {
             });
             node.receipt = sha256;
             node.receipt_sequence = sequence;
+            if receipt.get().action != Action::RolledBack {
+                node.closed = sequence;
+            }
         }
         // A commit closes every snapshot before it, and so every patch that answers one.
-        let closed = self
-            .nodes
-            .iter()
-            .map(|node| node.receipt_sequence)
-            .min()
-            .unwrap_or(0);
+        let closed = self.nodes.iter().map(|node| node.closed).min().unwrap_or(0);
         self.prepared
-            .retain(|p| p.sequence >= closed || Some(p.patch) == receipt.get().patch);
+            .retain(|p| p.sequence >= closed || Some(p.patch) == receipt.get().applied());
         Ok(learned)
     }
 }

@@ -8,6 +8,7 @@ use super::Desk;
 use super::gather;
 use super::many::{Many, OneLine, Told};
 use super::statements::read_enrolled;
+use crate::model::text::Escaped;
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 
 /// What `receive` is asked.
@@ -26,12 +27,14 @@ pub struct Outcome {
     pub environment: String,
     /// The node's name.
     pub node: String,
-    /// What the receipt is of: `apply`, `init`, `trust`.
+    /// What the receipt is of: `apply`, `rollback`, `rolled-back` and so on.
     pub action: String,
     /// The node's sequence number afterwards.
     pub sequence: u64,
     /// Components that changed.
     pub changes: Vec<String>,
+    /// What the product's service did not do, so that the change was taken back.
+    pub failure: Option<String>,
     /// The file of the prepared patch that it confirms.
     pub confirms: Option<String>,
     /// Whether the desk had it already.
@@ -55,6 +58,12 @@ impl std::fmt::Display for Outcome {
         )?;
         for change in &self.changes {
             writeln!(f, "  changed    {change}")?;
+        }
+        if let Some(failure) = &self.failure {
+            writeln!(
+                f,
+                "  service    {failure}: the old state stands, and the same patch may be applied again"
+            )?;
         }
         if let Some(file) = &self.confirms {
             writeln!(f, "  confirms   {file}")?;
@@ -153,7 +162,7 @@ fn one(
         watch.warn(gap);
     }
     let confirmed = statement
-        .patch
+        .applied()
         .and_then(|patch| {
             record
                 .prepared
@@ -168,6 +177,10 @@ fn one(
         action: statement.action.word().to_owned(),
         sequence: statement.sequence,
         changes: statement.changes.iter().map(ToString::to_string).collect(),
+        failure: statement
+            .failure
+            .as_ref()
+            .map(|failure| format!("{}: {}", failure.step.word(), Escaped(&failure.ended))),
         confirms: confirmed.map(|prepared| prepared.file),
         known: !learned.news,
     })

@@ -38,6 +38,9 @@ pub struct EnvironmentRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeRecord {
+    /// The sequence number of the last receipt known that closed the snapshots before it: of any
+    /// but one of a change that was taken back.
+    pub closed: u64,
     /// Its enrolled key.
     pub key: PublicKey,
     /// Its name.

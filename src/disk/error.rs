@@ -108,6 +108,14 @@ pub enum DiskError {
         /// The line to type.
         line: String,
     },
+    /// What stands at a path is not what the scan found there.
+    #[error("{}: {reason}", path.display())]
+    Changed {
+        /// Which path.
+        path: PathBuf,
+        /// What happened.
+        reason: &'static str,
+    },
     /// Trusted state is missing or not what it says it is.
     #[error("the trusted state {} is damaged: {reason}", path.display())]
     Damaged {
@@ -119,6 +127,14 @@ pub enum DiskError {
     /// The node's own rules cannot be read.
     #[error("the rules of this node, {}, cannot be read: {reason}", path.display())]
     Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// A file of service commands that `init` was given cannot be read.
+    #[error("the commands of the product's service, {}, cannot be read: {reason}", path.display())]
+    ServiceFile {
         /// The file.
         path: PathBuf,
         /// What is wrong in it.
@@ -194,10 +210,12 @@ impl DiskError {
         match self {
             Self::Io { source, .. } => io_refusal(source.kind()),
             Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
-            Self::AlreadyThere { .. } | Self::NotARoot { .. } | Self::Rules { .. } => {
-                RefusalName::Usage
-            }
+            Self::AlreadyThere { .. }
+            | Self::NotARoot { .. }
+            | Self::Rules { .. }
+            | Self::ServiceFile { .. } => RefusalName::Usage,
             Self::Blocked { .. } | Self::InTheWay { .. } => RefusalName::Conflict,
+            Self::Changed { .. } => RefusalName::Stale,
             Self::Busy { .. } => RefusalName::Busy,
             Self::OtherMount { .. }
             | Self::NotOperator { .. }
@@ -222,6 +240,9 @@ impl DiskError {
             Self::InTheWay { .. } => {
                 "move it out of the installation and run the same command again".to_owned()
             }
+            Self::Changed { .. } => {
+                "stop whatever writes there, and run the same command again".to_owned()
+            }
             Self::OtherMount { .. } => {
                 "unmount what is mounted there: it must be a plain folder".to_owned()
             }
@@ -236,6 +257,9 @@ impl DiskError {
             }
             Self::Rules { .. } => {
                 "mend the file by hand, and run the same command again".to_owned()
+            }
+            Self::ServiceFile { .. } => {
+                "mend the file, and run the same command again; lockstep init --help shows one".to_owned()
             }
             Self::Content { .. } => {
                 "make the file anew from its source and run the command again".to_owned()

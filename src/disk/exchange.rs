@@ -107,9 +107,13 @@ impl<'a> Exchange<'a> {
             path: self.root.absolute(&entry.path),
             reason,
         };
+        let changed = |reason| DiskError::Changed {
+            path: self.root.absolute(&entry.path),
+            reason,
+        };
         match self.standing(entry)? {
             Standing::New => return Ok(()),
-            Standing::Neither => return Err(in_the_way("it changed since it was scanned")),
+            Standing::Neither => return Err(changed("it changed since it was scanned")),
             Standing::Old => {}
         }
         let (path, slot) = self.spots(entry)?;
@@ -129,7 +133,7 @@ impl<'a> Exchange<'a> {
         if self.standing(entry)? == Standing::New {
             Ok(())
         } else {
-            Err(in_the_way("it changed while it was exchanged"))
+            Err(changed("it changed while it was exchanged"))
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::entropy::random_bytes;
 use super::root::Root;
+use super::rules::service::ServiceFile;
 use super::state::{EnvironmentFile, StateStore};
 use super::{DiskError, durable, folder};
 use crate::model::path::STATE_FOLDER;
@@ -25,8 +26,13 @@ pub struct Founding<'a> {
 }
 
 impl<'a> Founding<'a> {
-    /// Makes the folder, `environment.json` and a new key. Refused where `.lockstep` exists.
-    pub fn begin(root: &'a Root, environment: &EnvironmentFile) -> Result<Self, DiskError> {
+    /// Makes the folder, `environment.json`, the first rules with the service's commands if any are
+    /// named, and a new key. Refused where `.lockstep` exists.
+    pub fn begin(
+        root: &'a Root,
+        environment: &EnvironmentFile,
+        service: Option<&ServiceFile>,
+    ) -> Result<Self, DiskError> {
         let path = root.state_folder();
         if path.symlink_metadata().is_ok() {
             return Err(DiskError::AlreadyThere { path });
@@ -39,7 +45,7 @@ impl<'a> Founding<'a> {
         }
         durable::write(&store.folder().join("lock"), b"", 0o600)?;
         store.write_environment(environment)?;
-        store.write_first_rules()?;
+        store.write_first_rules(service)?;
         let key = make_key(&store)?;
         Ok(Self { root, store, key })
     }
@@ -159,7 +165,7 @@ pub(super) mod samples {
     /// A founded node with state 1.
     pub(crate) fn node(folder: &std::path::Path) -> Root {
         let root = Root::open(folder).unwrap();
-        let founding = Founding::begin(&root, &environment()).unwrap();
+        let founding = Founding::begin(&root, &environment(), None).unwrap();
         commit(founding.store(), 1);
         founding.finish().unwrap();
         root
@@ -176,13 +182,13 @@ mod tests {
     fn founded_once_and_never_half() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::open(folder.path()).unwrap();
-        let first = Founding::begin(&root, &samples::environment()).unwrap();
+        let first = Founding::begin(&root, &samples::environment(), None).unwrap();
         // Interrupted before a state was committed: nothing to finish, and no environment.
         assert!(first.finish().is_err());
         assert!(!root.state_folder().exists());
         let root = samples::node(folder.path());
         assert!(matches!(
-            Founding::begin(&root, &samples::environment()),
+            Founding::begin(&root, &samples::environment(), None),
             Err(DiskError::AlreadyThere { .. })
         ));
         let mode = root.state_folder().metadata().unwrap().mode();

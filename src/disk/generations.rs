@@ -36,7 +36,7 @@ pub fn keep(root: &Root, change: &Journal) -> Result<(), DiskError> {
     }
     // Of a tidying that was cut short.
     folder::sweep_drafts(&stage)?;
-    durable::write(&stage.join(JOURNAL), &journal::encode(root, change)?, 0o600)?;
+    journal::keep_as(root, change, &stage.join(JOURNAL))?;
     move_to_kept(&own, change.sequence)
 }
 

@@ -20,7 +20,7 @@ use super::DiskError;
 use super::acl::{self, Acl};
 use super::attributes;
 use super::obstacle::{Hurdle, Obstacle};
-use super::root::Root;
+use super::root::{Root, Spot};
 use super::stage::Stage;
 use super::stamp::{FileKind, Stamp};
 use crate::model::TreePath;
@@ -63,7 +63,7 @@ impl Legacy {
             return Self::of_folder(root, path, kind, mode);
         };
         if (old.kind, kind) == (FileKind::File, FileKind::File) {
-            return Self::of_file(root, path, mode);
+            return Self::of_file(root.spot(path)?, mode);
         }
         Ok(Self {
             uid: old.uid,
@@ -73,8 +73,8 @@ impl Legacy {
         })
     }
 
-    fn of_file(root: &Root, path: &TreePath, mode: Mode) -> Result<Self, DiskError> {
-        let installed = root.spot(path)?;
+    /// What a file leaves to the one that comes in its place.
+    fn of_file(installed: Spot, mode: Mode) -> Result<Self, DiskError> {
         let (file, old) = installed.open()?;
         let mut all = BTreeMap::new();
         for name in attributes::names(&file, &installed.path)? {
@@ -248,6 +248,15 @@ impl Stage {
             legacy.mode
         };
         legacy.give(spot.open()?.0, for_now)
+    }
+}
+
+impl Stage {
+    /// Gives a finished slot all that `kept` has, a file of a generation: what is put back where
+    /// nothing stands any more is as it was.
+    pub fn adopt_kept(&self, slot: u64, kept: Spot, mode: Mode) -> Result<(), DiskError> {
+        let legacy = Legacy::of_file(kept, mode)?;
+        legacy.give(self.spot(slot)?.open()?.0, legacy.mode)
     }
 }
 

@@ -5,7 +5,7 @@
 //! seal was damaged by something else, and is for a person. A missing journal means that nothing
 //! is under way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::root::Root;
 use super::{DiskError, durable, folder};
@@ -56,13 +56,23 @@ pub fn is_there(root: &Root) -> Result<bool, DiskError> {
     }
 }
 
+/// Gives the journal a second name, durably: a link, which takes no room on a disk that is full. Where
+/// links are not to be had, a copy.
+pub(super) fn keep_as(root: &Root, journal: &Journal, name: &Path) -> Result<(), DiskError> {
+    match std::fs::hard_link(path(root), name) {
+        Ok(()) => durable::sync_parent(name),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => durable::write(name, &encode(root, journal)?, 0o600),
+    }
+}
+
 /// Removes the journal, durably: the change is over.
 pub fn remove(root: &Root) -> Result<(), DiskError> {
     folder::remove_file(&path(root))
 }
 
 /// The sealed bytes of a journal.
-pub(super) fn encode(root: &Root, journal: &Journal) -> Result<Vec<u8>, DiskError> {
+fn encode(root: &Root, journal: &Journal) -> Result<Vec<u8>, DiskError> {
     let mut sealed =
         canonical::encode_behind(journal, SEAL, 0).map_err(|e| damaged(root, e.to_string()))?;
     if let Some((seal, body)) = sealed.split_at_mut_checked(SEAL) {
@@ -121,6 +131,7 @@ mod tests {
                 slot: 0,
             }],
             format: 0,
+            restart: None,
             sequence: 2,
             shut: vec![],
         }

@@ -1,11 +1,13 @@
 //! One command at a time: an exclusive lock on `.lockstep/lock`, or on a desk's `state/lock`.
 //!
 //! The lock is the kernel's (`flock`): it goes with the process that holds it, however that ends.
-//! The file's content only tells a second command who is at work.
+//! The file's content tells a second command who is at work, and the service manager whether the
+//! product may be started meanwhile. Its length never changes, so that a full disk is no obstacle to
+//! saying it, nor to a recovery.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,12 +18,46 @@ use super::DiskError;
 use super::root::Root;
 use crate::model::Time;
 
-/// Most bytes of the holder's text that are read.
-const TEXT_MAX: u64 = 4_096;
+/// Bytes of the text, filled up with line feeds.
+const TEXT: usize = 1_024;
 /// How often a lock that is held is tried again by whoever waits.
 const TRIES: u32 = 50;
 /// How long it is waited between two tries.
-const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where in the text the product's word stands, and how long it is.
+const PRODUCT: &str = "product ";
+const WORD: usize = 8;
+
+/// Whether the product may be started while a command holds the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// It runs, or may: its files are not being exchanged.
+    Free,
+    /// Its files are being exchanged.
+    Held,
+    /// The command starts it by itself: its files are all old or all new.
+    Starting,
+}
+
+impl Product {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free    ",
+            Self::Held => "held    ",
+            Self::Starting => "starting",
+        }
+    }
+
+    /// What cannot be read is taken for the most careful.
+    fn read(text: &str) -> Self {
+        let word = text.strip_prefix(PRODUCT).and_then(|text| text.get(..WORD));
+        [Self::Free, Self::Starting]
+            .into_iter()
+            .find(|product| word == Some(product.word()))
+            .unwrap_or(Self::Held)
+    }
+}
 
 /// Held while a command changes the environment, or what a desk knows.
 #[derive(Debug)]
@@ -42,7 +78,7 @@ impl Lock {
     }
 
     fn take_file(path: &Path, command: &str, now: Time, tries: u32) -> Result<Self, DiskError> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -63,23 +99,61 @@ impl Lock {
                 Err(errno) => return Err(DiskError::os("lock", path)(errno)),
             }
         }
+        let lock = Self { file };
         let text = format!(
-            "pid {}\nsince {now}\ncommand {}\n",
+            "{PRODUCT}{}\npid {}\nsince {now}\ncommand {}\n",
+            Product::Free.word(),
             std::process::id(),
             command.replace('\n', " ")
         );
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(DiskError::io("write", path))?;
-        Ok(Self { file })
+        match lock.write(text) {
+            // The lock holds without words; whoever meets it is told that its holder is unknown.
+            Err(e) if e.kind() == std::io::ErrorKind::StorageFull => Ok(lock),
+            Err(e) => Err(DiskError::io("write", path)(e)),
+            Ok(()) => Ok(lock),
+        }
+    }
+
+    /// Writes the whole text in place.
+    fn write(&self, mut text: String) -> std::io::Result<()> {
+        let end = text.floor_char_boundary(TEXT);
+        text.truncate(end);
+        let mut bytes = text.into_bytes();
+        bytes.resize(TEXT, b'\n');
+        self.file.write_all_at(&bytes, 0)
+    }
+}
+
+impl Lock {
+    /// Says whether the product may be started from now on.
+    pub fn say(&self, product: Product) -> Result<(), DiskError> {
+        let at = u64::try_from(PRODUCT.len()).unwrap_or(0);
+        self.file
+            .write_all_at(product.word().as_bytes(), at)
+            .map_err(DiskError::io("write", Path::new("the lock")))
+    }
+
+    /// Whether the product may be started, as far as whoever holds the lock says; free where nobody
+    /// does. Takes nothing for longer than the question.
+    pub fn product(root: &Root) -> Result<Product, DiskError> {
+        let path = root.state_folder().join("lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Product::Free),
+            Err(e) => return Err(DiskError::io("open", path)(e)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(Product::Free),
+            Err(Errno::WOULDBLOCK) => Ok(Product::read(&text_of(file))),
+            Err(errno) => Err(DiskError::os("lock", path)(errno)),
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Who held it is of no use any more; what stays there is harmless, it is not locked.
-        drop(self.file.set_len(0));
+        drop(self.write(String::new()));
     }
 }
 
@@ -87,12 +161,22 @@ fn no_follow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }
 
-fn busy(file: File) -> DiskError {
+/// What the lock file says; what cannot be read is unknown.
+fn text_of(file: File) -> String {
     let mut text = String::new();
-    // What cannot be read is unknown; that another command is at work stays true.
-    if file.take(TEXT_MAX).read_to_string(&mut text).is_err() {
+    if file
+        .take(u64::try_from(TEXT).unwrap_or(u64::MAX))
+        .read_to_string(&mut text)
+        .is_err()
+    {
         text.clear();
     }
+    text
+}
+
+fn busy(file: File) -> DiskError {
+    // That another command is at work stays true, whatever can be read.
+    let text = text_of(file);
     let field = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -145,5 +229,27 @@ mod tests {
         assert_eq!(values, [&pid, "lockstep apply", "1970-01-01T00:00:00Z"]);
         drop(first);
         Lock::take(&root, "lockstep gc", Time::EPOCH).unwrap();
+    }
+
+    #[test]
+    fn whoever_starts_the_product_is_told_whether_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".lockstep")).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        assert_eq!(Lock::product(&root).unwrap(), Product::Free);
+        let lock = Lock::take(&root, "lockstep apply", Time::EPOCH).unwrap();
+        assert_eq!(Lock::product(&root).unwrap(), Product::Free);
+        for product in [
+            Product::Held,
+            Product::Starting,
+            Product::Free,
+            Product::Held,
+        ] {
+            lock.say(product).unwrap();
+            assert_eq!(Lock::product(&root).unwrap(), product);
+        }
+        drop(lock);
+        assert_eq!(Lock::product(&root).unwrap(), Product::Free);
+        assert_eq!(Product::read(""), Product::Held);
     }
 }

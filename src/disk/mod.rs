@@ -11,6 +11,7 @@
 //! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
 //! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
+//! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
 //! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
@@ -19,6 +20,7 @@ pub mod acl;
 pub mod area;
 mod attributes;
 pub mod batch;
+pub mod command;
 pub mod durable;
 pub mod entropy;
 mod error;
@@ -33,6 +35,7 @@ pub mod incoming;
 pub mod inherit;
 pub mod inventory;
 pub mod journal;
+pub mod kept;
 pub mod keys;
 pub mod lock;
 pub mod marks;
@@ -43,6 +46,7 @@ pub mod obstacle;
 pub mod operator;
 pub mod probe;
 pub mod recover;
+pub mod reserve;
 pub mod rights;
 pub mod root;
 pub mod rules;
@@ -56,6 +60,7 @@ pub mod stamp;
 pub mod state;
 pub mod store;
 pub mod syslog;
+pub mod systemd;
 pub mod terminal;
 pub mod walk;
 

@@ -271,6 +271,7 @@ impl<'a> Making<'a> {
             areas: self.layout.points().to_vec(),
             entries: self.entries,
             format: 0,
+            restart: None,
             sequence: 2,
             shut: Vec::new(),
         };
@@ -573,7 +574,7 @@ fn a_changed_path_stops_the_exchange_and_goes_back() {
     let change = Change::sealed();
     put(change.folder.path(), "lib/b", "third");
     let error = change.perform(change.journal.entries.len()).unwrap_err();
-    assert!(matches!(error, DiskError::InTheWay { .. }), "{error}");
+    assert!(matches!(error, DiskError::Changed { .. }), "{error}");
     std::fs::remove_file(change.folder.path().join("lib/b")).unwrap();
     change.recover().unwrap();
     assert_eq!(change.tree(), change.old);

@@ -20,7 +20,7 @@ use super::stamp::{Mount, Stamp};
 use super::{DiskError, batch, durable, folder};
 use crate::model::digest::ContentHasher;
 use crate::model::recipe::Mode;
-use crate::model::{Blake3, ContentId, TreePath};
+use crate::model::{Blake3, ContentId};
 use crate::plan::recovery::Mark;
 
 /// Bytes copied at a time.
@@ -56,6 +56,11 @@ impl Stage {
         }
     }
 
+    /// Opens what became of the stage of the state `sequence`: its part of a generation.
+    pub(super) fn kept_in(area: &Area, sequence: u64) -> Result<Self, DiskError> {
+        Self::open_at(area, area.generations().join(sequence.to_string()))
+    }
+
     /// Where the root's own stage of a state lies.
     #[must_use]
     pub fn path_of(root: &Root, sequence: u64) -> PathBuf {
@@ -83,16 +88,15 @@ impl Stage {
         })
     }
 
-    /// Fills a slot with an installed file, hashing what is copied.
+    /// Fills a slot with a file that is there already, installed or kept, hashing what is copied.
     pub fn copy(
         &self,
         slot: u64,
-        root: &Root,
-        from: &TreePath,
+        from: &Spot,
         expected: &ContentId,
         mode: Mode,
     ) -> Result<Mark, DiskError> {
-        let (mut source, _) = root.spot(from)?.open()?;
+        let (mut source, _) = from.open()?;
         let mut staged = self.file(slot, mode)?;
         let mut buffer = vec![0; CHUNK];
         loop {
@@ -100,7 +104,7 @@ impl Stage {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(DiskError::io("read", root.absolute(from))(e)),
+                Err(e) => return Err(DiskError::io("read", &from.path)(e)),
             };
             let chunk = buffer.get(..count).unwrap_or_default();
             staged

@@ -23,7 +23,7 @@ fn slots_hold_what_was_expected() {
     file.write_all(b"con").unwrap();
     file.write_all(b"tent").unwrap();
     let file = file.finish(&id).unwrap();
-    let copied = stage.copy(1, &root, &"old".parse().unwrap(), &id, PLAIN);
+    let copied = stage.copy(1, &root.spot(&"old".parse().unwrap()).unwrap(), &id, PLAIN);
     let link = stage.link(2, "old").unwrap();
     let made = stage.folder(3, Mode::from_bits(0o777)).unwrap();
     stage.settle().unwrap();
@@ -70,7 +70,12 @@ fn other_content_is_refused_with_both_values() {
         let path = stage.path().join(slot.to_string());
         assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o600);
     }
-    let copied = stage.copy(9, &root, &"old".parse().unwrap(), &good, PLAIN);
+    let copied = stage.copy(
+        9,
+        &root.spot(&"old".parse().unwrap()).unwrap(),
+        &good,
+        PLAIN,
+    );
     assert!(matches!(copied, Err(DiskError::Content { .. })));
 }
 
@@ -83,7 +88,7 @@ fn a_link_in_place_of_the_source_is_not_copied() {
     let id = ContentId::of(b"content");
     assert!(
         stage
-            .copy(0, &root, &"old".parse().unwrap(), &id, PLAIN)
+            .copy(0, &root.spot(&"old".parse().unwrap()).unwrap(), &id, PLAIN)
             .is_err()
     );
 }

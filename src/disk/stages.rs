@@ -64,6 +64,19 @@ impl Stages {
         Ok(Self { all })
     }
 
+    /// Opens the stages of a change that was kept as a generation; each must be there.
+    pub fn kept(root: &Root, journal: &Journal) -> Result<Self, DiskError> {
+        let mut all = vec![Stage::kept_in(&Area::own(root)?, journal.sequence)?];
+        if !journal.areas.is_empty() {
+            let tenant = Tenant::of(root)?;
+            for point in &journal.areas {
+                let area = Area::of_change(root, point, &tenant)?;
+                all.push(Stage::kept_in(&area, journal.sequence)?);
+            }
+        }
+        Ok(Self { all })
+    }
+
     /// The stage of an area.
     pub fn of(&self, area: u64) -> Result<&Stage, DiskError> {
         let index = usize::try_from(area).unwrap_or(usize::MAX);

@@ -54,7 +54,7 @@ pub struct TrustedState {
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,
-    /// The generation that stands: how many changes were made to the files.
+    /// The generation that stands: the sequence number of the last change of files.
     pub generation: u64,
     /// What is installed, rising by name.
     pub installed: Vec<Installed>,
@@ -211,6 +211,11 @@ impl StateStore {
     pub fn receipt(&self, sequence: u64) -> Result<Option<Vec<u8>>, DiskError> {
         let path = self.state_folder(sequence).join(RECEIPT_FILE);
         durable::read_if_there(&path, FILE_MAX)
+    }
+
+    /// The snapshot of a state that is kept.
+    pub fn snapshot(&self, sequence: u64) -> Result<Vec<u8>, DiskError> {
+        durable::read(&self.state_folder(sequence).join("snapshot.spr"), FILE_MAX)
     }
 
     /// The numbers of all committed states that hold a receipt, rising.

@@ -4,7 +4,7 @@
 //! A recipe is named by its SHA-256 and checked when it is read. Vendor metadata is signed and is
 //! verified again by whoever uses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::state::{EnvironmentFile, StateStore};
@@ -72,6 +72,19 @@ impl StateStore {
                 found: format!("sha256 {found}"),
             })
         }
+    }
+
+    /// Removes the kept recipes that nobody goes back to: all but `kept`.
+    pub fn prune_recipes(&self, kept: &BTreeSet<Sha256>) -> Result<(), DiskError> {
+        let folder = self.folder().join("installed");
+        for name in folder::names(&folder)? {
+            let recipe = name.to_str().and_then(|name| name.strip_suffix(".spr"));
+            let recipe = recipe.and_then(|name| name.parse::<Sha256>().ok());
+            if recipe.is_none_or(|recipe| !kept.contains(&recipe)) {
+                folder::remove_file(&folder.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the metadata files of a vendor in place of those kept before. Names are those of

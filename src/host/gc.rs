@@ -16,9 +16,9 @@ use crate::model::{Name, Refusal, Time, TreePath, Watch};
 pub struct Outcome {
     /// The environment's name.
     pub environment: String,
-    /// The generations that went, by the sequence number of the state that each led to.
+    /// The generations that cannot be brought back any more.
     pub removed: Vec<u64>,
-    /// The generations that are left.
+    /// Those that still can.
     pub kept: Vec<u64>,
     /// How much room that made, and what is left, by mount; the root's first.
     pub mounts: Vec<Freed>,
@@ -66,16 +66,31 @@ pub fn run(
     let node = Node::open_to_tidy(root, &format!("gc --keep {keep}"), now, watch)?;
     watch.say(&node.header());
     let root = node.root();
-    let freed = generations::sizes(root, &generations::beyond(root, keep)?)?;
-    let removed = generations::prune(root, keep)?;
-    let kept = generations::list(root)?;
-    let left = generations::sizes(root, &kept)?;
+    let beyond = generations::beyond(root, keep)?;
+    if !beyond.is_empty() {
+        let about = format!(
+            "what {} change(s) displaced is removed for good: no rollback to before them",
+            beyond.len()
+        );
+        node.confirm(environment, &about, watch)?;
+    }
+    let freed = generations::sizes(root, &beyond)?;
+    let before = reachable(&node)?;
+    super::generations::prune(&node, keep)?;
+    let kept = reachable(&node)?;
+    let left = generations::sizes(root, &generations::list(root)?)?;
     Ok(Outcome {
         environment: node.environment().to_string(),
-        removed,
+        removed: before.into_iter().filter(|n| !kept.contains(n)).collect(),
         mounts: by_mount(&node, &freed, &left),
         kept,
     })
+}
+
+fn reachable(node: &Node) -> Result<Vec<u64>, Refusal> {
+    let all = super::generations::all(node)?;
+    let reachable = all.iter().filter(|generation| generation.reachable);
+    Ok(reachable.map(|generation| generation.sequence).collect())
 }
 
 fn by_mount(

@@ -1,11 +1,14 @@
-//! `history`: what was done here, from the chain of receipts.
+//! `history`: what was done here, from the chain of receipts, and what can be brought back.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::Node;
+use super::{Node, generations};
+use crate::disk;
+use crate::model::installed::describe;
 use crate::model::receipt::Receipt;
+use crate::model::text::bytes;
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::spr::Opened;
 use crate::trust::verified::by_key;
@@ -19,8 +22,24 @@ pub struct Outcome {
     pub node: String,
     /// One entry per receipt, the oldest first.
     pub receipts: Vec<Line>,
+    /// The generation that stands, and those that a rollback can bring back, the newest first.
+    pub generations: Vec<Restorable>,
     /// Whether the chain was checked from its first receipt to its head.
     pub checked: bool,
+}
+
+/// A generation that stands, or can be brought back.
+#[derive(Debug, Serialize)]
+pub struct Restorable {
+    /// Its number.
+    pub generation: u64,
+    /// When it was made.
+    pub created: String,
+    /// What it holds.
+    pub holds: String,
+    /// Bytes on disk of what it needs to come back: what the change after it displaced. Nothing for the
+    /// one that stands.
+    pub bytes: Option<u64>,
 }
 
 /// One receipt.
@@ -38,6 +57,10 @@ pub struct Line {
     pub changes: Vec<String>,
     /// Files added, changed and removed.
     pub files: [u64; 3],
+    /// The generation that was brought back.
+    pub restored: Option<u64>,
+    /// What the product's service did not do, so that the change was taken back.
+    pub failure: Option<String>,
     /// Refusals lifted, with reasons.
     pub accepted: Vec<String>,
     /// The start of the state digest afterwards.
@@ -50,14 +73,31 @@ impl std::fmt::Display for Outcome {
             let [added, changed, removed] = line.files;
             writeln!(
                 f,
-                "{:>5}  {}  {:<6} by {:<12} {added} added, {changed} changed, {removed} removed",
+                "{:>5}  {}  {:<11} by {:<12} {added} added, {changed} changed, {removed} removed",
                 line.sequence, line.created, line.action, line.operator
             )?;
             for change in &line.changes {
                 writeln!(f, "         {change}")?;
             }
+            if let Some(restored) = line.restored {
+                writeln!(f, "         back to generation {restored}")?;
+            }
+            if let Some(failure) = &line.failure {
+                writeln!(f, "         taken back, because of {failure}")?;
+            }
             for accepted in &line.accepted {
                 writeln!(f, "         accepted {accepted}")?;
+            }
+        }
+        for one in &self.generations {
+            let (number, created, holds) = (one.generation, &one.created, &one.holds);
+            match one.bytes {
+                None => writeln!(f, "generation {number} stands: {holds}, since {created}")?,
+                Some(size) => writeln!(
+                    f,
+                    "generation {number} can be brought back: {holds}, of {created}; {} kept for it; lockstep rollback --to {number}",
+                    bytes(size)
+                )?,
             }
         }
         if self.checked {
@@ -110,8 +150,30 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
         environment: node.environment().to_string(),
         node: node.name().to_string(),
         receipts,
+        generations: restorable(&node)?,
         checked: check,
     })
+}
+
+fn restorable(node: &Node) -> Result<Vec<Restorable>, Refusal> {
+    let mut restorable = Vec::new();
+    for generation in generations::all(node)?.iter().rev() {
+        let bytes = match generation.displaced_by {
+            None => None,
+            Some(_) if !generation.reachable => continue,
+            Some(change) => {
+                let sizes = disk::generations::sizes(node.root(), &[change])?;
+                Some(sizes.iter().map(|(_, room)| room.bytes).sum())
+            }
+        };
+        restorable.push(Restorable {
+            generation: generation.sequence,
+            created: generation.created.to_string(),
+            holds: describe(&generations::snapshot(node, generation.sequence)?.components),
+            bytes,
+        });
+    }
+    Ok(restorable)
 }
 
 fn broken(sequence: u64, found: Option<Sha256>, named: Option<Sha256>) -> Refusal {
@@ -136,6 +198,11 @@ fn line(receipt: &Receipt) -> Line {
             receipt.files.changed,
             receipt.files.removed,
         ],
+        restored: receipt.restored,
+        failure: receipt.failure.as_ref().map(|failure| {
+            let ended = crate::model::text::Escaped(&failure.ended);
+            format!("{}: {ended}", failure.step.word())
+        }),
         accepted: receipt
             .accepted
             .iter()

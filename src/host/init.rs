@@ -1,23 +1,35 @@
 //! `init`: make an environment under a root, empty or with a product to adopt, and pin whom it trusts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::node::read_site;
 use super::output::{place, unfinished, write_out};
+use super::service::words;
 use super::statement::{Deed, NextState, Signing};
 use crate::disk::founding::Founding;
 use crate::disk::root::Root;
+use crate::disk::rules::service::ServiceFile;
 use crate::disk::state::EnvironmentFile;
-use crate::disk::{marks, mounts, operator, probe};
+use crate::disk::{marks, mounts, operator, probe, systemd};
 use crate::model::path::STATE_FOLDER;
 use crate::model::receipt::Action;
 use crate::model::snapshot::EnvironmentId;
 use crate::model::statement::FORMAT;
+use crate::model::text::shell_word;
 use crate::model::{Name, Refusal, RefusalName, Time};
 use crate::trust::TrustedSite;
+
+/// Who stops and starts the product.
+#[derive(Debug)]
+pub enum Service {
+    /// Somebody, by hand.
+    None,
+    /// The commands in this file, which become part of `node.toml`.
+    File(PathBuf),
+}
 
 /// What `init` is asked.
 #[derive(Debug)]
@@ -34,10 +46,50 @@ pub struct Request {
     pub fingerprint: Option<String>,
     /// Whether the product is there already, to be registered by `prepare --adopt`.
     pub adopt: bool,
-    /// Whether `--service none` was said: the product is stopped and started by hand.
-    pub service_none: bool,
+    /// Who stops and starts the product; refused where it is not said.
+    pub service: Option<Service>,
+    /// This program's own file, for the product's unit.
+    pub program: PathBuf,
     /// Where the first snapshot goes: a file or a folder.
     pub output: Option<PathBuf>,
+}
+
+impl Request {
+    /// The service's commands, or nothing where none was said. Read before anything is made.
+    fn service(&self) -> Result<Option<ServiceFile>, Refusal> {
+        match &self.service {
+            Some(Service::None) => Ok(None),
+            Some(Service::File(path)) => Ok(Some(ServiceFile::read(path)?)),
+            None => Err(Refusal::new(
+                RefusalName::Usage,
+                "it must be said how the product is stopped and started around a change",
+            )
+            .value("by hand", self.line("none"))
+            .value("by commands", self.line("FILE.toml"))
+            .next("one of these two lines; lockstep init --help shows what stands in FILE.toml")),
+        }
+    }
+
+    /// What was typed, with who stops and starts the product.
+    fn line(&self, service: &str) -> String {
+        let path = |path: &PathBuf| path.display().to_string();
+        let options = [
+            ("root", Some(path(&self.root))),
+            ("name", Some(self.name.to_string())),
+            ("node", self.node.as_ref().map(ToString::to_string)),
+            ("site", Some(path(&self.site))),
+            ("fingerprint", self.fingerprint.clone()),
+            ("output", self.output.as_ref().map(path)),
+            ("service", Some(service.to_owned())),
+        ];
+        let adopt = if self.adopt { " --adopt" } else { "" };
+        options
+            .iter()
+            .filter_map(|(option, value)| value.as_ref().map(|value| (option, value)))
+            .fold(format!("lockstep init{adopt}"), |line, (option, value)| {
+                format!("{line} --{option} {}", shell_word(value))
+            })
+    }
 }
 
 /// What `init` made.
@@ -57,6 +109,8 @@ pub struct Outcome {
     pub site: String,
     /// Whether the owner's fingerprint was compared.
     pub site_compared: bool,
+    /// What stops and starts the product.
+    pub service: Vec<String>,
     /// What is to be known of the mounts below the root.
     pub mounts: Vec<String>,
     /// The first snapshot.
@@ -85,13 +139,12 @@ impl std::fmt::Display for Outcome {
                 "  compare    is this the site owner's fingerprint? (--fingerprint checks it)"
             )?;
         }
+        for line in &self.service {
+            writeln!(f, "  service    {line}")?;
+        }
         writeln!(
             f,
-            "  service    none: stop and start the product by hand around lockstep apply"
-        )?;
-        writeln!(
-            f,
-            "  systemd    add to the product's unit, so that it never starts on half a change:"
+            "  systemd    add to the product's unit (systemctl edit), so that it never starts on half a change:"
         )?;
         for line in self.systemd.lines() {
             writeln!(f, "               {line}")?;
@@ -119,14 +172,7 @@ impl std::fmt::Display for Outcome {
 
 /// Makes the environment.
 pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
-    if !request.service_none {
-        return Err(Refusal::new(
-            RefusalName::Usage,
-            "this release does not stop or start services, so it must be said that somebody else does",
-        )
-        .value("service", "not said")
-        .next("lockstep init ... --service none, and stop the product around lockstep apply"));
-    }
+    let service = request.service()?;
     let (raw, members) = read_site(&request.site)?;
     let site = TrustedSite::pin(raw, members, request.fingerprint.as_deref())?;
     let root = Root::open(&request.root)?;
@@ -142,10 +188,10 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         },
         format: FORMAT,
         node: request.node.clone().unwrap_or_else(|| request.name.clone()),
-        service_none: request.service_none,
+        service_none: service.is_none(),
     };
     let mounts = probe::at_founding(&root, &file)?;
-    let founding = Founding::begin(&root, &file)?;
+    let founding = Founding::begin(&root, &file, service.as_ref())?;
     let store = founding.store();
     let signing = Signing {
         store,
@@ -195,11 +241,12 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
             site.owner.key.fingerprint()
         ),
         site_compared: request.fingerprint.is_some(),
+        service: words(service.as_ref().map(ServiceFile::rules)),
         mounts,
         snapshot,
         adopting: request.adopt,
         rules: root.state_folder().join("node.toml"),
-        systemd: systemd(root.path()),
+        systemd: systemd::drop_in(&request.program, root.path()),
     })
 }
 
@@ -225,11 +272,4 @@ fn check_fresh(root: &Root, adopt: bool) -> Result<(), Refusal> {
     .value("root", root.path().display())
     .value("found", format!("{others} file(s) or folder(s)"))
     .next("add --adopt if the product is there already; or name an empty folder, and the first patch brings it"))
-}
-
-fn systemd(root: &Path) -> String {
-    format!(
-        "[Service]\nExecStartPre=lockstep recover --before-start --root {}",
-        root.display()
-    )
 }

@@ -2,18 +2,22 @@
 //!
 //! One file per command: [`init`], [`snapshot`], [`apply`], [`recover`], [`trust`], [`status`],
 //! [`components`], [`history`], [`receipt`], [`gc`]. [`node`] opens the node that they work on;
-//! [`statement`] writes what a node signs.
+//! [`statement`] writes what a node signs; [`service`] stops and starts the product.
 
 pub mod apply;
+mod change;
 pub mod components;
 mod full;
 pub mod gc;
+mod generations;
 pub mod history;
 pub mod init;
 pub mod node;
 mod output;
 pub mod receipt;
 pub mod recover;
+pub mod rollback;
+pub mod service;
 pub mod snapshot;
 pub mod statement;
 pub mod status;

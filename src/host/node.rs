@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::lock::Lock;
+use crate::disk::lock::{Lock, Product};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
@@ -82,9 +82,25 @@ impl Node {
         Self::load(root, Some(lock))
     }
 
+    /// Opens the node for recovery itself, which is still due. The marks are asked only where there
+    /// is something to recover: a copy of an environment may start its product.
+    pub(super) fn open_to_recover(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        let node = Self::lock(root, command, now)?;
+        if recover::needs_recovery(&node.root)? {
+            node.check_marks()?;
+        }
+        Ok(node)
+    }
+
     fn recovered(self, watch: &dyn Watch) -> Result<Self, Refusal> {
-        let recovered = recover::recover(&self.root, &self.store)?;
-        match super::recover::describe(&recovered) {
+        let put_right = super::recover::put_right(&self, true, watch)?;
+        if let Some(failure) = put_right.failure {
+            watch.warn(&format!(
+                "the product did not start again: {}; start it by hand",
+                failure.ended
+            ));
+        }
+        match super::recover::describe(&put_right.recovered) {
             None => Ok(self),
             Some(line) => {
                 watch.warn(&line);
@@ -154,6 +170,38 @@ impl Node {
         }
     }
 
+    /// Asks for the environment's name where it was not typed, before something is done that is not
+    /// taken back with a keystroke. `about` says what.
+    pub fn confirm(
+        &self,
+        typed: Option<&Name>,
+        about: &str,
+        watch: &dyn Watch,
+    ) -> Result<(), Refusal> {
+        if typed.is_some() {
+            return self.check_named(typed);
+        }
+        let here = &self.environment().name;
+        let refusal = match watch.name(about) {
+            Some(answer) if answer == here.as_str() => return Ok(()),
+            Some(answer) => Refusal::new(
+                RefusalName::WrongEnvironment,
+                "this is not the environment that was named",
+            )
+            .value("you named", answer)
+            .value("this is", here),
+            None => Refusal::new(
+                RefusalName::Usage,
+                "this must name the environment that is meant, and nobody was there to be asked",
+            )
+            .value("this is", here)
+            .value("root", self.root.path().display()),
+        };
+        Err(refusal.next(format!(
+            "the same line with --environment {here}, if it is that"
+        )))
+    }
+
     /// A copied, moved or restored environment signs nothing.
     pub fn check_marks(&self) -> Result<(), Refusal> {
         let sources = marks::Sources::default();
@@ -169,6 +217,13 @@ impl Node {
         .next(
             "work on the original; a copy signs nothing (lockstep status shows where it belongs)",
         ))
+    }
+
+    /// Says to a service manager that asks whether the product may be started; to nobody where the
+    /// node is not open to change.
+    pub(super) fn say_product(&self, product: Product) -> Result<(), Refusal> {
+        let said = self.lock.as_ref().map(|lock| lock.say(product));
+        Ok(said.transpose().map(|_| ())?)
     }
 
     /// Which environment.

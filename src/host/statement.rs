@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::Node;
 use crate::disk::entropy;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
 use crate::model::inventory::INVENTORY;
 use crate::model::patch::Accepted;
 use crate::model::receipt::{Action, Change, FileCounts, Receipt};
+use crate::model::service::Failure;
 use crate::model::snapshot::{
     Challenge, ConfigFile, Drift, EnvironmentId, Floor, Installed, Marks, NodeId, Program, Snapshot,
 };
@@ -58,7 +61,8 @@ pub(super) struct NextState<'a> {
     pub(super) inventory: Option<Vec<u8>>,
     /// What was done; a plain snapshot does nothing.
     pub(super) deed: Option<Deed>,
-    /// Whether earlier challenges are closed.
+    /// Whether earlier challenges are closed: by every commit of a change, and by a snapshot that is
+    /// to be the only one.
     pub(super) only: bool,
 }
 
@@ -73,8 +77,23 @@ pub(super) struct Deed {
     pub(super) patch: Option<Sha256>,
     pub(super) preparer: Option<Principal>,
     pub(super) operator: String,
-    pub(super) staging_ms: u64,
-    pub(super) downtime_ms: u64,
+    pub(super) times: Times,
+    /// What the service did not do, where the change was taken back.
+    pub(super) failure: Option<Failure>,
+    /// The generation that was gone back to.
+    pub(super) restored: Option<u64>,
+}
+
+/// How long a change took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    /// Staging, with the product running.
+    pub staging_ms: u64,
+    /// From asking the service to stop until it was well again; where nothing was stopped, that of the
+    /// exchange.
+    pub downtime_ms: u64,
+    /// Exchange and syncs, a part of the downtime.
+    pub exchange_ms: u64,
 }
 
 impl Deed {
@@ -90,8 +109,9 @@ impl Deed {
             kept: Vec::new(),
             patch: None,
             preparer: None,
-            staging_ms: 0,
-            downtime_ms: 0,
+            times: Times::default(),
+            failure: None,
+            restored: None,
         }
     }
 }
@@ -204,8 +224,10 @@ impl NextState<'_> {
             before: before.map(|before| before.state),
             changes: deed.changes.clone(),
             created: self.now,
-            downtime_ms: deed.downtime_ms,
+            downtime_ms: deed.times.downtime_ms,
             environment: snapshot.environment.clone(),
+            exchange_ms: deed.times.exchange_ms,
+            failure: deed.failure.clone(),
             files: deed.files,
             format: FORMAT,
             kind: Kind::Receipt,
@@ -216,9 +238,10 @@ impl NextState<'_> {
             patch: deed.patch,
             preparer: deed.preparer.clone(),
             previous: before.map(|before| before.receipt),
+            restored: deed.restored,
             sequence: snapshot.sequence,
             site: snapshot.site.clone(),
-            staging_ms: deed.staging_ms,
+            staging_ms: deed.times.staging_ms,
         };
         let (statement, signature) = sign(signing.key, Kind::Receipt, &receipt)?;
         let file = encode_small(Kind::Receipt, &statement, &[signature], inside)
@@ -235,17 +258,21 @@ impl NextState<'_> {
     ) -> TrustedState {
         let before = signing.before;
         let challenges = match before {
-            // A deed closes every challenge, and so does a snapshot that is to be the only one.
-            Some(before) if receipt.is_none() && !self.only => before.challenges.clone(),
+            Some(before) if !self.only => before.challenges.clone(),
             _ => Vec::new(),
         };
-        let changed = self.deed.as_ref().is_some_and(|deed| deed.patch.is_some());
-        let generation = before.map_or(0, |before| before.generation);
+        let deed = self.deed.as_ref();
+        let generation = match before {
+            Some(before) if !deed.is_some_and(|deed| deed.action.makes_generation()) => {
+                before.generation
+            }
+            _ => snapshot.sequence,
+        };
         let mut state = TrustedState {
             challenges,
             floors: self.floors.clone(),
             format: FORMAT,
-            generation: generation.saturating_add(u64::from(changed)),
+            generation,
             installed: self.installed.clone(),
             marks: signing.marks.clone(),
             receipt: receipt

@@ -1,20 +1,36 @@
 //! `status`: is all well here?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::Node;
+use super::service::Service;
 use super::survey::Survey;
 use crate::disk::stamp::FileKind;
+use crate::disk::systemd;
 use crate::disk::walk::walk;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
 use crate::model::text::{Escaped, bytes};
 use crate::model::{Refusal, RefusalName, TreePath, Watch};
 
+/// The warning where no unit runs recovery.
+const LACKS_RECOVERY: &str = "no unit recovers this root before it starts the product, which may so start on half a change; add \
+                              (systemctl edit):";
 /// Most files of a kind that are shown.
 const SHOWN: usize = 10;
+
+/// What `status` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// Whether every drifted file is listed, otherwise ten, and what nobody owns is counted.
+    pub full: bool,
+    /// This program's own file, for the product's unit.
+    pub program: PathBuf,
+}
 
 /// How it stands.
 #[derive(Debug, Serialize)]
@@ -26,7 +42,7 @@ pub struct Outcome {
     /// The node's name.
     pub node: String,
     /// The root.
-    pub root: std::path::PathBuf,
+    pub root: PathBuf,
     /// The node key's fingerprint, to be compared at `enrol`.
     pub fingerprint: String,
     /// The generation.
@@ -49,6 +65,12 @@ pub struct Outcome {
     pub config: Vec<String>,
     /// Files and links that no component owns, where all is listed.
     pub unowned: Option<Unowned>,
+    /// What stops and starts the product.
+    pub service: Vec<String>,
+    /// Why nothing can be said to: the node's rules do not say it, or cannot be read.
+    pub service_fault: Option<Refusal>,
+    /// The lines that the product's unit lacks, where systemd starts the machine's services.
+    pub systemd: Option<String>,
     /// Snapshots that a patch may still answer.
     pub open_snapshots: usize,
     /// The site file in force.
@@ -71,7 +93,7 @@ impl Outcome {
             );
         }
         if self.drift.is_empty() {
-            return None;
+            return self.service_fault.clone();
         }
         Some(
             Refusal::new(
@@ -105,6 +127,19 @@ impl std::fmt::Display for Outcome {
             self.generation, self.sequence
         )?;
         writeln!(f, "  site       {}", self.site)?;
+        for line in &self.service {
+            writeln!(f, "  service    {line}")?;
+        }
+        if let Some(fault) = &self.service_fault {
+            let (what, next) = (Escaped(&fault.what), Escaped(&fault.next));
+            writeln!(f, "  service    {what}; {next}")?;
+        }
+        if let Some(lines) = &self.systemd {
+            writeln!(f, "  systemd    {LACKS_RECOVERY}")?;
+            for line in lines.lines() {
+                writeln!(f, "               {line}")?;
+            }
+        }
         writeln!(f, "  snapshots  {} open", self.open_snapshots)?;
         if let Some(copied) = &self.copied {
             writeln!(
@@ -200,11 +235,17 @@ impl std::fmt::Display for Unowned {
     }
 }
 
-/// Looks at everything and changes nothing. `full` lists every drifted file, otherwise ten.
-pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let node = Node::open(root)?;
+/// Looks at everything and changes nothing.
+pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let full = request.full;
+    let node = Node::open(&request.root)?;
     let needs_recovery = node.check_recovered().is_err();
     let components = node.components()?;
+    // That nothing says how to stop the product is no reason to show nothing else.
+    let (service, service_fault) = match Service::of(&node) {
+        Ok(service) => (service.words(), None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
     let survey = Survey::of(&node, &components, watch)?;
     let release = components.iter().find(|c| c.recipe.is_release());
     let mut drift = survey.drift_lines();
@@ -240,6 +281,9 @@ pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusa
             })
             .collect(),
         unowned: full.then(|| Unowned::find(&node, &survey)).transpose()?,
+        service,
+        service_fault,
+        systemd: lacking(node.root().path(), &request.program),
         open_snapshots: node.state().challenges.len(),
         site: format!(
             "{} version {}, owner {}",
@@ -257,4 +301,9 @@ pub fn run(root: &Path, full: bool, watch: &dyn Watch) -> Result<Outcome, Refusa
         }),
         needs_recovery,
     })
+}
+
+fn lacking(root: &Path, program: &Path) -> Option<String> {
+    systemd::lacks_recovery(root, &systemd::Places::default())
+        .then(|| systemd::drop_in(program, root))
 }

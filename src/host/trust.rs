@@ -74,6 +74,7 @@ impl std::fmt::Display for Outcome {
 /// Shows the site in force.
 pub fn show(root: &Path) -> Result<Outcome, Refusal> {
     let node = Node::open(root)?;
+    node.check_recovered()?;
     Ok(outcome(&node, node.site(), None))
 }
 

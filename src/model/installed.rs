@@ -51,6 +51,18 @@ impl Installed {
     }
 }
 
+/// What a set of installed recipes is, in a few words: its release, or how many components.
+#[must_use]
+pub fn describe(installed: &[Installed]) -> String {
+    match installed {
+        [] => "nothing installed".to_owned(),
+        components => components.iter().find(|c| c.release).map_or_else(
+            || format!("{} component(s), no release", components.len()),
+            |c| format!("{} {}", c.name, c.version),
+        ),
+    }
+}
+
 impl fmt::Display for Installed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.recipe, self.vendor, self.path)?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::patch::Accepted;
+use super::service::Failure;
 use super::snapshot::{EnvironmentId, NodeId, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Version};
@@ -26,10 +27,16 @@ pub struct Receipt {
     pub changes: Vec<Change>,
     /// When, by the host's clock.
     pub created: Time,
-    /// Milliseconds between stop and start of the service.
+    /// Milliseconds from asking the service to stop until it was well again; where the commit comes
+    /// before the start, or there is no service, only those of the exchange.
     pub downtime_ms: u64,
     /// Which environment.
     pub environment: EnvironmentId,
+    /// Milliseconds in which files were exchanged and made durable: a part of the downtime.
+    pub exchange_ms: u64,
+    /// What the service did not do, so that the change was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// Files added, changed and removed.
     pub files: FileCounts,
     /// The file format.
@@ -53,6 +60,9 @@ pub struct Receipt {
     /// SHA-256 of the receipt before this one; absent for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Sha256>,
+    /// The generation that a rollback brought back, or tried to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
     /// The node's sequence number with this receipt.
     pub sequence: u64,
     /// The site file in force afterwards.
@@ -63,7 +73,7 @@ pub struct Receipt {
 
 /// What a receipt is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// A patch registered what was there already; no file was touched.
     Adopt,
@@ -71,6 +81,11 @@ pub enum Action {
     Apply,
     /// The environment was made.
     Init,
+    /// The files of an earlier generation were brought back.
+    Rollback,
+    /// A change was made and taken back, because the service did not start on it: the old state
+    /// stands, and nothing was consumed.
+    RolledBack,
     /// A newer site file was taken.
     Trust,
 }
@@ -83,7 +98,18 @@ impl Action {
             Self::Adopt => "adopt",
             Self::Apply => "apply",
             Self::Init => "init",
+            Self::Rollback => "rollback",
+            Self::RolledBack => "rolled-back",
             Self::Trust => "trust",
+        }
+    }
+
+    /// Whether it makes a generation: whether the files may be others afterwards.
+    #[must_use]
+    pub const fn makes_generation(self) -> bool {
+        match self {
+            Self::Adopt | Self::Apply | Self::Init | Self::Rollback => true,
+            Self::RolledBack | Self::Trust => false,
         }
     }
 }
@@ -125,6 +151,15 @@ pub struct FileCounts {
     pub removed: u64,
 }
 
+impl Receipt {
+    /// The patch that is applied with this receipt; one that was taken back is not.
+    #[must_use]
+    pub fn applied(&self) -> Option<Sha256> {
+        self.patch
+            .filter(|_| matches!(self.action, Action::Adopt | Action::Apply))
+    }
+}
+
 impl Statement for Receipt {
     const KIND: Kind = Kind::Receipt;
 
@@ -134,6 +169,14 @@ impl Statement for Receipt {
 
     fn check(&self) -> Result<(), RuleError> {
         check_rising("changes", &self.changes, |c| c.component.clone())?;
+        let taken_back = self.action == Action::RolledBack;
+        if taken_back != self.failure.is_some() {
+            return Err(RuleError(
+                "what was taken back, and nothing else, says what the service did not do"
+                    .to_owned(),
+            ));
+        }
+        self.failure.as_ref().map_or(Ok(()), Failure::check)?;
         let first = self.action == Action::Init;
         if first != self.previous.is_none() {
             return Err(RuleError(

@@ -39,6 +39,13 @@ pub fn shell_word(word: &str) -> String {
     }
 }
 
+/// Milliseconds as seconds with one digit: `12.3 s`.
+#[must_use]
+pub fn seconds(milliseconds: u64) -> String {
+    let tenths = milliseconds.saturating_add(50) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 /// Bytes with a unit a person reads at a glance: `1.5 MB` (powers of 1000, as file managers show).
 #[must_use]
 pub fn bytes(count: u64) -> String {

@@ -24,6 +24,13 @@ pub trait Watch: Sync {
         None
     }
 
+    /// Tells what is about to be done, and asks for the name of the environment that is meant; nothing
+    /// where nobody can be asked, or nothing is typed.
+    fn name(&self, about: &str) -> Option<String> {
+        let _ = about;
+        None
+    }
+
     /// Asks for the fingerprint of the key of `whom`, as the other machine shows it; nothing where
     /// nobody can be asked, or nothing is typed.
     fn fingerprint(&self, whom: &str) -> Option<String> {

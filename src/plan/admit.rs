@@ -6,39 +6,17 @@
 
 use super::Component;
 use super::change::{Changes, drift_after};
+use super::claim::{NodeFacts, check_claim};
 use super::lifting::{Lifting, check_acceptable};
 use super::live;
 use super::moved::Holding;
 use super::resolve::{check, unsatisfiable};
 use super::tree::Tree;
 use crate::model::patch::{Accepted, Operation, Patch, PatchNode};
-use crate::model::snapshot::{Drift, EnvironmentId, Installed, Snapshot};
-use crate::model::state::{OpenChallenge, state_digest};
-use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
+use crate::model::snapshot::{Drift, Installed, Snapshot};
+use crate::model::state::state_digest;
+use crate::model::{Refusal, RefusalName};
 use crate::trust::patch::VerifiedPatch;
-
-/// What a node knows of itself.
-#[derive(Debug, Clone, Copy)]
-pub struct NodeFacts<'a> {
-    /// Its environment.
-    pub environment: &'a EnvironmentId,
-    /// Its name.
-    pub name: &'a Name,
-    /// Its public key.
-    pub key: &'a PublicKey,
-    /// What is installed, with recipes.
-    pub components: &'a [Component],
-    /// Its open challenges.
-    pub challenges: &'a [OpenChallenge],
-    /// The patches it applied: SHA-256 of each `patch.json`, with the sequence of its receipt.
-    pub applied: &'a [(Sha256, u64)],
-    /// Its sequence number.
-    pub sequence: u64,
-    /// Bytes of memory that decoding may take.
-    pub memory: u64,
-    /// The moment, by the host's clock.
-    pub now: Time,
-}
 
 /// A patch that may be staged on this node, once the installation proves to be in its state.
 #[derive(Debug)]
@@ -52,41 +30,6 @@ pub struct Admitted {
     changes: Changes,
     accepted: Vec<Accepted>,
     warnings: Vec<String>,
-}
-
-/// Refuses a patch for another environment or node, from the claim alone.
-pub fn check_identity(
-    environment: &EnvironmentId,
-    nodes: &[Name],
-    here: &EnvironmentId,
-    node: &Name,
-) -> Result<(), Refusal> {
-    if environment.id != here.id {
-        return Err(Refusal::new(
-            RefusalName::WrongEnvironment,
-            "the file was made for another environment",
-        )
-        .value(
-            "made for",
-            format!("{} ({})", environment.name, environment.id),
-        )
-        .value("this is", format!("{} ({})", here.name, here.id))
-        .next(format!(
-            "take the file made for {}: lockstep apply {}-NNNN.patch.spr",
-            here.name, here.name
-        )));
-    }
-    if nodes.contains(node) {
-        return Ok(());
-    }
-    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    Err(Refusal::new(
-        RefusalName::WrongEnvironment,
-        "the file was made for other nodes of this environment",
-    )
-    .value("made for", names.join(", "))
-    .value("this is", node)
-    .next("take a snapshot of this node as well, and prepare for both"))
 }
 
 impl Admitted {
@@ -159,6 +102,13 @@ impl Admitted {
         &self.node
     }
 
+    /// Why old files do not fit any more once what is new has started: the reasons that its recipes
+    /// give; nothing where they do.
+    #[must_use]
+    pub fn one_way(&self) -> Option<String> {
+        super::one_way(&self.installed, &self.target)
+    }
+
     /// What will be installed.
     #[must_use]
     pub fn target(&self) -> &[Component] {
@@ -214,54 +164,6 @@ impl Admitted {
     }
 }
 
-/// Refuses what a statement alone gives away: another environment, a patch that was applied, a
-/// snapshot that is closed. Asked of the claim before anything is verified, so that an old patch is
-/// refused for what it is and not for the age of what it carries; and again of the verified patch.
-pub fn check_claim(
-    patch: &Patch,
-    sha256: Sha256,
-    facts: &NodeFacts<'_>,
-) -> Result<PatchNode, Refusal> {
-    let nodes: Vec<Name> = patch.nodes.iter().map(|n| n.name.clone()).collect();
-    check_identity(&patch.environment, &nodes, facts.environment, facts.name)?;
-    check_not_applied(sha256, facts)?;
-    let node = own_node(patch, facts)?;
-    check_challenge(&node, facts)?;
-    Ok(node)
-}
-
-fn check_not_applied(patch: Sha256, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
-    match facts.applied.iter().find(|(sha256, _)| *sha256 == patch) {
-        None => Ok(()),
-        Some((sha256, sequence)) => Err(Refusal::new(
-            RefusalName::AlreadyApplied,
-            "this patch was applied here already",
-        )
-        .value("patch", sha256.short())
-        .value(
-            "applied as",
-            format!("sequence {sequence}; the node is at {}", facts.sequence),
-        )
-        .next(format!(
-            "nothing to do; lockstep receipt {sequence} --output FILE writes its receipt again"
-        ))),
-    }
-}
-
-fn own_node(patch: &Patch, facts: &NodeFacts<'_>) -> Result<PatchNode, Refusal> {
-    patch
-        .nodes
-        .iter()
-        .find(|node| &node.name == facts.name)
-        .cloned()
-        .ok_or_else(|| {
-            Refusal::new(
-                RefusalName::WrongEnvironment,
-                "the patch does not name this node",
-            )
-        })
-}
-
 /// Only a snapshot that this very node signed is answered.
 fn own_snapshot(patch: &VerifiedPatch, facts: &NodeFacts<'_>) -> Result<Snapshot, Refusal> {
     let snapshot = patch.snapshot(facts.name).ok_or_else(|| {
@@ -293,35 +195,6 @@ fn check_memory(patch: &Patch, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
     .value("patch needs", format!("{} bytes", patch.memory))
     .value("given", format!("{} bytes", facts.memory))
     .next(format!("lockstep apply FILE --memory {}", patch.memory)))
-}
-
-/// The challenge must be open; a commit since the snapshot has closed it.
-fn check_challenge(node: &PatchNode, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
-    let open = facts.challenges.iter().any(|open| {
-        open.challenge == node.challenge
-            && open.state == node.before
-            && open.snapshot == node.snapshot
-    });
-    if open {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        RefusalName::Stale,
-        "the snapshot that the patch was made for is closed: this node has moved on since",
-    )
-    .value(
-        "patch made for",
-        format!("sequence {}, state {}", node.sequence, node.before.short()),
-    )
-    .value(
-        "this node",
-        format!(
-            "sequence {}, {} open snapshot(s)",
-            facts.sequence,
-            facts.challenges.len()
-        ),
-    )
-    .next("take a new snapshot and prepare again: lockstep snapshot"))
 }
 
 /// Every component afterwards is one that is installed already, or one that the patch brings and

@@ -58,7 +58,7 @@ impl Met {
     pub fn keeps_config(&self) -> bool {
         match self.fate {
             Fate::Beside(_) | Fate::DeletedBeside(_) => true,
-            Fate::LetGo => self.own == Own::Config,
+            Fate::LetGo | Fate::Kept | Fate::StaysDeleted => self.own == Own::Config,
             _ => false,
         }
     }

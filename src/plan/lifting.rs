@@ -36,6 +36,12 @@ pub fn check_acceptable(accepted: &[Accepted], policy: &Policy) -> Result<(), Re
     .next("leave it out; what the patch is refused for then says what to do"))
 }
 
+/// Whether the admin lifts a refusal that policy leaves to him.
+#[must_use]
+pub fn lifts(policy: &Policy, accepted: &[Accepted], name: RefusalName) -> bool {
+    policy.may_accept(name) && accepted.iter().any(|accepted| accepted.name == name)
+}
+
 /// Policy, and what the admin accepts.
 pub(super) struct Lifting<'a> {
     pub(super) policy: &'a Policy,
@@ -44,7 +50,7 @@ pub(super) struct Lifting<'a> {
 
 impl Lifting<'_> {
     fn lifts(&self, name: RefusalName) -> bool {
-        self.policy.may_accept(name) && self.accepted.iter().any(|accepted| accepted.name == name)
+        lifts(self.policy, self.accepted, name)
     }
 
     pub(super) fn check_age(

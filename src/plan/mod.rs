@@ -4,11 +4,13 @@
 //! for into a set of components; [`tree`] turns components into the tree they own; [`change`]
 //! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
 //! the scan found into files to stage and moves to make; [`fate`] is what they do to the customer's
-//! own. [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
+//! own. [`way_back`] is the way to an earlier generation, which is then worked like any other change.
+//! [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
 //! what lies in an installation that nobody registered.
 
 pub mod admit;
 pub mod change;
+pub mod claim;
 pub mod content;
 pub mod fate;
 mod folders;
@@ -20,6 +22,7 @@ pub mod recognise;
 pub mod recovery;
 pub mod resolve;
 pub mod tree;
+pub mod way_back;
 pub mod work;
 
 use std::sync::Arc;
@@ -34,6 +37,25 @@ pub struct Component {
     pub installed: Installed,
     /// Its publisher's description, shared by all who plan with it.
     pub recipe: Arc<Recipe>,
+}
+
+/// Why there is no way back from `target` once it has started: what recipes that are new in it say of
+/// themselves; nothing where none does.
+#[must_use]
+pub fn one_way(installed: &[Installed], target: &[Component]) -> Option<String> {
+    let is_new = |c: &&Component| installed.iter().all(|old| old.recipe != c.installed.recipe);
+    let reasons: Vec<String> = target
+        .iter()
+        .filter(is_new)
+        .filter_map(|c| {
+            let why = c.recipe.one_way.as_ref()?;
+            Some(format!(
+                "{} {}: {why}",
+                c.installed.name, c.installed.version
+            ))
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 impl Component {

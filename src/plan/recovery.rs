@@ -23,11 +23,25 @@ pub struct Journal {
     pub entries: Vec<Move>,
     /// The file format.
     pub format: u32,
+    /// When the product that was stopped for the change is started again; nothing where it did not
+    /// run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// The number of the state that commits the change.
     pub sequence: u64,
     /// Folders that are opened for the moves and closed after them, rising by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shut: Vec<Shut>,
+}
+
+/// On which side of the commit a product is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Before it: a start that does not go well takes the change back.
+    BeforeCommit,
+    /// After it: the start of a one-way change is not undone by putting old files back.
+    AfterCommit,
 }
 
 /// A folder in which its owner may not change names, except while a change is made.
@@ -362,6 +376,7 @@ mod tests {
             areas: vec![],
             entries: vec![],
             format: 0,
+            restart: None,
             sequence: 7,
             shut: vec![],
         };
@@ -402,6 +417,7 @@ mod tests {
                     slot: 0,
                 }],
                 format: 0,
+                restart: None,
                 sequence: 7,
                 shut: Vec::new(),
             };

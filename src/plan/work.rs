@@ -40,12 +40,22 @@ pub trait Ground {
     fn children(&self, folder: &TreePath) -> Result<Vec<Option<TreePath>>, Refusal>;
 }
 
+/// What decides where a change meets what is the customer's.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// What becomes of drift.
+    pub drift: DriftRule,
+    /// Whether a config file that comes in vain is laid beside the customer's.
+    pub beside: bool,
+}
+
 impl Work {
     /// Plans the work, or names every conflict.
-    pub fn plan(changes: &Changes, rule: DriftRule, ground: &dyn Ground) -> Result<Self, Refusal> {
+    pub fn plan(changes: &Changes, rules: Rules, ground: &dyn Ground) -> Result<Self, Refusal> {
         let mut planner = Planner {
             changes,
-            rule,
+            rule: rules.drift,
+            beside: rules.beside,
             ground,
             parts: Parts::default(),
             conflicts: Vec::new(),
@@ -75,6 +85,7 @@ const SUFFIXES: [&str; 9] = [
 pub(super) struct Planner<'a> {
     pub(super) changes: &'a Changes,
     rule: DriftRule,
+    beside: bool,
     pub(super) ground: &'a dyn Ground,
     pub(super) parts: Parts,
     conflicts: Vec<Conflict>,
@@ -242,7 +253,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The customer's config file stays; the new one is laid beside it, under the first of `.new`,
+    /// The customer's config file stays; the new one is laid beside it where that is wanted, under the first of `.new`,
     /// `.new2` to `.new9` where nothing stands and nothing else is laid: an earlier one may hold the
     /// customer's merge, and two long names may be cut to the same.
     fn lay_beside(
@@ -252,6 +263,14 @@ impl Planner<'_> {
         own: Own,
         fate: fn(TreePath) -> Fate,
     ) -> Result<(), Refusal> {
+        if !self.beside {
+            let stays = match fate(path.clone()) {
+                Fate::DeletedBeside(_) => Fate::StaysDeleted,
+                _ => Fate::Kept,
+            };
+            self.meet(path, own, stays);
+            return Ok(());
+        }
         for suffix in SUFFIXES {
             let Ok(beside) = path.with_suffix(suffix) else {
                 continue;

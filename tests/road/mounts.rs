@@ -177,9 +177,11 @@ fn a_change_over_three_mounts() -> Tested {
             );
         }
     }
-    let freed = world.ok("lockstep gc --keep 0 --root PROD --json")?.out;
+    let freed = world
+        .ok("lockstep gc --keep 0 --environment PROD --root PROD --json")?
+        .out;
     let freed: serde_json::Value = serde_json::from_str(&freed)?;
-    assert_eq!(freed["removed"], serde_json::json!([2, 3]));
+    assert_eq!(freed["removed"], serde_json::json!([1, 2]));
     let mounts = freed["mounts"].as_array().ok_or("by mount")?;
     assert_eq!(mounts.len(), 3, "{freed}");
     for mount in mounts {
@@ -192,7 +194,9 @@ fn a_change_over_three_mounts() -> Tested {
         let area = world.path("PROD").join(mount).join(".lockstep-mount");
         assert!(!area.exists(), "nothing is left in {}", area.display());
     }
-    let again = world.ok("lockstep gc --keep 0 --root PROD")?.out;
+    let again = world
+        .ok("lockstep gc --keep 0 --environment PROD --root PROD")?
+        .out;
     assert!(again.contains("removed    no generation"), "{again}");
     Ok(())
 }
@@ -393,7 +397,9 @@ fn room_is_asked_of_the_mount_it_is_needed_on() -> Tested {
     }
     let foretold = world.run(line)?.err;
     let before = free(&world, "PROD/data")?;
-    let freed = world.ok("lockstep gc --keep 1 --root PROD")?.out;
+    let freed = world
+        .ok("lockstep gc --keep 1 --environment PROD --root PROD")?
+        .out;
     let after = free(&world, "PROD/data")?;
     let (bytes, inodes) = (after.0 - before.0, after.1 - before.1);
     let numbers = format!("2.5 MB ({bytes} bytes), {inodes} inodes");
@@ -463,7 +469,7 @@ fn a_subvolume_is_a_mount_of_its_own() -> Tested {
     );
     // As a kill leaves it that came before the journal: only the stage's own record names the area.
     world.ok("cp -a PROD/.lockstep/generations/3 PROD/.lockstep/stage/4 && rm PROD/.lockstep/stage/4/journal")?;
-    world.ok("mkdir -p PROD/data/.lockstep-mount/stage/4 && lockstep gc --keep 0 --root PROD")?;
+    world.ok("mkdir -p PROD/data/.lockstep-mount/stage/4 && lockstep gc --keep 0 --environment PROD --root PROD")?;
     assert!(!world.path("PROD/data/.lockstep-mount").exists());
     world.ok("lockstep status --check --root PROD")?;
     Ok(())

@@ -436,7 +436,7 @@ fn not_approved_until_enough_people_did() -> Tested {
     world.init("PROD")?;
     world.prepare("usb/PROD.snapshot.spr", MP4, "usb/PROD.patch.spr")?;
     let apply = "lockstep apply usb/PROD.patch.spr --root PROD";
-    world.refused("PROD", apply, 23, &["2", "0", "lockstep approve"])?;
+    world.refused("PROD", apply, 23, &["2", "nobody", "lockstep approve"])?;
     world.ok("lockstep approve usb/PROD.head.spr --key keys/anna")?;
     world.refused("PROD", apply, 23, &["2", "anna", "lockstep approve"])?;
     world.ok("lockstep approve usb/PROD.patch.spr --key keys/ben --output usb/ben.sig")?;

@@ -215,13 +215,13 @@ impl Nodes {
             let Some(node) = self.record.node(&snapshot.node.name) else {
                 continue;
             };
-            if snapshot.sequence < node.receipt_sequence {
+            if snapshot.sequence < node.closed {
                 return Err(Refusal::new(
                     RefusalName::Superseded,
                     "this desk has a later receipt of the node, so the snapshot is history",
                 )
                 .value("snapshot", format!("sequence {}", snapshot.sequence))
-                .value("receipt", format!("sequence {}", node.receipt_sequence))
+                .value("receipt", format!("sequence {}", node.closed))
                 .next(format!(
                     "lockstep prepare --environment {} --to RECIPE (uses the snapshot in that receipt)",
                     snapshot.environment.name

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::super::Node;
 use super::claim::Claimed;
-use super::{Outcome, Request, apply, commit, typed};
+use super::{Outcome, Request, apply, decided, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
-use crate::plan::admit::NodeFacts;
+use crate::plan::claim::NodeFacts;
 use crate::spr::SprError;
 use judge::{Fitting, Nearness, Unfit, judge};
 
@@ -118,14 +118,14 @@ impl Sorted {
             ..Self::default()
         };
         let key = node.public_key()?;
-        let applied = commit::applied(node)?;
+        let deeds = decided::deeds(node)?;
         let facts = NodeFacts {
             environment: node.environment(),
             name: node.name(),
             key: &key,
             components: &[],
             challenges: &node.state().challenges,
-            applied: &applied,
+            deeds: &deeds,
             sequence: node.state().sequence,
             memory: 0,
             now,

@@ -14,7 +14,7 @@ use crate::model::patch::Patch;
 use crate::model::site::Site;
 use crate::model::statement::APPROVAL_NAMESPACE;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
-use crate::plan::admit::{NodeFacts, check_claim, check_identity};
+use crate::plan::claim::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, SIGNATURE_MAX, STATEMENT_MAX};
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,

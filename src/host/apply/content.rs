@@ -12,7 +12,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::PathBuf;
 
 use super::super::Node;
-use super::space;
+use super::super::change::space;
 use crate::disk::space::Room;
 use crate::disk::stage::Stage;
 use crate::disk::{DiskError, durable};
@@ -44,7 +44,7 @@ impl PackList {
             .map(|member| member.size);
         Self {
             packs: patch.packs.clone(),
-            room: space::packs(stored.clone()),
+            room: space::files(stored.clone()),
             stored: stored.fold(0, u64::saturating_add),
         }
     }

@@ -1,42 +1,43 @@
 //! `apply`: check everything offline, refuse anything else, and change the installation so that
 //! no crash can hurt it.
 //!
-//! `Claimed -> Verified -> Admitted -> Staged -> Sealed -> Applied`: each is a type that only the
-//! one before can make, and each step consumes it. The patch file is read front to back once: its
+//! `Claimed -> Verified -> Admitted -> Staged -> Sealed -> Exchanged`: each is a type that only the
+//! one before can make, and each step consumes it; from `Staged` on it is the road of every change
+//! ([`super::change`]). The patch file is read front to back once: its
 //! head into memory, where it is verified; its packs into the staging folder, hashed on the way;
 //! and what is used afterwards is that copy.
 
 mod after;
 pub mod choose;
 mod claim;
-mod commit;
 mod content;
+mod decided;
 mod outcome;
 mod preflight;
-mod seal;
-mod space;
 mod stage;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Node;
+use super::change::{Road, Staged, receipt_name, space, undo};
 use super::output::place;
+use super::service::Service;
 use super::survey::Survey;
-use crate::disk::DiskError;
 use crate::disk::incoming::Incoming;
 use crate::disk::mounts::Layout;
-use crate::disk::recover::{Recovered, recover};
 use crate::disk::space::Room;
 use crate::model::patch::Accepted;
 use crate::model::text::shell_word;
-use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
+use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::plan::Component;
-use crate::plan::admit::{Admitted, NodeFacts};
-use crate::plan::work::Work;
-use after::After;
+use crate::plan::admit::Admitted;
+use crate::plan::claim::NodeFacts;
+use crate::plan::work::{Rules, Work};
+use after::after;
 use claim::Claimed;
 use content::PackReader;
+use decided::Decision;
 pub use outcome::Outcome;
 use outcome::outcome;
 
@@ -110,17 +111,17 @@ fn apply(
         Node::open_to_change(&request.root, &line, now, watch)?
     };
     if !request.dry_run {
-        place(request.receipt.as_deref(), &commit::receipt_name(&node))?;
+        place(request.receipt.as_deref(), &receipt_name(&node))?;
     }
     let key = node.public_key()?;
-    let applied: Vec<(Sha256, u64)> = commit::applied(&node)?;
+    let deeds = decided::deeds(&node)?;
     let facts = NodeFacts {
         environment: node.environment(),
         name: node.name(),
         key: &key,
         components: &[],
         challenges: &node.state().challenges,
-        applied: &applied,
+        deeds: &deeds,
         sequence: node.state().sequence,
         memory: request.memory,
         now,
@@ -132,9 +133,9 @@ fn apply(
         Some(Incoming::create(node.root())?)
     };
     let (verified, packs) = claimed.verify(&node, request, incoming.as_ref(), now, watch)?;
-    // Read once the new ones are verified, so that both are in memory as recipes alone.
     // A mistake in the node's own rules would else be found out at the commit.
-    node.store.rules()?;
+    let service = Service::of(&node)?;
+    // Read once the new ones are verified, so that both are in memory as recipes alone.
     let components = node.components()?;
     let facts = NodeFacts {
         components: &components,
@@ -147,100 +148,58 @@ fn apply(
     admitted.warnings().iter().for_each(|line| watch.warn(line));
 
     let Some(incoming) = incoming else {
-        let coming = packs.room().plus(space::recipes(&admitted));
+        let coming = packs.room().plus(recipes(&admitted));
         packs.check(watch)?;
         let survey = Survey::of(&node, &components, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
-        After::of(&node, &admitted, &survey, &work, watch)?;
+        after(&node, &admitted, &survey, &work, watch)?;
         return Ok(outcome(&node, &admitted, &work, None));
     };
-    let new = New {
-        admitted,
-        packs,
-        incoming,
+    let began = Instant::now();
+    let decision = Decision { admitted, incoming };
+    let (staged, survey) = staged(&node, components, decision, packs, watch)
+        .map_err(|refusal| undo(&node, refusal))?;
+    let road = Road {
+        node: &node,
+        service: &service,
+        receipt: request.receipt.as_deref(),
+        now,
+        watch,
     };
-    change(&node, components, new, request, now, watch).map_err(|refusal| undo(&node, refusal))
+    let changed = road.go(staged, survey, began.elapsed())?;
+    let admitted = &changed.decided.admitted;
+    Ok(outcome(&node, admitted, &changed.work, Some(changed.done)))
 }
 
-/// What a patch brings, admitted.
-struct New {
-    admitted: Admitted,
-    packs: PackReader,
-    incoming: Incoming,
-}
-
-/// From the first byte that is written under the root to the commit.
-fn change(
-    node: &Node,
+/// From the first byte that is written under the root to everything on disk beside the tree.
+fn staged<'a>(
+    node: &'a Node,
     components: Vec<Component>,
-    new: New,
-    request: &Request,
-    now: Time,
+    decision: Decision,
+    packs: PackReader,
     watch: &dyn Watch,
-) -> Result<Outcome, Refusal> {
-    let started = Instant::now();
-    let New {
-        admitted,
-        packs,
-        incoming,
-    } = new;
+) -> Result<(Staged<Decision>, Survey<'a>), Refusal> {
+    let admitted = &decision.admitted;
     let copied = packs.copy(node, watch)?;
     let survey = Survey::of(node, &components, watch)?;
     drop(components);
-    let planned = plan(node, &admitted, &survey, Room::default())?;
-    let after = After::of(node, &admitted, &survey, &planned.0, watch)?;
-    let staged = stage::stage(node, admitted, &survey, planned, copied, watch)?;
-    let sealed = seal::seal(node, staged, &survey, after)?;
-    drop(survey);
-    let staging = started.elapsed();
-    let exchanged = seal::exchange(node, sealed, watch)?;
-    commit::commit(node, &exchanged, &incoming, staging, request, now)
+    let (work, layout) = plan(node, admitted, &survey, Room::default())?;
+    let after = after(node, admitted, &survey, &work, watch)?;
+    let staged = stage::stage(
+        node,
+        decision,
+        &survey,
+        (work, layout, after),
+        copied,
+        watch,
+    )?;
+    Ok((staged, survey))
 }
 
-/// Whatever failed, what stands decides: before the commit everything goes back; after it the new
-/// state stands, and is never reported as the old one.
-fn undo(node: &Node, refusal: Refusal) -> Refusal {
-    if refusal.name == RefusalName::AppliedUnfinished {
-        return refusal;
-    }
-    let next = node.state().sequence.saturating_add(1);
-    if node.store.sequence().is_ok_and(|sequence| sequence >= next) {
-        return super::output::unfinished(&refusal, "its commit was not confirmed", next)
-            .next("lockstep recover, then lockstep status");
-    }
-    match recover(node.root(), &node.store) {
-        Ok(Recovered::WentBack(_)) => {
-            refusal.unchanged("what had been exchanged was put back; the old state stands")
-        }
-        Ok(Recovered::Nothing | Recovered::Tidied) => refusal,
-        Err(error) => not_undone(&refusal, error),
-    }
-}
-
-/// The way back is barred for now: the journal stands, and nothing else may start.
-fn not_undone(refusal: &Refusal, error: DiskError) -> Refusal {
-    let why = Refusal::from(error);
-    let mut stuck = Refusal::new(
-        RefusalName::NeedsRecovery,
-        format!(
-            "the change did not go through, and could not be undone: {}",
-            why.what
-        ),
-    )
-    .value(
-        "at first",
-        format!(
-            "{} ({}): {}",
-            refusal.name,
-            refusal.name.code(),
-            refusal.what
-        ),
-    );
-    stuck.values.extend(refusal.values.clone());
-    stuck.values.extend(why.values);
-    stuck
-        .unchanged("the journal stands; some files may be exchanged already")
-        .next("mend what it says, then lockstep recover; do not start the product before that")
+/// What the recipe files of a patch take.
+fn recipes(admitted: &Admitted) -> Room {
+    let carried = &admitted.patch().patch().recipes;
+    space::files(carried.iter().map(|carried| carried.size))
 }
 
 /// What the scan must agree with before anything is staged.
@@ -252,8 +211,13 @@ fn plan(
 ) -> Result<(Work, Layout), Refusal> {
     admitted.check_live(&survey.scan.drift)?;
     let rule = admitted.patch().site().policy.drift;
-    let work = Work::plan(admitted.changes(), rule, survey)?;
-    let layout = preflight::check(node, admitted, survey, &work, coming)?;
+    let rules = Rules {
+        drift: rule,
+        beside: true,
+    };
+    let work = Work::plan(admitted.changes(), rules, survey)?;
+    preflight::check_contents(admitted, survey)?;
+    let layout = super::change::preflight::check(node, &work, coming)?;
     Ok((work, layout))
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::commit;
+use super::super::change::{Done, took};
+use super::super::statement::Times;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
 use crate::model::text::bytes;
@@ -48,10 +49,11 @@ pub struct Outcome {
     pub sequence: Option<u64>,
     /// The state digest afterwards.
     pub state: String,
-    /// Milliseconds of staging, with the product running.
-    pub staging_ms: u64,
-    /// Milliseconds of exchange.
-    pub downtime_ms: u64,
+    /// How long it took, and how long the product stood still.
+    #[serde(flatten)]
+    pub times: Times,
+    /// Whether the product was stopped and started again.
+    pub restarted: bool,
     /// The receipt.
     pub receipt: Option<PathBuf>,
     /// What the admin should know.
@@ -103,25 +105,21 @@ impl std::fmt::Display for Outcome {
             );
         }
         writeln!(f, "  state      {}", self.state)?;
-        writeln!(
-            f,
-            "  staging    {} ms, exchange {} ms",
-            self.staging_ms, self.downtime_ms
-        )?;
-        match &self.receipt {
-            Some(receipt) => {
-                writeln!(f, "  receipt    {}", receipt.display())?;
-                write!(
-                    f,
-                    "  next       carry the receipt to the desk: lockstep receive {}",
-                    receipt.display()
-                )
-            }
-            None => write!(
+        if self.restarted {
+            writeln!(
                 f,
-                "  next       lockstep receipt --output FILE writes the receipt"
-            ),
+                "  product    stopped, and started again on the new files"
+            )?;
         }
+        if let Some(receipt) = &self.receipt {
+            writeln!(f, "  receipt    {}", receipt.display())?;
+            writeln!(
+                f,
+                "  next       carry the receipt to the desk: lockstep receive {}",
+                receipt.display()
+            )?;
+        }
+        write!(f, "{}", took(self.times, self.restarted))
     }
 }
 
@@ -130,7 +128,7 @@ pub(super) fn outcome(
     node: &Node,
     admitted: &Admitted,
     work: &Work,
-    done: Option<commit::Done>,
+    done: Option<Done>,
 ) -> Outcome {
     let patch = admitted.patch();
     let (space, _) = work.space();
@@ -170,9 +168,9 @@ pub(super) fn outcome(
         approvals: patch.approvals().iter().map(ToString::to_string).collect(),
         sequence: done.as_ref().map(|done| done.sequence),
         state: admitted.node().after.to_string(),
-        staging_ms: done.as_ref().map_or(0, |done| done.staging_ms),
-        downtime_ms: done.as_ref().map_or(0, |done| done.downtime_ms),
-        receipt: done.and_then(|done| done.receipt),
+        times: done.as_ref().map(|done| done.times).unwrap_or_default(),
+        restarted: done.as_ref().is_some_and(|done| done.restarted),
+        receipt: done.map(|done| done.receipt),
         warnings: admitted.warnings().to_vec(),
         space,
     }

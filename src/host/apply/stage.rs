@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 
 use super::super::Node;
+use super::super::change::{After, Staged};
 use super::super::survey::Survey;
 use super::content::{CopiedPacks, PACKS, Stream};
+use super::decided::Decision;
 use super::preflight::copied as copied_contents;
 use crate::disk::mounts::Layout;
 use crate::disk::stage::Stage;
@@ -15,7 +17,6 @@ use crate::disk::{DiskError, folder};
 use crate::model::patch::{Codec, Operation};
 use crate::model::recipe::{FileContent, Mode, What};
 use crate::model::{Refusal, RefusalName, Sha256, TreePath, Watch};
-use crate::plan::admit::Admitted;
 use crate::plan::content::pristine;
 use crate::plan::recovery::Mark;
 use crate::plan::work::{Put, Work};
@@ -23,33 +24,24 @@ use crate::plan::work::{Put, Work};
 /// Bytes moved at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// All that was admitted, on disk beside the tree.
-pub(super) struct Staged {
-    pub(super) admitted: Admitted,
-    pub(super) work: Work,
-    pub(super) layout: Layout,
-    /// What each slot holds, by slot.
-    pub(super) marks: BTreeMap<u64, Mark>,
-}
-
 /// A slot that wants a content, with what is to be made there.
 type Want<'a> = (u64, &'a FileContent, &'a Put);
 
 /// Stages the work.
 pub(super) fn stage(
     node: &Node,
-    mut admitted: Admitted,
+    mut decision: Decision,
     survey: &Survey<'_>,
-    (work, layout): (Work, Layout),
+    (work, layout, after): (Work, Layout, After),
     copied: CopiedPacks,
     watch: &dyn Watch,
-) -> Result<Staged, Refusal> {
+) -> Result<Staged<Decision>, Refusal> {
     let CopiedPacks { stage, packs } = copied;
     let (total, _) = work.space();
     let copies = stage.path().join(PACKS);
     let sequence = node.state().sequence.saturating_add(1);
     let stages = Stages::create(node.root(), stage, layout.points(), sequence)?;
-    let operations = admitted.take_operations();
+    let operations = decision.admitted.take_operations();
     let mut hand = Hand {
         node,
         stages: &stages,
@@ -107,10 +99,11 @@ pub(super) fn stage(
     folder::remove_tree(&copies)?;
     stages.settle()?;
     Ok(Staged {
-        admitted,
+        decided: decision,
         work,
         layout,
         marks,
+        after,
     })
 }
 
@@ -204,7 +197,7 @@ impl Hand<'_> {
         };
         Ok(self
             .stage(slot)?
-            .copy(slot, self.node.root(), base, &file.id(), file.mode)?)
+            .copy(slot, &self.node.root().spot(base)?, &file.id(), file.mode)?)
     }
 
     /// The same content once more, from the slot that has it.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::DiskError;
 use crate::model::patch::Patch;
 use crate::model::{Member, Name, Refusal, RefusalName, Sha256, Time};
-use crate::plan::admit::{NodeFacts, check_claim, check_identity};
+use crate::plan::claim::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, RawStatement};
 use crate::trust::verified::check_intact;
 

@@ -2,19 +2,20 @@
 
 use super::super::Node;
 use crate::disk::mounts::Layout;
+use crate::disk::reserve::Reserve;
 use crate::disk::space::{Need, Room, check};
 use crate::model::Refusal;
 use crate::model::recipe::What;
-use crate::plan::admit::Admitted;
 use crate::plan::work::{Put, Work};
 
 /// Bytes that receipt, state and metadata may take.
 const OWN_BYTES: u64 = 8 * 1024 * 1024;
 /// Inodes that the node's own state may take.
 const OWN_INODES: u64 = 64;
-/// Bytes of a journal entry, with room to spare. It is written twice: as the journal, and into the
-/// generation.
-const ENTRY_BYTES: u64 = 2 * 512;
+/// Bytes of a journal entry, with room to spare.
+const ENTRY_BYTES: u64 = 512;
+/// Bytes of a journal without entries, or of the state that a commit writes.
+const STATE_BYTES: u64 = OWN_BYTES / 4;
 /// Bytes by which a file may take more than its content: a block of the file system.
 const BLOCK_BYTES: u64 = 4_096;
 /// Folders and files of a staging area itself.
@@ -22,10 +23,12 @@ const AREA_INODES: u64 = 8;
 
 /// What a change needs on each mount. The root's own also takes what is yet to be copied, the
 /// journal, and what is written at the commit.
-pub(super) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
+pub(in crate::host) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
     let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
     let mut own = coming.plus(OWN);
-    own.bytes = own.bytes.saturating_add(moves.saturating_mul(ENTRY_BYTES));
+    // It is written twice: as the journal, and into the generation.
+    let journals = moves.saturating_mul(ENTRY_BYTES).saturating_mul(2);
+    own.bytes = own.bytes.saturating_add(journals);
     let area = Room {
         bytes: AREA_INODES.saturating_mul(BLOCK_BYTES),
         inodes: AREA_INODES,
@@ -47,25 +50,36 @@ pub(super) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
 }
 
 /// Before the packs are copied in: whether they fit, with the least that must still be written.
-pub(super) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
+pub(in crate::host) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
     Ok(check(node.root(), &[(None, packs.plus(OWN))])?)
 }
 
-/// What the recipe files of a patch take.
-pub(super) fn recipes(admitted: &Admitted) -> Room {
-    packs(
-        admitted
-            .patch()
-            .patch()
-            .recipes
-            .iter()
-            .map(|carried| carried.size),
-    )
+/// What files of these sizes take.
+pub(in crate::host) fn files(sizes: impl Iterator<Item = u64>) -> Room {
+    sizes.map(blocks).fold(Room::default(), Room::plus)
 }
 
-/// What packs of these sizes take.
-pub(super) fn packs(sizes: impl Iterator<Item = u64>) -> Room {
-    sizes.map(blocks).fold(Room::default(), Room::plus)
+/// Room for what is written while the product stands still.
+pub(super) struct Reserves {
+    /// For the journal.
+    pub(super) journal: Reserve,
+    /// For the state with its receipt, and for the journal once more.
+    pub(super) state: Reserve,
+}
+
+impl Reserves {
+    /// Takes it, while the product still runs.
+    pub(super) fn take(node: &Node, work: &Work) -> Result<Self, Refusal> {
+        let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
+        let bytes = moves
+            .saturating_mul(ENTRY_BYTES)
+            .saturating_add(STATE_BYTES);
+        let reserve = |name| Reserve::take(node.root(), name, bytes);
+        Ok(Self {
+            journal: reserve("journal")?,
+            state: reserve("state")?,
+        })
+    }
 }
 
 const OWN: Room = Room {

@@ -1,4 +1,4 @@
-//! `Staged` to `Sealed` to exchanged: the one stretch in which the tree changes.
+//! `Staged` to `Sealed` to `Exchanged`: the one stretch in which the tree changes.
 //!
 //! The journal is durable before the first move, so from here on a crash goes back; the commit
 //! that comes after is what makes it stay.
@@ -8,47 +8,47 @@ use std::time::{Duration, Instant};
 
 use super::super::Node;
 use super::super::survey::{Survey, blake3_of};
-use super::after::After;
-use super::stage::Staged;
+use super::{After, Staged};
 use crate::disk::exchange::Exchange;
 use crate::disk::scan::found_at;
 use crate::disk::stamp::Stamp;
 use crate::disk::{journal, shut};
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
-use crate::plan::admit::Admitted;
 use crate::plan::fate::{Fate, Met, Own};
-use crate::plan::recovery::{Action, Journal, Mark, Move};
+use crate::plan::recovery::{Action, Journal, Mark, Move, Restart};
 use crate::plan::work::{Intent, Turn, Work};
 
 /// Staged, compared once more with the tree, and journalled.
-pub(super) struct Sealed {
-    admitted: Admitted,
+pub(super) struct Sealed<D> {
+    decided: D,
     work: Work,
     journal: Journal,
     after: After,
 }
 
 /// Exchanged and durable; the old state is still in force.
-pub(super) struct Exchanged {
-    pub(super) admitted: Admitted,
+pub(super) struct Exchanged<D> {
+    pub(super) decided: D,
     pub(super) work: Work,
     pub(super) after: After,
-    pub(super) downtime: Duration,
+    pub(super) took: Duration,
 }
 
-/// Compares every path to be touched with the scan, and seals the journal.
-pub(super) fn seal(
+/// Compares every path to be touched with the scan, and seals the journal, which says when the
+/// product that was stopped for this is to be started again.
+pub(super) fn seal<D>(
     node: &Node,
-    staged: Staged,
+    staged: Staged<D>,
     survey: &Survey<'_>,
-    after: After,
-) -> Result<Sealed, Refusal> {
+    restart: Option<Restart>,
+) -> Result<Sealed<D>, Refusal> {
     let Staged {
-        admitted,
+        decided,
         work,
         layout,
         marks,
+        after,
     } = staged;
     let mut entries: Vec<Move> = Vec::with_capacity(work.moves.len());
     for intent in &work.moves {
@@ -76,12 +76,13 @@ pub(super) fn seal(
         areas: layout.points().to_vec(),
         entries,
         format: FORMAT,
+        restart,
         sequence,
         shut: shut::list(node.root(), &work, &marks)?,
     };
     journal::seal(node.root(), &journal)?;
     Ok(Sealed {
-        admitted,
+        decided,
         work,
         journal,
         after,
@@ -133,13 +134,13 @@ fn displaced_mark(node: &Node, survey: &Survey<'_>, path: &TreePath) -> Result<M
 }
 
 /// Makes every move, durably.
-pub(super) fn exchange(
+pub(super) fn exchange<D>(
     node: &Node,
-    sealed: Sealed,
+    sealed: Sealed<D>,
     watch: &dyn Watch,
-) -> Result<Exchanged, Refusal> {
+) -> Result<Exchanged<D>, Refusal> {
     let Sealed {
-        admitted,
+        decided,
         mut work,
         journal,
         after,
@@ -153,9 +154,9 @@ pub(super) fn exchange(
         fate: Fate::LeftStanding,
     }));
     Ok(Exchanged {
-        admitted,
+        decided,
         work,
         after,
-        downtime: started.elapsed(),
+        took: started.elapsed(),
     })
 }

@@ -1,0 +1,405 @@
+//! The product's service as a change of its files needs it: whether it runs, stop it, start it and
+//! wait until it is well.
+//!
+//! [`crate::disk::rules::service`] says what stands in `node.toml`, and [`crate::disk::command`] how
+//! a command is run. Nothing here decides what becomes of the files when a step fails.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Node;
+use crate::disk::command::{self, End, Ran};
+use crate::disk::rules::service::{ServiceCommand, ServiceRules};
+use crate::model::service::{Failure, Step};
+use crate::model::{Refusal, RefusalName};
+
+/// Between two questions whether the product is well.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Most lines of a command's output that a message shows; a receipt has all that was kept.
+const LINES_SHOWN: usize = 12;
+
+/// How this node's product is stopped and started; nothing of it is done yet.
+#[derive(Debug)]
+pub struct Service {
+    root: PathBuf,
+    rules: Option<ServiceRules>,
+}
+
+impl Service {
+    /// As `node.toml` says it, or `--service none` at `init`; refused where neither does.
+    pub fn of(node: &Node) -> Result<Self, Refusal> {
+        let rules = node.store.rules()?.service().cloned();
+        if rules.is_none() && !node.store.environment()?.service_none {
+            let folder = node.root().state_folder();
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "nothing says how the product is stopped and started, nor that somebody does it by hand",
+            )
+            .value("environment", node.environment())
+            .value("rules", folder.join("node.toml").display())
+            .next(format!(
+                "put the tables [service.stop] and [service.start] back into {}; or, if somebody stops \
+                 and starts it by hand, \"service_none\":true into {}",
+                folder.join("node.toml").display(),
+                folder.join("environment.json").display()
+            )));
+        }
+        Ok(Self {
+            root: node.root().path().to_owned(),
+            rules,
+        })
+    }
+
+    /// Whether there are no commands: somebody stops and starts the product by hand.
+    #[must_use]
+    pub fn names_none(&self) -> bool {
+        self.rules.is_none()
+    }
+
+    /// Whether the product runs. Only a command that ended by itself with another code than 0 says
+    /// that it does not: without an answer it is taken to run, and is stopped.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        let Some(rules) = &self.rules else {
+            return false;
+        };
+        let Some(running) = &rules.running else {
+            return true;
+        };
+        !matches!(self.run(running).end, End::Exit(code) if code != 0)
+    }
+
+    /// Whether a command says that the product runs: without one, or without an answer, not.
+    #[must_use]
+    pub fn surely_runs(&self) -> bool {
+        let running = self.rules.as_ref().and_then(|rules| rules.running.as_ref());
+        running.is_some_and(|running| self.run(running).well())
+    }
+
+    /// Stops the product.
+    pub fn stop(&self) -> Result<(), Failure> {
+        self.rules
+            .as_ref()
+            .map_or(Ok(()), |rules| self.step(Step::Stop, &rules.stop))
+    }
+
+    /// Starts the product and waits until it is well.
+    pub fn start(&self) -> Result<(), Failure> {
+        let Some(rules) = &self.rules else {
+            return Ok(());
+        };
+        self.step(Step::Start, &rules.start)?;
+        rules
+            .health
+            .as_ref()
+            .map_or(Ok(()), |health| self.wait_until_well(health))
+    }
+
+    /// What stops and starts the product, for a person.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        words(self.rules.as_ref())
+    }
+
+    /// Adds to a refusal which command did not do what it is for, and what is known of it.
+    #[must_use]
+    pub fn tell(&self, refusal: Refusal, failure: &Failure) -> Refusal {
+        let refusal = match self.command(failure.step) {
+            Some(command) => refusal.value(failure.step.word(), command),
+            None => refusal,
+        };
+        let refusal = refusal.value("ended", &failure.ended);
+        let lines: Vec<&str> = failure.output.lines().collect();
+        let shown = lines.len().saturating_sub(LINES_SHOWN);
+        let lines = lines.get(shown..).unwrap_or_default();
+        lines
+            .iter()
+            .enumerate()
+            .fold(refusal, |refusal, (at, line)| {
+                refusal.value(
+                    if at == 0 { "printed" } else { "" },
+                    line.replace('\t', "    "),
+                )
+            })
+    }
+
+    /// The refusal of a change before which the product did not stop.
+    #[must_use]
+    pub fn not_stopped(&self, node: &Node, failure: &Failure) -> Refusal {
+        let refusal = Refusal::new(
+            RefusalName::ServiceFailed,
+            "the product's service did not stop, so nothing was exchanged",
+        )
+        .value("environment", node.environment());
+        let start = self.command(Step::Start).map(|start| format!("{start}; "));
+        self.tell(refusal, failure)
+            .unchanged("no file was changed; the product may be half stopped")
+            .next(format!(
+                "{}once it can be stopped, run the same command again",
+                start.unwrap_or_default()
+            ))
+    }
+
+    fn command(&self, step: Step) -> Option<&ServiceCommand> {
+        let rules = self.rules.as_ref()?;
+        match step {
+            Step::Stop => Some(&rules.stop),
+            Step::Start => Some(&rules.start),
+            Step::Health => rules.health.as_ref(),
+        }
+    }
+
+    fn run(&self, command: &ServiceCommand) -> Ran {
+        let limit = Duration::from_secs(command.seconds);
+        command::run(&self.root, &command.command, limit)
+    }
+
+    fn step(&self, step: Step, command: &ServiceCommand) -> Result<(), Failure> {
+        let ran = self.run(command);
+        if ran.well() {
+            return Ok(());
+        }
+        Err(Failure {
+            ended: ran.end.to_string(),
+            output: ran.output,
+            step,
+        })
+    }
+
+    /// Asks until the answer is 0 or the time is over. What cannot be run is not asked again: no
+    /// time makes it right, and the product is down.
+    fn wait_until_well(&self, health: &ServiceCommand) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let limit = Duration::from_secs(health.seconds);
+        let mut asked: u64 = 0;
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            let ran = command::run(&self.root, &health.command, left);
+            if ran.well() {
+                return Ok(());
+            }
+            asked = asked.saturating_add(1);
+            let left = limit.saturating_sub(begun.elapsed());
+            if left <= ASK_AGAIN || matches!(ran.end, End::NotRun(_)) {
+                return Err(unwell(ran, asked, health.seconds));
+            }
+            sleep(ASK_AGAIN);
+        }
+    }
+}
+
+/// What stops and starts the product, for a person.
+pub(super) fn words(rules: Option<&ServiceRules>) -> Vec<String> {
+    let Some(rules) = rules else {
+        return vec!["none: stop and start the product by hand around lockstep apply".to_owned()];
+    };
+    let line = |step: &str, command: &ServiceCommand| {
+        format!("{step}: {command} (at most {} s)", command.seconds)
+    };
+    let named = [
+        ("running", rules.running.as_ref()),
+        ("stop", Some(&rules.stop)),
+        ("start", Some(&rules.start)),
+        ("health", rules.health.as_ref()),
+    ];
+    named
+        .iter()
+        .filter_map(|(step, command)| command.map(|command| line(step, command)))
+        .collect()
+}
+
+fn unwell(ran: Ran, asked: u64, seconds: u64) -> Failure {
+    let ended = match ran.end {
+        // Of several, the last was given only what was left of the whole.
+        End::Late { remains, .. } if asked > 1 => {
+            let still = if remains { ", and still runs" } else { "" };
+            format!("no end when asked for the last of {asked} times within {seconds} s{still}")
+        }
+        End::Exit(_) | End::Signal(_) => {
+            format!("{}, asked {asked} time(s) within {seconds} s", ran.end)
+        }
+        end => end.to_string(),
+    };
+    Failure {
+        ended,
+        output: ran.output,
+        step: Step::Health,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn shell(line: &str, seconds: u64) -> ServiceCommand {
+        ServiceCommand {
+            command: ["/bin/sh", "-c", line].map(str::to_owned).to_vec(),
+            seconds,
+        }
+    }
+
+    /// A product that is a file: it runs while the file is there.
+    fn product(root: &Path) -> Service {
+        Service {
+            root: root.to_owned(),
+            rules: Some(ServiceRules {
+                stop: shell("rm run", 10),
+                start: shell("touch run", 10),
+                health: None,
+                running: Some(shell("test -e run", 10)),
+            }),
+        }
+    }
+
+    fn with(service: &Service, change: impl FnOnce(&mut ServiceRules)) -> Service {
+        let mut rules = service.rules.clone().unwrap();
+        change(&mut rules);
+        Service {
+            root: service.root.clone(),
+            rules: Some(rules),
+        }
+    }
+
+    #[test]
+    fn stopped_and_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = product(folder.path());
+        assert!(!service.names_none() && !service.runs());
+        service.start().unwrap();
+        assert!(service.runs());
+        service.stop().unwrap();
+        assert!(!service.runs());
+        let failure = service.stop().unwrap_err();
+        assert_eq!(
+            (failure.step, failure.ended.as_str()),
+            (Step::Stop, "exit code 1")
+        );
+        assert!(failure.output.contains("run"), "{failure:?}");
+        failure.check().unwrap();
+    }
+
+    #[test]
+    fn without_commands_nothing_is_done() {
+        let service = Service {
+            root: "/nowhere".into(),
+            rules: None,
+        };
+        assert!(service.names_none() && !service.runs());
+        service.stop().unwrap();
+        service.start().unwrap();
+    }
+
+    #[test]
+    fn without_an_answer_it_is_taken_to_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = product(folder.path());
+        for (running, runs) in [
+            (None, true),
+            (Some(shell("exit 0", 10)), true),
+            (Some(shell("exit 3", 10)), false),
+            (Some(shell("kill -9 $$", 10)), true),
+            (Some(shell("sleep 60", 1)), true),
+            (
+                Some(ServiceCommand {
+                    command: vec!["/no/such/program".to_owned()],
+                    seconds: 1,
+                }),
+                true,
+            ),
+        ] {
+            let words = format!("{running:?}");
+            assert_eq!(
+                with(&service, |rules| rules.running = running).runs(),
+                runs,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_start_is_done_once_the_product_is_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = product(folder.path());
+        let ask = "echo x >> asked; test $(wc -l < asked) -ge 2";
+        let slow = with(&service, |rules| rules.health = Some(shell(ask, 30)));
+        let begun = Instant::now();
+        slow.start().unwrap();
+        assert!(begun.elapsed() >= ASK_AGAIN);
+        // A start that failed is not asked about.
+        let bad = with(&slow, |rules| rules.start = shell("echo no; exit 4", 10));
+        let failure = bad.start().unwrap_err();
+        assert_eq!(
+            (
+                failure.step,
+                failure.ended.as_str(),
+                failure.output.as_str()
+            ),
+            (Step::Start, "exit code 4", "no")
+        );
+        let asked = folder.path().join("asked").metadata().unwrap().len();
+        assert_eq!(asked, 4);
+    }
+
+    #[test]
+    fn what_is_never_well_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = product(folder.path());
+        let none = ServiceCommand {
+            command: vec!["/no/such/program".to_owned()],
+            seconds: 300,
+        };
+        let later = "test -e asked && sleep 60; touch asked; exit 1";
+        for (health, ended) in [
+            (
+                shell("echo x >> ill; exit 7", 3),
+                "exit code 7, asked ILL time(s) within 3 s",
+            ),
+            (shell("sleep 60", 1), "no end within 1 s"),
+            (
+                shell(later, 3),
+                "no end when asked for the last of 2 times within 3 s",
+            ),
+            (
+                none,
+                "cannot be run: No such file or directory (os error 2)",
+            ),
+        ] {
+            let ill = with(&service, |rules| rules.health = Some(health.clone()));
+            let begun = Instant::now();
+            let failure = ill.start().unwrap_err();
+            // How often is the machine's affair, as long as it is told: two bytes each time.
+            let bytes = folder.path().join("ill").metadata().unwrap().len();
+            assert!(bytes >= 4, "asked once");
+            let ended = ended.replace("ILL", &(bytes / 2).to_string());
+            assert_eq!((failure.step, &failure.ended), (Step::Health, &ended));
+            assert!(begun.elapsed() < Duration::from_secs(20));
+        }
+    }
+
+    #[test]
+    fn the_message_has_the_command_and_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = product(folder.path());
+        let failure = Failure {
+            ended: "exit code 1".to_owned(),
+            output: (1..=20).fold(String::new(), |text, line| format!("{text}line\t{line}\n")),
+            step: Step::Stop,
+        };
+        let refusal = Refusal::new(RefusalName::ServiceFailed, "x");
+        let text = service.tell(refusal, &failure).to_string();
+        assert!(
+            text.contains("  stop       /bin/sh -c 'rm run'\n  ended      exit code 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("  printed    line    9\n             line    10\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("line    20\n") && !text.contains("line    8"),
+            "{text}"
+        );
+    }
+}
