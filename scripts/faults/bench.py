@@ -102,12 +102,21 @@ def own_namespace(bench):
     if libc.unshare(CLONE_NEWNS) != 0:
         raise Broken(f"unshare: {os.strerror(ctypes.get_errno())}")
     ok(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", bench.out])
+    for name in ("ask", "answer"):
+        os.mkfifo(bench.out / name)
+    # It ends with the process namespace.
+    subprocess.Popen(["python3", bench.work / "harness" / "product.py", bench.out])
+
+
+def product(bench, word):
+    """A command of the product, as a service manager gives it."""
+    return run(["sh", bench.work / "harness" / "product.sh", word, bench.out]).code
 
 
 def clear(folder):
-    """Empties a folder in which nothing is mounted, but for the image: that is replaced."""
+    """Empties a worker's folder, but for the image, which is replaced, and the product's pipes."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != "image":
+        elif entry.name not in ("image", "ask", "answer"):
             entry.unlink()

@@ -24,9 +24,8 @@ def sizes(bench, world, what, limited, far):
 
     The environment is made here: it lives and dies with the file system in memory.
     """
-    world.bench = bench
     memory = Memory(f"tmpfs-{limited}-{what.replace(' ', '-')}")
-    chain = Chain(world, memory)
+    chain = Chain(bench, world, memory)
     try:
         start = chain.build()[what]
         edge = search(bench, start, limited)

@@ -72,6 +72,8 @@ def killed_after(bench, start, seconds):
         time.sleep(seconds)
         process.kill()
         code = process.wait()
+    # What it had started itself ends by itself, soon.
+    time.sleep(0.02)
     return Ran(code, output.read_text(errors="replace"), "")
 
 

@@ -4,8 +4,12 @@ It reads the disk itself, and asks the program only to recover, to check its rec
 """
 
 import stand
-from bench import ok, run
+from bench import product as command_product
+from bench import run
 from world import words
+
+
+ROLLED_BACK = 40
 
 
 def judge(bench, start, ran=None, must_be=None):
@@ -29,7 +33,7 @@ def judge(bench, start, ran=None, must_be=None):
         wrong.append(f"sequence {here.sequence}: {which} must not stand here")
     if must_be and which != must_be:
         wrong.append(f"the {which} state stands, where only the {must_be} one may")
-    if which in ("old", "new"):
+    if which != "another":
         wrong += compare(start, here, which)
     wrong += said(ran, which, start)
     wrong += [f"left over: {path}" for path in stand.leftovers(bench.root)]
@@ -42,24 +46,32 @@ def judge(bench, start, ran=None, must_be=None):
 
 def manage(bench, wrong):
     """The service manager: recovery first, then the product."""
+    # What a command asked of the product before it was killed is done first.
+    command_product(bench, "running")
     first = run([bench.program, "recover", "--before-start", "--root", bench.root])
     if first.code != 0:
         wrong.append(f"recover --before-start: {first.words()}")
         return
-    product = bench.work / "harness" / "product.py"
-    ok(["python3", product, "start", bench.out])
+    command_product(bench, "start")
 
 
 def outcome(start, here):
-    """Which state stands, by its number alone."""
-    numbers = {start.old.sequence: "old", start.new.sequence: "new"}
-    return numbers.get(here.sequence, "another")
+    """Which state stands, by its number, and by its digest: `undone` is a change that the product did
+    not start on, with the old files and a number and receipt of its own."""
+    if here.sequence == start.old.sequence:
+        return "old"
+    if here.sequence not in (start.old.sequence + 1, start.new.sequence):
+        return "another"
+    digests = [stands.state["state"] for stands in (start.old, start.new)]
+    if digests[0] != digests[1] and here.state["state"] == digests[0]:
+        return "undone"
+    return "new"
 
 
 def compare(start, here, which):
     """Tree, challenges and floors against the state that stands."""
     wrong = []
-    then = start.old if which == "old" else start.new
+    then = start.new if which == "new" else start.old
     for path in sorted({*here.tree, *then.tree}):
         if here.tree.get(path) != then.tree.get(path):
             wrong.append(
@@ -68,7 +80,7 @@ def compare(start, here, which):
             )
     if which == "old" and here.state != start.old.state:
         wrong.append("the old state has the old number and another content")
-    if start.answered and (start.answered in here.challenges) != (which == "old"):
+    if start.answered and (start.answered in here.challenges) != (which != "new"):
         wrong.append(f"the {which} state stands, and its challenge says otherwise")
     if which == "new" and len(here.challenges) != len(start.new.challenges):
         wrong.append(f"{len(here.challenges)} challenge(s) are open")
@@ -96,7 +108,7 @@ def said(ran, which, start):
         wrong.append(f"it ended by signal {-ran.code}: {ran.words()}")
     if ran.code >= 0 and not recovery:
         claims_new = ran.code in (0, 42)
-        if claims_new != (which == "new"):
+        if claims_new != (which == "new") or (which == "undone" and ran.code != ROLLED_BACK):
             wrong.append(f"the {which} state stands after {ran.words()}")
     return wrong
 
@@ -127,11 +139,12 @@ def go_on(bench, start, which):
     checked = run([bench.program, "history", "--check", "--root", bench.root])
     if checked.code != 0:
         return [f"history --check: {checked.words()}"]
-    if which == "old":
+    if which != "new":
+        (bench.out / "unwell").unlink(missing_ok=True)
         ran = run(words(bench, start.again, "again"))
         if ran.code != 0:
             return [f"it does not go through afterwards: {ran.words()}"]
         there = stand.read(bench.root)
-        return compare(start, there, "new") if outcome(start, there) == "new" else ["nor is it new"]
+        return [f"afterwards {fault}" for fault in compare(start, there, "new")]
     ran = run([bench.program, "snapshot", "--root", bench.root, "--output", bench.out / "s.spr"])
     return [] if ran.code == 0 else [f"no snapshot afterwards: {ran.words()}"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import place
 import stand
-from bench import Broken, clear, ok, run
+from bench import Broken, clear, ok
 from calls import first_after, kill_at, trace
 from releases import RELEASES, STEP, fits, folder_of, lay
 
@@ -23,7 +23,7 @@ class Start:
     state stands afterwards. `outcomes` are those that are allowed.
     """
 
-    name: str
+    key: str
     place: place.Place
     image: object
     command: list
@@ -34,6 +34,12 @@ class Start:
     answered: str | None = None
     release: int | None = None
     faulty: str | None = None
+    unwell: bool = False
+
+    @property
+    def name(self):
+        """For reports."""
+        return f"{self.key}, {self.place.name}"
 
 
 class World:
@@ -81,17 +87,14 @@ class World:
                 "--output", patch)  # fmt: skip
         return patch
 
-    def has(self, command):
-        """Whether the program has a command."""
-        return run([self.bench.program, command, "--help"]).code == 0
-
 
 class Chain:
     """One environment in one place, from empty to its third release; an image at each step."""
 
-    def __init__(self, world, where):
+    def __init__(self, bench, world, where, serviced=True):
         self.world = world
-        self.bench = world.bench
+        self.bench = bench
+        self.serviced = serviced
         self.place = where
         self.starts = {}
         self.kept = {}
@@ -130,25 +133,29 @@ class Chain:
         self.keep("update", "apply", apply(second))
         snapshot = ["snapshot", "--output", "{out}/s.spr"]
         self.keep("update", "snapshot", snapshot)
+        if self.serviced:
+            self.keep("update", "product unwell", apply(second))
+            unwell = self.starts["product unwell"]
+            self.starts[unwell.key] = replace(unwell, unwell=True, outcomes=("old", "undone"))
         self.host("apply", second, "--receipt", f"{say}.6.spr")
         self.world.do("receive", f"{say}.6.spr", "--desk", "desk")
         third = self.world.prepare(f"{say}.6.spr", 3, f"{name}.3")
         self.keep("kinds", "change of kinds", apply(third))
-        if self.world.has("rollback"):
-            back = ["rollback", "--environment", name.upper()]
-            self.keep("kinds", "rollback", back)
-            self.host("apply", third, "--receipt", f"{say}.7.spr")
-            self.keep("third", "rollback of kinds", back)
-            self.host(*back)
-            self.keep("back", "forward again", back)
+        back = ["rollback", "--environment", name.upper(), "--receipt", "{out}/r.spr"]
+        typed = back[:3]
+        self.keep("kinds", "rollback", back)
+        self.host("apply", third, "--receipt", f"{say}.7.spr")
+        self.keep("third", "rollback of kinds", back)
+        self.host(*typed, "--receipt", f"{say}.8.spr")
+        self.keep("back", "forward again", back)
 
     def service(self):
         """Who stops and starts the product: the program, where it can."""
-        if "[possible values: none]" in self.world.do("init", "--help").out:
+        if not self.serviced:
             return ["--service", "none"]
-        words = ["python3", str(self.bench.work / "harness" / "product.py")]
+        command = ["sh", str(self.bench.work / "harness" / "product.sh")]
         text = "".join(
-            f"[service.{name}]\ncommand = {json.dumps([*words, name, str(self.bench.out)])}\n"
+            f"[service.{name}]\ncommand = {json.dumps([*command, name, str(self.bench.out)])}\n"
             f"seconds = 20\n"
             for name in ("stop", "start", "health", "running")
         )
@@ -162,8 +169,7 @@ class Chain:
             self.kept[situation] = self.place.save(self.bench, situation)
         command = [*command, "--root", "{root}"]
         kept = self.kept[situation]
-        start = Start(f"{name}, {self.place.name}", self.place, kept, command, command)
-        self.starts[name] = start
+        self.starts[name] = Start(name, self.place, kept, command, command)
 
 
 def apply(patch):
@@ -189,13 +195,15 @@ def disturbed(bench, start):
 def learn(bench, start):
     """Runs the command of a start without a fault, and remembers what stands before and after."""
     with Mounted(bench, start, manifest=False):
+        (bench.out / "unwell").unlink(missing_ok=True)
         old = stand.read(bench.root)
         ok(words(bench, start.command))
         new = stand.read(bench.root)
     here, there = release_of(start, old), release_of(start, new)
-    if start.name.startswith("snapshot") != (here == there):
+    if (start.key == "snapshot") != (here == there):
         raise Broken(f"{start.name}: from release {here} to {there}")
     gone = set(old.challenges) - set(new.challenges)
+    # Which of several a patch answers, the snapshot of the same state does not say: all are closed.
     answered = sorted(gone)[0] if gone else None
     return replace(start, old=old, new=new, release=there, answered=answered)
 
@@ -223,6 +231,8 @@ class Mounted:
     def __enter__(self):
         clear(self.bench.out)
         (self.bench.out / "running").touch()
+        if self.start.unwell:
+            (self.bench.out / "unwell").touch()
         if self.manifest:
             self.write_manifest()
         self.start.place.load(self.bench, self.start.image)
@@ -247,7 +257,7 @@ def interrupted(bench, start, name, outcome, point):
         kept = start.place.save(bench, name.replace(" ", "-"))
     return replace(
         start,
-        name=f"{name}, {start.place.name}",
+        key=name,
         image=kept,
         command=["recover", "--root", "{root}"],
         outcomes=(outcome,),
