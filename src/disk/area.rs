@@ -227,7 +227,9 @@ impl Area {
             Some(found) => Ok(Tenancy::Others(
                 String::from_utf8_lossy(&found).into_owned(),
             )),
-            None if self.stages().exists() || self.generations().exists() => Err(self.unfit()),
+            None if folder::is_there(&self.stages())? || folder::is_there(&self.generations())? => {
+                Err(self.unfit())
+            }
             None => Ok(Tenancy::Vacant),
         }
     }

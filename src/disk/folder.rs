@@ -39,6 +39,16 @@ pub fn numbers(path: &Path) -> Result<Vec<u64>, DiskError> {
     Ok(numbers)
 }
 
+/// Whether something stands at a path. What cannot be looked at is an error: taken for missing, it
+/// would be removed or passed over.
+pub fn is_there(path: &Path) -> Result<bool, DiskError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(DiskError::io("look at", path)(e)),
+    }
+}
+
 /// Removes a file, durably; one that is gone already is as good.
 pub fn remove_file(path: &Path) -> Result<(), DiskError> {
     match fs::remove_file(path) {

@@ -31,7 +31,7 @@ pub fn keep(root: &Root, change: &Journal) -> Result<(), DiskError> {
     }
     let own = Area::own(root)?;
     let stage = own.stages().join(change.sequence.to_string());
-    if !stage.is_dir() {
+    if !folder::is_there(&stage)? {
         return Ok(());
     }
     // Of a tidying that was cut short.
@@ -47,10 +47,10 @@ fn keep_part(
     tenant: &Tenant,
 ) -> Result<(), DiskError> {
     let area = Area::of_change(root, point, tenant)?;
-    if area.stages().join(sequence.to_string()).is_dir() {
+    if folder::is_there(&area.stages().join(sequence.to_string()))? {
         return move_to_kept(&area, sequence);
     }
-    if area.generations().join(sequence.to_string()).is_dir() {
+    if folder::is_there(&area.generations().join(sequence.to_string()))? {
         return Ok(());
     }
     Err(MountError::AreaMissing {

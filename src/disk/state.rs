@@ -221,9 +221,19 @@ impl StateStore {
     /// The numbers of all committed states that hold a receipt, rising.
     pub fn receipts(&self) -> Result<Vec<u64>, DiskError> {
         let current = self.sequence()?;
-        let mut numbers = folder::numbers(&self.folder.join("states"))?;
-        numbers.retain(|n| *n <= current && self.state_folder(*n).join(RECEIPT_FILE).is_file());
+        let mut numbers = Vec::new();
+        for n in folder::numbers(&self.folder.join("states"))? {
+            if n <= current && self.has_receipt(n)? {
+                numbers.push(n);
+            }
+        }
         Ok(numbers)
+    }
+
+    /// A receipt that cannot be looked at is not taken for none: its state would go, and the chain
+    /// of receipts with it.
+    fn has_receipt(&self, sequence: u64) -> Result<bool, DiskError> {
+        folder::is_there(&self.state_folder(sequence).join(RECEIPT_FILE))
     }
 
     /// Removes states without a receipt, but for the current one and the one before it.
@@ -233,7 +243,7 @@ impl StateStore {
         let before = states.iter().copied().filter(|n| *n < current).max();
         for n in states {
             let kept = n >= current || Some(n) == before;
-            if !kept && !self.state_folder(n).join(RECEIPT_FILE).is_file() {
+            if !kept && !self.has_receipt(n)? {
                 folder::remove_tree(&self.state_folder(n))?;
             }
         }
