@@ -67,7 +67,7 @@ impl Full {
             let owned = tree.paths.get(path);
             owned.map_or_else(|| rules.keeps_private(path), |owned| owned.config)
         };
-        let walked = walk(node.root(), &pass_over)?;
+        let walked = walk(node.root(), &pass_over, watch)?;
         if walked.paths.len() > LINES_MAX {
             return Err(Refusal::new(
                 RefusalName::Conflict,
@@ -79,6 +79,7 @@ impl Full {
         }
         let secret = node.store.secret()?;
         let lines = inventory::take(node.root(), &walked, &secret, &private, watch)?;
+        node.store.keep(&secret)?;
         let compressed = inventory::compress(&lines)
             .map_err(DiskError::io("compress", node.root().state_folder()))?;
         Ok(Self {

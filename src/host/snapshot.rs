@@ -122,6 +122,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         deed: None,
         only: request.only,
     };
+    watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
     let earlier = if request.only {
         0
