@@ -30,6 +30,11 @@ use print::Printer;
 /// Runs the program with the process's own arguments.
 #[must_use]
 pub fn main() -> ExitCode {
+    #[cfg(feature = "faulty")]
+    if let Err(refusal) = world::fault() {
+        Printer::new(false, false).refusal(&refusal);
+        return ExitCode::from(refusal.name.code());
+    }
     run_with(world::arguments())
 }
 

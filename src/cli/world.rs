@@ -32,6 +32,23 @@ pub(super) fn current_folder() -> Result<PathBuf, Refusal> {
     })
 }
 
+/// Builds in the fault that is asked for: the positive controls of the fault sweeps.
+#[cfg(feature = "faulty")]
+pub(super) fn fault() -> Result<(), Refusal> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment is read here alone"
+    )]
+    let Ok(named) = std::env::var("LOCKSTEP_FAULTY") else {
+        return Ok(());
+    };
+    let fault = named
+        .parse()
+        .map_err(|e: &str| Refusal::new(RefusalName::Usage, e).value("LOCKSTEP_FAULTY", &named))?;
+    crate::disk::faulty::build_in(fault);
+    Ok(())
+}
+
 /// The root: the one named, or the nearest parent of the current folder that holds an environment.
 pub(super) fn root(named: Option<PathBuf>) -> Result<PathBuf, Refusal> {
     match named {

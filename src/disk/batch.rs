@@ -83,11 +83,11 @@ impl Batch {
             for path in gathered.iter() {
                 let draft = self.draft(path);
                 File::open(&draft)
-                    .and_then(|file| file.sync_all())
+                    .and_then(|file| durable::sync(&file))
                     .map_err(DiskError::io("sync", draft))?;
             }
         }
-        rustix::fs::syncfs(&self.folder).map_err(DiskError::os("sync", &self.path))?;
+        durable::sync_file_system(&self.folder).map_err(DiskError::io("sync", &self.path))?;
         let mut folders = BTreeSet::new();
         while let Some(path) = gathered.last() {
             durable::rename(&self.draft(path), path)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -89,9 +90,7 @@ impl Draft {
 
     /// Makes the content durable, then gives it its name, then makes the name durable.
     pub fn commit(mut self) -> Result<(), DiskError> {
-        self.file
-            .sync_all()
-            .map_err(DiskError::io("sync", &self.temporary))?;
+        sync(&self.file).map_err(DiskError::io("sync", &self.temporary))?;
         rename(&self.temporary, &self.path)?;
         self.committed = true;
         sync_parent(&self.path)
@@ -101,9 +100,7 @@ impl Draft {
 impl Draft {
     /// [`Draft::commit`], but an error where the name is taken.
     pub fn commit_new(mut self) -> Result<(), DiskError> {
-        self.file
-            .sync_all()
-            .map_err(DiskError::io("sync", &self.temporary))?;
+        sync(&self.file).map_err(DiskError::io("sync", &self.temporary))?;
         rename_new(&self.temporary, &self.path)?;
         self.committed = true;
         sync_parent(&self.path)
@@ -139,10 +136,31 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<(), DiskError> {
     renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(DiskError::os("rename", to))
 }
 
+/// Makes one file, or a folder's entries, durable. Every fsync of the program is this one.
+pub(super) fn sync(file: &File) -> std::io::Result<()> {
+    #[cfg(feature = "faulty")]
+    if super::faulty::has(super::faulty::Fault::Syncs) {
+        return Ok(());
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    file.sync_all()
+}
+
+/// Makes a whole file system durable, by anything open on it. Every syncfs of the program is this
+/// one.
+pub(super) fn sync_file_system(open: impl AsFd) -> std::io::Result<()> {
+    #[cfg(feature = "faulty")]
+    if super::faulty::has(super::faulty::Fault::Syncs) {
+        return Ok(());
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    Ok(rustix::fs::syncfs(open)?)
+}
+
 /// Makes a folder's entries durable.
 pub fn sync_folder(path: &Path) -> Result<(), DiskError> {
     let folder = File::open(path).map_err(DiskError::io("open", path))?;
-    folder.sync_all().map_err(DiskError::io("sync", path))
+    sync(&folder).map_err(DiskError::io("sync", path))
 }
 
 /// Makes the entry of `path` in its folder durable.

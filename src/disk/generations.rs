@@ -34,6 +34,8 @@ pub fn keep(root: &Root, change: &Journal) -> Result<(), DiskError> {
     if !stage.is_dir() {
         return Ok(());
     }
+    // Of a tidying that was cut short.
+    folder::sweep_drafts(&stage)?;
     journal::keep_as(root, change, &stage.join(JOURNAL))?;
     move_to_kept(&own, change.sequence)
 }

@@ -27,6 +27,10 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
         });
     }
     journal.check().map_err(|e| damaged(root, e.to_string()))?;
+    #[cfg(feature = "faulty")]
+    if super::faulty::has(super::faulty::Fault::Journal) {
+        return Ok(());
+    }
     durable::write(&path, &encode(root, journal)?, 0o600)
 }
 

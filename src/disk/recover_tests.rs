@@ -380,7 +380,11 @@ fn after_the_commit_only_leftovers_go() {
             samples::commit(&change.store, 2);
             match cut {
                 0 => {}
-                1 => keep_in_part(&change),
+                1 => {
+                    keep_in_part(&change);
+                    let stage = change.root.state_folder().join("stage/2");
+                    durable::touch(&stage.join(".journal.0123.tmp")).unwrap();
+                }
                 _ => generations::keep(&change.root, &change.journal).unwrap(),
             }
             if cut > 2 {
@@ -400,6 +404,7 @@ fn after_the_commit_only_leftovers_go() {
                 change.journal
             );
             let kept = tree(&generations::path_of(&change.root, 2));
+            assert!(!kept.contains_key(".journal.0123.tmp"));
             assert_eq!(kept[&slot_of(&change, "bin/run")], "old run");
             if change.mounted.is_some() {
                 let part = change
@@ -510,6 +515,22 @@ fn an_area_of_another_environment_is_left_alone() {
         owner.with_file_name("stage").join("2").is_dir(),
         "it was emptied"
     );
+}
+
+#[test]
+fn drafts_go_wherever_they_are_made() {
+    let change = Change::sealed();
+    let state = change.root.state_folder();
+    let drafts =
+        [".current.0123.tmp", "vendor/stibo/.timestamp.json.0123.tmp"].map(|d| state.join(d));
+    for draft in &drafts {
+        durable::make_folders(draft.parent().unwrap(), 0o700).unwrap();
+        durable::touch(draft).unwrap();
+    }
+    change.recover().unwrap();
+    for draft in &drafts {
+        assert!(!draft.exists(), "{}", draft.display());
+    }
 }
 
 #[test]

@@ -125,7 +125,7 @@ mod tests {
         for piece in pieces {
             assert_eq!(file.write(piece).unwrap(), piece.len());
         }
-        file.finish().unwrap().sync_all().unwrap();
+        durable::sync(&file.finish().unwrap()).unwrap();
         let room = path.metadata().unwrap().blocks().strict_mul(512);
         (durable::read(&path, 1 << 30).unwrap(), room)
     }

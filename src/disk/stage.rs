@@ -164,7 +164,7 @@ impl Stage {
                     .is_some_and(|s| s.kind == super::stamp::FileKind::File)
                 {
                     let (file, _) = self.spot(slot)?.open()?;
-                    file.sync_all()
+                    durable::sync(&file)
                         .map_err(DiskError::io("sync", self.path.join(slot.to_string())))?;
                 }
             }
@@ -175,7 +175,7 @@ impl Stage {
 
     /// Makes its file system durable.
     pub fn sync(&self) -> Result<(), DiskError> {
-        rustix::fs::syncfs(&self.folder).map_err(DiskError::os("sync", &self.path))
+        durable::sync_file_system(&self.folder).map_err(DiskError::io("sync", &self.path))
     }
 
     /// Opens a stage, which must lie on the mount of its area.

@@ -193,7 +193,7 @@ impl StateStore {
         current
             .file()
             .write_all(&text)
-            .and_then(|()| current.file().sync_all())
+            .and_then(|()| durable::sync(current.file()))
             .map_err(DiskError::io("write", &path))?;
         Ok(PreparedState { current, sequence })
     }
@@ -240,13 +240,18 @@ impl StateStore {
         Ok(())
     }
 
-    /// Removes what an interrupted command left: states beyond the current one, and drafts.
+    /// Removes what an interrupted command left: states beyond the current one, and drafts beside
+    /// them and among the vendors' metadata.
     pub fn remove_uncommitted(&self) -> Result<(), DiskError> {
         let current = self.sequence()?;
         for n in folder::numbers(&self.folder.join("states"))? {
             if n > current {
                 folder::remove_tree(&self.state_folder(n))?;
             }
+        }
+        let vendors = self.folder.join("vendor");
+        for vendor in folder::names(&vendors)? {
+            folder::sweep_drafts(&vendors.join(vendor))?;
         }
         folder::sweep_drafts(&self.folder)
     }

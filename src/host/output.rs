@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::handout;
+use crate::disk::state::{PreparedState, StateStore};
 use crate::model::{Refusal, RefusalName};
 
 /// Where a file that is handed out goes: the file named, the default name in the folder named, or
@@ -26,6 +27,25 @@ pub(super) fn write_out(
     let path = place(output, name)?;
     handout::write(&path, bytes)?;
     Ok(path)
+}
+
+/// Commits. An error may come after the rename that counts: what stands then is the new state, and
+/// that is what is said.
+pub(super) fn commit(
+    store: &StateStore,
+    prepared: PreparedState,
+    sequence: u64,
+) -> Result<(), Refusal> {
+    match store.commit(prepared) {
+        Ok(_) => Ok(()),
+        Err(error) if store.sequence().is_ok_and(|now| now >= sequence) => {
+            Err(
+                unfinished(&error.into(), "its commit was not confirmed", sequence)
+                    .next("lockstep recover, then lockstep status"),
+            )
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A step after the commit went wrong: the new state stands, and is never reported as the old one.

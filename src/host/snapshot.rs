@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Node;
 use super::full::{Full, Listed};
-use super::output::{place, unfinished, write_out};
+use super::output::{commit, place, unfinished, write_out};
 use super::statement::{NextState, Signing};
 use super::survey::Survey;
 use crate::model::text::bytes;
@@ -132,8 +132,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     } else {
         node.state().challenges.len()
     };
-    node.store.commit(written.prepared)?;
-    node.store.prune()?;
+    commit(&node.store, written.prepared, written.sequence)?;
     let file =
         write_out(request.output.as_deref(), &name, &written.snapshot).map_err(|refusal| {
             unfinished(
@@ -143,6 +142,12 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             )
             .next("lockstep snapshot --output FILE takes another")
         })?;
+    node.store.prune().map_err(|error| {
+        let what = "older states could not be removed";
+        unfinished(&error.into(), what, written.sequence)
+            .value("snapshot", file.display())
+            .next("mend what it says; the next snapshot removes them")
+    })?;
     Ok(Outcome {
         environment: node.environment().to_string(),
         node: node.name().to_string(),

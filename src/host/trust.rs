@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Node;
 use super::node::read_site;
-use super::output::{place, unfinished, write_out};
+use super::output::{commit, place, unfinished, write_out};
 use super::statement::{Deed, NextState, Signing};
 use super::survey::Survey;
 use crate::disk::operator;
@@ -113,7 +113,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     };
     watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
-    node.store.commit(written.prepared)?;
+    commit(&node.store, written.prepared, written.sequence)?;
     let receipt =
         write_out(None, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
             unfinished(

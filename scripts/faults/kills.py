@@ -1,0 +1,98 @@
+"""Kills: at every system call with one worker thread, at random times with the default threads,
+and of recovery, twice.
+"""
+
+import os
+import random
+import subprocess
+import time
+
+from bench import Ran
+from calls import kill_at, points, trace
+from oracle import judge
+from rows import Point
+from world import Mounted, disturbed
+
+
+def traced(bench, start):
+    """The points of a start's command: the calls that it makes in each of two runs."""
+    seen = []
+    for _ in range(2):
+        with Mounted(bench, start):
+            command, env = disturbed(bench, start)
+            seen.append(points(trace(bench, command, env)))
+    steady = {(call.name, call.number) for call in seen[1]}
+    return [call for call in seen[0] if (call.name, call.number) in steady]
+
+
+def at_call(bench, start, call):
+    """A kill as one call is entered."""
+    with Mounted(bench, start):
+        command, env = disturbed(bench, start)
+        ran, fired = kill_at(bench, command, call, env)
+        return Point(f"{start.name}, {call}", fired, judge(bench, start, ran))
+
+
+def twice(bench, start, pair):
+    """A kill of recovery at one call, and of the recovery after it at another."""
+    first, second = pair
+    with Mounted(bench, start):
+        command, _ = disturbed(bench, start)
+        _, once = kill_at(bench, command, first)
+        _, again = kill_at(bench, command, second)
+        return Point(f"{start.name}, {first}, then {second}", once and again, judge(bench, start))
+
+
+def at_time(bench, start, longest, seed):
+    """A kill after a random part of the time that the command takes; one that came too late is
+    drawn again."""
+    rng = random.Random(seed)
+    for _ in range(20):
+        with Mounted(bench, start):
+            after = rng.random() * longest
+            ran = killed_after(bench, start, after)
+            if ran.code == -9:
+                label = f"{start.name}, {after * 1000:.1f} ms (seed {seed})"
+                return Point(label, True, judge(bench, start, ran))
+    return Point(f"{start.name} (seed {seed})", False)
+
+
+def killed_after(bench, start, seconds):
+    """Starts a command and kills it after that time, unless it ends before."""
+    output = bench.out / "said"
+    command, env = disturbed(bench, start)
+    with open(output, "w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **env},
+        )
+        time.sleep(seconds)
+        process.kill()
+        code = process.wait()
+    # What it had started itself ends by itself, soon.
+    time.sleep(0.02)
+    return Ran(code, output.read_text(errors="replace"), "")
+
+
+def duration(bench, start):
+    """How long the command takes without a fault, in seconds."""
+    with Mounted(bench, start):
+        command, _ = disturbed(bench, start)
+        began = time.monotonic()
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        return time.monotonic() - began
+
+
+def pairs(calls, count, seed):
+    """Pairs of points for recovery that is killed twice, the second in what the first left to do.
+
+    Each first half is a point that changes something; the second is among the first calls of a
+    recovery that has less left to do, so that it is reached.
+    """
+    rng = random.Random(seed)
+    changing = [call for call in calls if call.changes]
+    early = changing[: max(1, len(changing) // 3)]
+    return [(rng.choice(changing), rng.choice(early)) for _ in range(count)]
