@@ -12,6 +12,7 @@ mod progress;
 #[cfg(feature = "publish")]
 mod publish_args;
 mod run;
+mod signals;
 mod spot;
 mod world;
 
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::disk::syslog;
-use crate::model::{Refusal, RefusalName};
+use crate::model::text::shell_word;
+use crate::model::{Refusal, RefusalName, Watch as _};
 use args::Cli;
 use print::Printer;
 
@@ -46,15 +48,31 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(refusal.name.code());
         }
     };
+    let line = typed(&arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, json),
     };
-    let printer = Printer::new(cli.json, cli.quiet);
+    let mut printer = Printer::new(cli.json, cli.quiet);
     let on_host = cli.command.changes_a_host();
-    match run::run(cli.command, &printer) {
-        Ok(code) => code,
+    let noted = if on_host {
+        printer.note_signals()
+    } else {
+        Ok(())
+    };
+    match noted.and_then(|()| run::run(cli.command, &printer)) {
+        Ok(code) => {
+            tell_of_signal(&printer);
+            code
+        }
         Err(refusal) => {
+            let refusal = match refusal.name {
+                RefusalName::Interrupted => interrupted(refusal, &printer, &line),
+                _ => refusal,
+            };
+            if is_state(refusal.name) {
+                tell_of_signal(&printer);
+            }
             if on_host {
                 syslog::note(&refusal.to_string());
             }
@@ -62,6 +80,39 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::from(refusal.name.code())
         }
     }
+}
+
+/// A signal that nobody obeyed, because it came too late for that.
+fn tell_of_signal(printer: &Printer) {
+    if let Some(signal) = printer.signal() {
+        printer.warn(&format!(
+            "a signal ({signal}) came while the change was made; it was not obeyed"
+        ));
+    }
+}
+
+/// Whether a refusal says what a change has come to, and not that there was none.
+const fn is_state(name: RefusalName) -> bool {
+    matches!(
+        name,
+        RefusalName::RolledBack | RefusalName::NeedsRecovery | RefusalName::AppliedUnfinished
+    )
+}
+
+/// What nobody but the command line knows of an interruption: by what, and what was typed.
+fn interrupted(refusal: Refusal, printer: &Printer, line: &str) -> Refusal {
+    let refusal = match printer.signal() {
+        Some(signal) => refusal.value("signal", signal),
+        None => refusal,
+    };
+    refusal.next(line)
+}
+
+/// The command as it was typed.
+fn typed(arguments: &[OsString]) -> String {
+    let given = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    let words = std::iter::once("lockstep".to_owned()).chain(given.map(|word| shell_word(&word)));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The command line in this program's own words, whatever it was called as.

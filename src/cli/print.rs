@@ -6,6 +6,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::progress::{Progress, Unit};
+use super::signals::Signals;
 #[cfg(feature = "desk")]
 use crate::desk::many::{OneLine, Told};
 use crate::model::text::Escaped;
@@ -19,6 +20,7 @@ pub(super) struct Printer {
     json: bool,
     quiet: bool,
     progress: Progress,
+    signals: Option<Signals>,
 }
 
 impl Printer {
@@ -28,7 +30,19 @@ impl Printer {
             json,
             quiet,
             progress: Progress::new(seen),
+            signals: None,
         }
+    }
+
+    /// From here on, signals are noted and not obeyed by the system.
+    pub(super) fn note_signals(&mut self) -> Result<(), Refusal> {
+        self.signals = Some(Signals::note()?);
+        Ok(())
+    }
+
+    /// The signal that came, where signals are noted and one did.
+    pub(super) fn signal(&self) -> Option<&'static str> {
+        self.signals.as_ref().and_then(Signals::name)
     }
 
     /// A result: words, or one JSON document.
@@ -92,6 +106,7 @@ impl Printer {
         for line in about {
             self.progress.words(&Escaped(line).to_string());
         }
+        let _asking = self.signals.as_ref().map(Signals::asking);
         drop(write!(std::io::stderr(), "{question}"));
         let mut typed = String::new();
         let read = std::io::stdin()
@@ -125,7 +140,12 @@ impl Watch for Printer {
         self.progress.show(stage, Unit::Files, done, total);
     }
 
+    fn interrupted(&self) -> bool {
+        self.signals.as_ref().is_some_and(Signals::came)
+    }
+
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
+        let _asking = self.signals.as_ref().map(Signals::asking);
         crate::disk::terminal::ask_secret(&format!("passphrase of {key_file}: ")).ok()
     }
 

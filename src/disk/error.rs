@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::mount_error::MountError;
 use super::obstacle::{self, Obstacle};
-use crate::model::{Refusal, RefusalName};
+use crate::model::{Interrupted, Refusal, RefusalName};
 
 /// What the operating system refused, or what stands where something else should.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +161,9 @@ pub enum DiskError {
         /// What stands in the way.
         reason: String,
     },
+    /// The command was ended from outside.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// The system has no random bytes, or a key could not be made.
     #[error("no key could be made: {0}")]
     Random(String),
@@ -225,6 +228,7 @@ impl DiskError {
             Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
             Self::Mount(error) => error.refusal(),
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
+            Self::Interrupted(_) => RefusalName::Interrupted,
         }
     }
 
@@ -265,6 +269,7 @@ impl DiskError {
                 "make the file anew from its source and run the command again".to_owned()
             }
             Self::Mount(error) => error.next(),
+            Self::Interrupted(_) => Interrupted::NEXT.to_owned(),
             Self::NeedsRecovery { .. } => {
                 "put the path right by hand, then lockstep recover".to_owned()
             }

@@ -27,18 +27,21 @@ const LEVEL: i32 = 3;
 const SECRET: usize = 32;
 
 /// 32 random bytes that stay on this host.
-pub struct Secret(Zeroizing<[u8; SECRET]>);
+pub struct Secret {
+    bytes: Zeroizing<[u8; SECRET]>,
+    // Whether it lies on disk.
+    kept: bool,
+}
 
 impl StateStore {
-    /// The environment's secret; made where there is none yet.
+    /// The environment's secret; where there is none yet, one that is to be kept.
     pub fn secret(&self) -> Result<Secret, DiskError> {
         let path = self.folder().join("secret");
         let Some(bytes) = durable::read_if_there(&path, 64)?.map(Zeroizing::new) else {
-            let secret = random_bytes()?;
-            durable::write(&path, secret.as_slice(), 0o600)?;
-            return Ok(Secret(secret));
+            let bytes = random_bytes()?;
+            return Ok(Secret { bytes, kept: false });
         };
-        let secret: [u8; SECRET] =
+        let bytes: [u8; SECRET] =
             bytes
                 .as_slice()
                 .try_into()
@@ -47,7 +50,19 @@ impl StateStore {
                     path,
                     reason: format!("it has {} bytes, not {SECRET}", bytes.len()),
                 })?;
-        Ok(Secret(Zeroizing::new(secret)))
+        Ok(Secret {
+            bytes: Zeroizing::new(bytes),
+            kept: true,
+        })
+    }
+
+    /// Keeps a new secret, once something is told by it.
+    pub fn keep(&self, secret: &Secret) -> Result<(), DiskError> {
+        if secret.kept {
+            return Ok(());
+        }
+        let path = self.folder().join("secret");
+        durable::write(&path, secret.bytes.as_slice(), 0o600)
     }
 }
 
@@ -69,6 +84,7 @@ pub fn take(
         .map_init(
             || vec![0; CHUNK],
             |buffer, seen| {
+                progress.go_on()?;
                 let key = private(&seen.path).then_some(secret);
                 line(root, seen, key, buffer, &progress)
             },
@@ -158,6 +174,7 @@ fn content(
         let count = u64::try_from(count).unwrap_or(0);
         size = size.saturating_add(count);
         progress.add(count);
+        progress.go_on()?;
     }
     Ok(match keyed {
         Some(keyed) => Listed::Config {
@@ -173,7 +190,7 @@ fn content(
 }
 
 fn mac(secret: &Secret) -> Result<Hmac<sha2::Sha256>, DiskError> {
-    Hmac::new_from_slice(secret.0.as_slice()).map_err(|e| DiskError::Random(e.to_string()))
+    Hmac::new_from_slice(secret.bytes.as_slice()).map_err(|e| DiskError::Random(e.to_string()))
 }
 
 /// The folders in which nothing else is listed, the deepest of each branch.
@@ -217,9 +234,11 @@ mod tests {
         symlink("a", at("lib/l")).unwrap();
         let store = StateStore::open(&root);
         let secret = store.secret().unwrap();
+        assert!(!store.folder().join("secret").exists());
+        store.keep(&secret).unwrap();
         let private = |path: &TreePath| path.as_str().ends_with(".properties");
         let take = |secret: &Secret| {
-            let walked = walk(&root, &|_| false).unwrap();
+            let walked = walk(&root, &|_| false, &Unwatched).unwrap();
             take(&root, &walked, secret, &private, &Unwatched).unwrap()
         };
         let lines = take(&secret);
@@ -245,9 +264,10 @@ mod tests {
                 ("lib/l", Listed::Link { blake3 }),
             ]
         );
-        // The secret is made once, and another one gives another HMAC.
+        // The secret is kept once, and another one gives another HMAC.
         assert_eq!(take(&store.secret().unwrap()), lines);
-        assert_ne!(take(&Secret(random_bytes().unwrap())), lines);
+        let bytes = random_bytes().unwrap();
+        assert_ne!(take(&Secret { bytes, kept: false }), lines);
         durable::write(&store.folder().join("secret"), b"short", 0o600).unwrap();
         assert!(matches!(store.secret(), Err(DiskError::Damaged { .. })));
     }

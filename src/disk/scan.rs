@@ -115,6 +115,7 @@ fn part(
             progress,
             read: 0,
         };
+        progress.go_on()?;
         let (stamp, difference) = eye.look(&mut neighbours, expected)?;
         // What was not there to be read is done with as well.
         progress.add(size(expected.what).saturating_sub(eye.read));
@@ -169,6 +170,11 @@ impl<'a> Progress<'a> {
             total,
             watch,
         }
+    }
+
+    /// Whether to look further.
+    pub(super) fn go_on(&self) -> Result<(), DiskError> {
+        Ok(self.watch.go_on()?)
     }
 
     pub(super) fn add(&self, bytes: u64) {
@@ -233,6 +239,7 @@ impl Eye<'_> {
             let count = u64::try_from(count).unwrap_or(0);
             self.read = self.read.saturating_add(count);
             self.progress.add(count);
+            self.progress.go_on()?;
         }
         let found = Found::File {
             blake3: Blake3::from_bytes(*hasher.finalize().as_bytes()),

@@ -20,7 +20,7 @@ use super::stamp::{Mount, Stamp};
 use super::{DiskError, batch, durable, folder};
 use crate::model::digest::ContentHasher;
 use crate::model::recipe::Mode;
-use crate::model::{Blake3, ContentId};
+use crate::model::{Blake3, ContentId, Watch};
 use crate::plan::recovery::Mark;
 
 /// Bytes copied at a time.
@@ -95,11 +95,13 @@ impl Stage {
         from: &Spot,
         expected: &ContentId,
         mode: Mode,
+        watch: &dyn Watch,
     ) -> Result<Mark, DiskError> {
         let (mut source, _) = from.open()?;
         let mut staged = self.file(slot, mode)?;
         let mut buffer = vec![0; CHUNK];
         loop {
+            watch.go_on()?;
             let count = match source.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
 use crate::disk::founding::samples;
-use crate::model::{Refusal, RefusalName};
+use crate::model::{Refusal, RefusalName, Unwatched};
 use crate::plan::recovery::Kind;
 
 const PLAIN: Mode = Mode::from_bits(0o644);
@@ -23,7 +23,13 @@ fn slots_hold_what_was_expected() {
     file.write_all(b"con").unwrap();
     file.write_all(b"tent").unwrap();
     let file = file.finish(&id).unwrap();
-    let copied = stage.copy(1, &root.spot(&"old".parse().unwrap()).unwrap(), &id, PLAIN);
+    let copied = stage.copy(
+        1,
+        &root.spot(&"old".parse().unwrap()).unwrap(),
+        &id,
+        PLAIN,
+        &Unwatched,
+    );
     let link = stage.link(2, "old").unwrap();
     let made = stage.folder(3, Mode::from_bits(0o777)).unwrap();
     stage.settle().unwrap();
@@ -75,6 +81,7 @@ fn other_content_is_refused_with_both_values() {
         &root.spot(&"old".parse().unwrap()).unwrap(),
         &good,
         PLAIN,
+        &Unwatched,
     );
     assert!(matches!(copied, Err(DiskError::Content { .. })));
 }
@@ -88,7 +95,13 @@ fn a_link_in_place_of_the_source_is_not_copied() {
     let id = ContentId::of(b"content");
     assert!(
         stage
-            .copy(0, &root.spot(&"old".parse().unwrap()).unwrap(), &id, PLAIN)
+            .copy(
+                0,
+                &root.spot(&"old".parse().unwrap()).unwrap(),
+                &id,
+                PLAIN,
+                &Unwatched
+            )
             .is_err()
     );
 }

@@ -9,8 +9,8 @@ use std::os::fd::AsFd as _;
 use super::DiskError;
 use super::root::Root;
 use super::stamp::{FileKind, Stamp};
-use crate::model::TreePath;
 use crate::model::path::{MOUNT_FOLDER, STATE_FOLDER};
+use crate::model::{TreePath, Watch};
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -33,12 +33,17 @@ pub struct Seen {
 }
 
 /// Walks the tree. Nothing at or below a path for which `pass_over` holds is looked at.
-pub fn walk(root: &Root, pass_over: &dyn Fn(&TreePath) -> bool) -> Result<Walked, DiskError> {
+pub fn walk(
+    root: &Root,
+    pass_over: &dyn Fn(&TreePath) -> bool,
+    watch: &dyn Watch,
+) -> Result<Walked, DiskError> {
     let mut walked = Walked::default();
     // Folders that may not be looked into are none to anybody.
     let mut closed = BTreeSet::new();
     let mut folders: Vec<Option<TreePath>> = vec![None];
     while let Some(folder) = folders.pop() {
+        watch.go_on()?;
         let at = match &folder {
             None => root.folder().try_clone_to_owned(),
             Some(path) => match root.open_folder(path) {
@@ -131,6 +136,7 @@ fn is_own(folder: Option<&TreePath>, name: &std::ffi::CStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Unwatched;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::symlink;
@@ -153,7 +159,7 @@ mod tests {
         std::fs::File::create(folder.path().join(OsStr::from_bytes(b"\xff"))).unwrap();
         symlink("/etc", at("lib/etc")).unwrap();
         let root = Root::open(folder.path()).unwrap();
-        let walked = walk(&root, &|path| path.as_str() == "empty").unwrap();
+        let walked = walk(&root, &|path| path.as_str() == "empty", &Unwatched).unwrap();
         let found: Vec<(&str, FileKind)> = walked
             .paths
             .iter()

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Node;
 use super::survey::Survey;
+use crate::disk::inventory::Secret;
 use crate::disk::walk::walk;
 use crate::disk::{DiskError, inventory};
 use crate::model::inventory::{LINES_MAX, Line, Listed as What};
@@ -14,6 +15,8 @@ use crate::model::{Refusal, RefusalName, TreePath, Watch};
 pub(super) struct Full {
     pub(super) compressed: Vec<u8>,
     pub(super) listed: Listed,
+    /// What private files are told by; kept once the snapshot is sure to come.
+    pub(super) secret: Secret,
 }
 
 /// What an inventory lists.
@@ -67,7 +70,7 @@ impl Full {
             let owned = tree.paths.get(path);
             owned.map_or_else(|| rules.keeps_private(path), |owned| owned.config)
         };
-        let walked = walk(node.root(), &pass_over)?;
+        let walked = walk(node.root(), &pass_over, watch)?;
         if walked.paths.len() > LINES_MAX {
             return Err(Refusal::new(
                 RefusalName::Conflict,
@@ -82,6 +85,7 @@ impl Full {
         let compressed = inventory::compress(&lines)
             .map_err(DiskError::io("compress", node.root().state_folder()))?;
         Ok(Self {
+            secret,
             compressed,
             listed: Listed::count(&lines, walked.unnamed),
         })

@@ -122,6 +122,10 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         deed: None,
         only: request.only,
     };
+    watch.go_on()?;
+    if let Some(full) = &inventory {
+        node.store.keep(&full.secret)?;
+    }
     let written = next.write(&Signing::of(&node, &key))?;
     let earlier = if request.only {
         0

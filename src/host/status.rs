@@ -190,12 +190,13 @@ pub struct Unowned {
 }
 
 impl Unowned {
-    fn find(node: &Node, survey: &Survey<'_>) -> Result<Self, Refusal> {
+    fn find(node: &Node, survey: &Survey<'_>, watch: &dyn Watch) -> Result<Self, Refusal> {
         let rules = node.store.rules()?;
         let owned = |path: &TreePath| {
             survey.tree.paths.contains_key(path) || survey.tree.folders.contains_key(path)
         };
-        let walked = walk(node.root(), &|path| rules.ignores(path) && !owned(path))?;
+        let pass_over = |path: &TreePath| rules.ignores(path) && !owned(path);
+        let walked = walk(node.root(), &pass_over, watch)?;
         let mut unowned = Self {
             count: walked.unnamed,
             bytes: 0,
@@ -280,7 +281,9 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
                 ConfigState::Deleted => format!("{}: deleted by the customer", c.path),
             })
             .collect(),
-        unowned: full.then(|| Unowned::find(&node, &survey)).transpose()?,
+        unowned: full
+            .then(|| Unowned::find(&node, &survey, watch))
+            .transpose()?,
         service,
         service_fault,
         systemd: lacking(node.root().path(), &request.program),

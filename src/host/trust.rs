@@ -111,6 +111,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
         deed: Some(Deed::plain(Action::Trust, operator::User::current().name)),
         only: true,
     };
+    watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
     commit(&node.store, written.prepared, written.sequence)?;
     let receipt =

@@ -37,4 +37,4 @@ pub use refusal::{Refusal, RefusalName};
 pub use statement::{Kind, Member, Statement};
 pub use time::Time;
 pub use version::{Range, Version};
-pub use watch::{Unwatched, Watch};
+pub use watch::{Interrupted, Unwatched, Watch};

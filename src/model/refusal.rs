@@ -70,6 +70,7 @@ pub enum RefusalName {
     Busy,
     NotPermitted,
     Incomplete,
+    Interrupted,
     ServiceFailed,
     RolledBack,
     NeedsRecovery,
@@ -79,7 +80,7 @@ pub enum RefusalName {
 
 impl RefusalName {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Internal,
         Self::Usage,
         Self::NothingToDo,
@@ -108,6 +109,7 @@ impl RefusalName {
         Self::Busy,
         Self::NotPermitted,
         Self::Incomplete,
+        Self::Interrupted,
         Self::ServiceFailed,
         Self::RolledBack,
         Self::NeedsRecovery,
@@ -180,6 +182,7 @@ impl RefusalName {
             Self::Busy => ("busy", 35, Nothing, "another command is at work on this environment or desk"),
             Self::NotPermitted => ("not-permitted", 36, Nothing, "this user may not change, or not read, what must be"),
             Self::Incomplete => ("incomplete", 37, Nothing, "the file is cut short, or a volume is missing"),
+            Self::Interrupted => ("interrupted", 38, Nothing, "it was ended from outside before anything was changed"),
             Self::ServiceFailed => ("service-failed", 39, Nothing, "the product's service did not stop, so nothing was changed"),
             Self::RolledBack => ("rolled-back", 40, Nothing, "the change was made and undone again; the old state runs"),
             Self::NeedsRecovery => ("needs-recovery", 41, Nothing, "a change was interrupted and must be recovered first"),

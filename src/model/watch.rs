@@ -1,4 +1,6 @@
-//! What a long command tells whoever watches it, and the two things it may ask.
+//! What a long command tells whoever watches it, what it may ask, and whether it is to go on.
+
+use super::{Refusal, RefusalName};
 
 /// Receives words, warnings and progress from a command. The command line prints them; a test
 /// keeps them; [`Unwatched`] drops them.
@@ -16,6 +18,22 @@ pub trait Watch: Sync {
     /// The same for a stage that is counted in files.
     fn count(&self, stage: &str, done: u64, total: u64) {
         let _ = (stage, done, total);
+    }
+
+    /// Whether the command is to end before it changes anything: somebody pressed Ctrl-C, or the
+    /// terminal went away. Cheap to ask. Nobody asks it between the stop of the product and the
+    /// commit, and what puts things right or tidies them up does not ask it either.
+    fn interrupted(&self) -> bool {
+        false
+    }
+
+    /// [`Watch::interrupted`] as a reason to leave.
+    fn go_on(&self) -> Result<(), Interrupted> {
+        if self.interrupted() {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Asks for the passphrase of a key file; nothing where nobody can be asked.
@@ -37,6 +55,22 @@ pub trait Watch: Sync {
         let _ = whom;
         None
     }
+}
+
+/// The command was ended from outside while nothing was changed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the command was ended from outside before it changed anything")]
+pub struct Interrupted;
+
+impl From<Interrupted> for Refusal {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::new(RefusalName::Interrupted, interrupted.to_string()).next(Interrupted::NEXT)
+    }
+}
+
+impl Interrupted {
+    /// What to do next; the command line, which knows what was typed, says it better.
+    pub const NEXT: &str = "run the same command again";
 }
 
 /// Watches nothing.

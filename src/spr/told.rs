@@ -1,4 +1,5 @@
-//! A sink that tells whoever watches how much went into it.
+//! A sink that tells whoever watches how much went into it, and takes no more once the command is
+//! to end.
 
 use std::io::Write;
 
@@ -20,6 +21,7 @@ pub struct Told<'a, W> {
 
 impl<W: Write> Write for Told<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.watch.go_on().map_err(std::io::Error::other)?;
         let written = self.out.write(bytes)?;
         self.done = self
             .done

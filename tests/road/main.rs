@@ -29,6 +29,8 @@ mod rights;
 mod rollback;
 mod round_trip;
 mod service;
+mod signals;
 mod spot;
+mod terminal;
 mod thin;
 mod world;

@@ -202,17 +202,20 @@ impl World {
         Ok(fs::write(self.path(name), text)?)
     }
 
-    /// Runs a command line.
-    pub(crate) fn run(&self, line: &str) -> Outcome<Ran> {
+    /// A program as it is run in this world.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let path = format!(
             "{}:/usr/sbin:/usr/bin:/sbin:/bin",
             self.path("bin").display()
         );
-        let output = Command::new("/bin/sh")
-            .args(["-c", line])
-            .current_dir(self.folder.path())
-            .env("PATH", path)
-            .output()?;
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env("PATH", path);
+        command
+    }
+
+    /// Runs a command line.
+    pub(crate) fn run(&self, line: &str) -> Outcome<Ran> {
+        let output = self.command("/bin/sh").args(["-c", line]).output()?;
         Ok(Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -92,6 +92,7 @@ impl Claimed {
             .map_err(refuse)?
             .is_some_and(|member| !is_pack(member))
         {
+            watch.go_on()?;
             let Some((member, bytes)) = members.next_in_memory(left).map_err(refuse)? else {
                 break;
             };
@@ -112,7 +113,11 @@ impl Claimed {
                     .iter()
                     .any(|a| a.name == RefusalName::Expired),
             },
-            recipe_files: &Recipes { node, incoming },
+            recipe_files: &Recipes {
+                node,
+                incoming,
+                watch,
+            },
         };
         let verified = verify(
             PatchParts {
@@ -130,6 +135,7 @@ impl Claimed {
 struct Recipes<'a> {
     node: &'a Node,
     incoming: Option<&'a Incoming>,
+    watch: &'a dyn Watch,
 }
 
 impl RecipeFiles for Recipes<'_> {
@@ -138,6 +144,7 @@ impl RecipeFiles for Recipes<'_> {
     }
 
     fn keep(&self, recipe: &Sha256, file: &[u8]) -> Result<(), Refusal> {
+        self.watch.go_on()?;
         match self.incoming {
             Some(incoming) => Ok(incoming.keep(recipe, file)?),
             None => Ok(()),

@@ -124,7 +124,11 @@ impl PackReader {
                 stage: "copying",
                 watch,
             };
-            self.members.copy_next(&mut told).map_err(refuse)?;
+            if let Err(e) = self.members.copy_next(&mut told) {
+                // What ends the command ends the copy with an error of its own.
+                watch.go_on()?;
+                return Err(refuse(e));
+            }
             done = told.done;
         }
         match self.members.peek().map_err(refuse)? {

@@ -59,6 +59,7 @@ pub(super) fn stage(
     };
     let mut wanted: Vec<Want<'_>> = Vec::new();
     for (slot, put) in (0_u64..).zip(&work.puts) {
+        watch.go_on()?;
         match &put.what {
             What::File(file) => wanted.push((slot, file, put)),
             What::Link { target } => {
@@ -132,6 +133,7 @@ impl Hand<'_> {
     /// Makes one content in the first slot that wants it, and copies it to the others. What nobody
     /// wants (the customer keeps the file) is passed over.
     fn operate(&mut self, operation: &Operation, slots: &[Want<'_>]) -> Result<(), Refusal> {
+        self.watch.go_on()?;
         let Some(((slot, file, put), others)) = slots.split_first() else {
             return self.skip(operation);
         };
@@ -195,23 +197,18 @@ impl Hand<'_> {
             .value("installed", "nowhere")
             .next("prepare the patch again: lockstep prepare"));
         };
+        let from = self.node.root().spot(base)?;
         Ok(self
             .stage(slot)?
-            .copy(slot, &self.node.root().spot(base)?, &file.id(), file.mode)?)
+            .copy(slot, &from, &file.id(), file.mode, self.watch)?)
     }
 
     /// The same content once more, from the slot that has it.
     fn duplicate(&self, from: u64, slot: u64, file: &FileContent) -> Result<Mark, Refusal> {
-        let (source, _) = self.stage(from)?.spot(from)?.open()?;
-        let stage = self.stage(slot)?;
-        let mut writer = stage.file(slot, file.mode)?;
-        let path = stage.path().join(slot.to_string());
-        std::io::copy(
-            &mut std::io::BufReader::with_capacity(CHUNK, source),
-            &mut writer,
-        )
-        .map_err(DiskError::io("write", &path))?;
-        Ok(writer.finish(&file.id())?)
+        let from = self.stage(from)?.spot(from)?;
+        Ok(self
+            .stage(slot)?
+            .copy(slot, &from, &file.id(), file.mode, self.watch)?)
     }
 
     fn skip(&mut self, operation: &Operation) -> Result<(), Refusal> {
@@ -227,6 +224,7 @@ impl Hand<'_> {
             vec![0_u8; usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK))];
         let mut left = length;
         while left > 0 {
+            self.watch.go_on()?;
             let room = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
             let read = self
                 .stream

@@ -132,6 +132,10 @@ impl Road<'_> {
     ) -> Result<Changed<D>, Refusal> {
         let room =
             Reserves::take(self.node, &staged.work).map_err(|refusal| undo(self.node, refusal))?;
+        // The last that is asked: from here to the commit a signal waits.
+        self.watch
+            .go_on()
+            .map_err(|interrupted| undo(self.node, interrupted.into()))?;
         let one_way = staged.decided.one_way().is_some();
         let halted = self.halt(one_way, staged.work.moves.is_empty())?;
         let before = After {

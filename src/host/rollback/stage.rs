@@ -31,6 +31,7 @@ pub(super) fn stage(
     let (total, _) = work.space();
     let hand = Hand {
         node,
+        watch,
         back: &back,
         sources: back.sources(survey, &work),
     };
@@ -38,6 +39,7 @@ pub(super) fn stage(
     let mut done = 0_u64;
     for (slot, put) in (0_u64..).zip(&work.puts) {
         let stage = stages.of(layout.area(&put.path))?;
+        watch.go_on()?;
         marks.insert(slot, hand.make(stage, slot, put)?);
         if let What::File(file) = &put.what {
             done = done.saturating_add(file.size);
@@ -70,6 +72,7 @@ fn of_source(error: DiskError, from: &Spot) -> Refusal {
 
 struct Hand<'a> {
     node: &'a Node,
+    watch: &'a dyn Watch,
     back: &'a Back,
     sources: BTreeMap<Sha256, Source>,
 }
@@ -89,7 +92,7 @@ impl Hand<'_> {
                         ));
                     }
                 };
-                let copied = stage.copy(slot, &from, &file.id(), file.mode);
+                let copied = stage.copy(slot, &from, &file.id(), file.mode, self.watch);
                 (copied.map_err(|error| of_source(error, &from))?, file.mode)
             }
             What::Link { target } => (stage.link(slot, target)?, Mode::from_bits(0o777)),
