@@ -106,7 +106,7 @@ class Run:
         """A control is caught where the row is not sound."""
         caught = not row.sound if caught is None else caught
         self.controls.append((name, caught))
-        why = (row.complaints or ["not every fault fired"])[0]
+        why = (row.complaints or ["there were no points"])[0]
         print(f"control: {name}: {'caught' if caught else 'NOT CAUGHT'} ({why[:150]})", flush=True)
 
     def unfired(self, name, row):

@@ -49,6 +49,8 @@ class Row:
         """Counts a point."""
         self.points += 1
         self.fired += point.fired
+        if not point.fired:
+            self.complaints.append(f"{point.label}: it did not fire")
         self.old += point.stands == "old"
         self.new += point.stands == "new"
         self.undone += point.stands == "undone"
