@@ -37,6 +37,11 @@ readonly COMMANDS=(
     "bindfs bindfs"
     "mkfs.btrfs btrfs-progs"
     "python3 python3"
+    "nbdkit nbdkit"
+    "nbdfuse libnbd-bin"
+    "mkfs.xfs xfsprogs"
+    "mkfs.ext4 e2fsprogs"
+    "losetup mount"
 )
 
 say() { printf '\n== %s\n' "$*"; }
@@ -99,6 +104,7 @@ missing_packages() {
     if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         echo python3-venv
     fi
+    nbdkit python --version >/dev/null 2>&1 || echo nbdkit-plugin-python
 }
 
 install_packages() {
@@ -150,6 +156,8 @@ run_tests() {
     mkdir -p "$LOGS"
     cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/cargo-test.log"
 }
+
+sample_faults() { scripts/faults.sh --sample; }
 
 run_nextest() { cargo nextest run --locked --no-fail-fast; }
 
@@ -213,6 +221,7 @@ stage "clippy" 120 clippy_full
 stage "clippy, host build" 90 clippy_host
 stage "tests" 600 run_tests
 if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
+stage "faults, sample" 240 sample_faults
 stage "documentation" 90 build_docs
 stage "host build" 240 build_host
 if have_tool deny; then stage "cargo-deny" 30 run_deny; fi

@@ -28,7 +28,10 @@ READING = frozenset(
     statx""".split()
 )
 # How often these are called depends on timing.
-UNSTEADY = frozenset("sched_yield futex restart_syscall nanosleep clock_nanosleep".split())
+UNSTEADY = frozenset(
+    """clock_nanosleep futex nanosleep poll ppoll restart_syscall sched_yield wait4
+    waitid""".split()
+)
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)$")
 
 
@@ -40,6 +43,7 @@ class Call:
     number: int
     text: str = ""
     of_folder: bool = False
+    of_child: bool = False
 
     def __str__(self):
         return f"{self.name} {self.number}"
@@ -67,6 +71,7 @@ def trace(bench, arguments, env=None):
     if ran.code not in (0, ROLLED_BACK):
         raise Broken(f"{arguments}: {ran.words()}")
     counts, calls, begun, folders = {}, [], False, set()
+    children = {line.split(" ", 1)[0] for line in log.splitlines()[1:] if " execve(" in line}
     for line in log.splitlines():
         if not (match := LINE.match(line)):
             continue
@@ -76,7 +81,8 @@ def trace(bench, arguments, env=None):
         begun = begun or name == "poll"
         # A number that the loader reached as well would fire there.
         if begun:
-            calls.append(Call(name, number, text, of_folder(text, folders)))
+            child = thread in children
+            calls.append(Call(name, number, text, of_folder(text, folders), child))
     loader = {}
     for call in calls:
         loader.setdefault(call.name, call.number - 1)
@@ -93,12 +99,17 @@ def of_folder(text, folders):
 
 
 def points(calls):
-    """Each point once, those that change something first, in the order of the run."""
+    """Each point once, those that change something first, in the order of the run.
+
+    A point that a command of the product reaches first is left out: the product is not what is
+    disturbed.
+    """
     seen = {}
     for call in calls:
         if call.name not in UNSTEADY:
             seen.setdefault((call.name, call.number), call)
-    return sorted(seen.values(), key=lambda call: not call.changes)
+    own = [call for call in seen.values() if not call.of_child]
+    return sorted(own, key=lambda call: not call.changes)
 
 
 def first_after(calls, call):

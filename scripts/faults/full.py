@@ -19,7 +19,7 @@ NEAR = 24
 FAR = 4096
 
 
-def sizes(bench, world, what, limited, far):
+def sizes(bench, world, what, limited, near, far):
     """The whole sweep of one start and one kind of limit: a Point for each step.
 
     The environment is made here: it lives and dies with the file system in memory.
@@ -29,12 +29,24 @@ def sizes(bench, world, what, limited, far):
     try:
         start = chain.build()[what]
         edge = search(bench, start, limited)
-        near = range(max(0, edge - NEAR), edge + NEAR)
-        steps = sorted({*near, *(edge * n // (far + 1) for n in range(far + 1))})
+        close = range(max(0, edge - near), edge + near)
+        steps = sorted({*close, *(edge * n // (far + 1) for n in range(far + 1))})
         found = [step_at(bench, start, limited, step, edge) for step in steps]
     finally:
         memory.leave(bench)
     return found
+
+
+def roomy(bench, world, what, step):
+    """The control: there is room enough, so that nothing is refused."""
+    memory = Memory(f"roomy-{what}")
+    chain = Chain(bench, world, memory)
+    try:
+        start = chain.build()[what]
+        ran, verdict = at(bench, start, "blocks", FAR + step, judged=True)
+        return Point(f"{start.name}, room enough", ran.code == NO_SPACE, verdict)
+    finally:
+        memory.leave(bench)
 
 
 def search(bench, start, limited):

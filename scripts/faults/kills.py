@@ -10,6 +10,7 @@ import time
 from bench import Ran
 from calls import kill_at, points, trace
 from oracle import judge
+from place import copy
 from rows import Point
 from world import Mounted, disturbed
 
@@ -33,14 +34,40 @@ def at_call(bench, start, call):
         return Point(f"{start.name}, {call}", fired, judge(bench, start, ran))
 
 
-def twice(bench, start, pair):
-    """A kill of recovery at one call, and of the recovery after it at another."""
-    first, second = pair
+def twice(bench, start, first, seed):
+    """A kill of recovery at one call, and of the recovery after it at a random one of those that it
+    then makes."""
+    rng = random.Random(seed)
     with Mounted(bench, start):
         command, _ = disturbed(bench, start)
-        _, once = kill_at(bench, command, first)
-        _, again = kill_at(bench, command, second)
-        return Point(f"{start.name}, {first}, then {second}", once and again, judge(bench, start))
+        ran, once = kill_at(bench, command, first)
+        between = bench.out / "between"
+        swap(bench, start, bench.image, between)
+        left = points(trace(bench, command))
+        swap(bench, start, between, bench.image)
+        second = rng.choice([call for call in left if call.changes] or left)
+        ran, again = kill_at(bench, command, second)
+        label = f"{start.name}, {first}, then {second}"
+        return Point(label, once and again, judge(bench, start, ran))
+
+
+def swap(bench, start, source, target):
+    """Keeps the image, or puts back what was kept."""
+    start.place.unmount(bench.mount)
+    copy(source, target)
+    start.place.mount(bench.image, bench.mount)
+
+
+def twice_at(bench, start, item):
+    """[`twice`] of a pair."""
+    return twice(bench, start, *item)
+
+
+def too_late(bench, start, longest):
+    """The control: a kill long after the command has ended."""
+    with Mounted(bench, start):
+        ran = killed_after(bench, start, longest * 4 + 1)
+        return Point(f"{start.name}, too late", ran.code == -9, judge(bench, start, ran))
 
 
 def at_time(bench, start, longest, seed):
@@ -82,17 +109,6 @@ def duration(bench, start):
     with Mounted(bench, start):
         command, _ = disturbed(bench, start)
         began = time.monotonic()
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         return time.monotonic() - began
 
-
-def pairs(calls, count, seed):
-    """Pairs of points for recovery that is killed twice, the second in what the first left to do.
-
-    Each first half is a point that changes something; the second is among the first calls of a
-    recovery that has less left to do, so that it is reached.
-    """
-    rng = random.Random(seed)
-    changing = [call for call in calls if call.changes]
-    early = changing[: max(1, len(changing) // 3)]
-    return [(rng.choice(changing), rng.choice(early)) for _ in range(count)]

@@ -4,7 +4,7 @@ It reads the disk itself, and asks the program only to recover, to check its rec
 """
 
 import stand
-from bench import product as command_product
+from bench import product as ask_product
 from bench import run
 from world import words
 
@@ -29,7 +29,9 @@ def judge(bench, start, ran=None, must_be=None):
     except (OSError, ValueError, KeyError) as error:
         return "none", [*wrong, f"the state cannot be read: {error!r}"]
     which = outcome(start, here)
-    if which not in start.outcomes:
+    # Whatever else may stand: a product that did not start is told of with an exit code of its own.
+    undone = which == "undone" and ran is not None and ran.code == ROLLED_BACK
+    if which not in start.outcomes and not undone:
         wrong.append(f"sequence {here.sequence}: {which} must not stand here")
     if must_be and which != must_be:
         wrong.append(f"the {which} state stands, where only the {must_be} one may")
@@ -47,12 +49,12 @@ def judge(bench, start, ran=None, must_be=None):
 def manage(bench, wrong):
     """The service manager: recovery first, then the product."""
     # What a command asked of the product before it was killed is done first.
-    command_product(bench, "running")
+    ask_product(bench, "running")
     first = run([bench.program, "recover", "--before-start", "--root", bench.root])
     if first.code != 0:
         wrong.append(f"recover --before-start: {first.words()}")
         return
-    command_product(bench, "start")
+    ask_product(bench, "start")
 
 
 def outcome(start, here):

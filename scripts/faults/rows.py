@@ -41,6 +41,7 @@ class Row:
     bad: int = 0
     old: int = 0
     new: int = 0
+    undone: int = 0
     seconds: float = 0.0
     complaints: list = field(default_factory=list)
 
@@ -48,8 +49,11 @@ class Row:
         """Counts a point."""
         self.points += 1
         self.fired += point.fired
+        if not point.fired:
+            self.complaints.append(f"{point.label}: it did not fire")
         self.old += point.stands == "old"
         self.new += point.stands == "new"
+        self.undone += point.stands == "undone"
         if point.wrong:
             self.bad += 1
             self.complaints.append(f"{point.label}: " + "; ".join(point.wrong[:4]))
@@ -64,11 +68,11 @@ class Row:
         note = "" if self.sound else ("bad" if self.bad else "not every fault fired")
         return (
             f"{self.name:<46} {self.points:>7} {self.fired:>7} {self.old:>6} "
-            f"{self.new:>6} {self.bad:>5} {self.seconds:>8.1f}  {note}"
+            f"{self.new:>6} {self.undone:>6} {self.bad:>5} {self.seconds:>8.1f}  {note}"
         )
 
 
-HEAD = f"{'sweep':<46} {'points':>7} {'fired':>7} {'old':>6} {'new':>6} {'bad':>5} {'seconds':>8}"
+HEAD = f"{'sweep':<46} {'points':>7} {'fired':>7} {'old':>6} {'new':>6} {'undone':>6} {'bad':>5} {'seconds':>8}"
 
 
 class Pool:

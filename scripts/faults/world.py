@@ -254,7 +254,7 @@ def interrupted(bench, start, name, outcome, point):
         ran, killed = kill_at(bench, words(bench, start.command), point)
         if not killed:
             raise Broken(f"{start.name}, {point}: it was not killed: {ran.words()}")
-        kept = start.place.save(bench, name.replace(" ", "-"))
+        kept = start.place.save(bench, f"{start.key}.{name}".replace(" ", "-"))
     return replace(
         start,
         key=name,

@@ -167,7 +167,7 @@ impl Legacy {
         if !self.attributes.is_empty() {
             // Attributes of users are for whoever may write. Nobody else comes to it here.
             rustix::fs::fchmod(target, Bits::from_raw_mode(0o700))
-                .map_err(DiskError::os("set the mode of", &self.path))?;
+                .map_err(DiskError::os("give a new file the mode of", &self.path))?;
         }
         // What the stage's own folder handed on.
         for name in [acl::ACCESS, acl::DEFAULT] {
@@ -179,12 +179,12 @@ impl Legacy {
         for (name, value) in &self.attributes {
             attributes::set(target, name, value).map_err(|errno| match errno {
                 Errno::PERM | Errno::ACCESS | Errno::NOTSUP => attribute(&self.path, name, errno),
-                other => DiskError::os("set the attributes of", &self.path)(other),
+                other => DiskError::os("give a new file the attributes of", &self.path)(other),
             })?;
         }
         // Last, because a change of owner clears bits and an ACL sets some.
         rustix::fs::fchmod(target, Bits::from_raw_mode(mode))
-            .map_err(DiskError::os("set the mode of", &self.path))
+            .map_err(DiskError::os("give a new file the mode of", &self.path))
     }
 
     /// Gives owner and group, where they are others.
@@ -210,7 +210,7 @@ impl Legacy {
                 hurdle,
             }
             .into(),
-            other => DiskError::os("set the owner of", &self.path)(other),
+            other => DiskError::os("give a new file the owner of", &self.path)(other),
         })
     }
 

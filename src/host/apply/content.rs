@@ -7,9 +7,11 @@
 //! | a window of gigabytes | [`WINDOW_LOG_MAX`] |
 //! | the file changed between check and use | the file is read once, front to back |
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::super::Node;
 use super::super::change::space;
@@ -89,12 +91,18 @@ impl PackReader {
         let folder = stage.path().join(PACKS);
         durable::make_folders(&folder, 0o700)?;
         let mut packs = Vec::new();
-        self.each(watch, &mut |index| {
+        let failed = Rc::new(Cell::new(None));
+        let copied = self.each(watch, &mut |index| {
             let path = folder.join(format!("{index:04}"));
             let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
-            packs.push(path);
-            Ok(Box::new(file))
-        })?;
+            packs.push(path.clone());
+            Ok(Box::new(Kept {
+                file,
+                path,
+                failed: Rc::clone(&failed),
+            }))
+        });
+        copied.map_err(|refusal| failed.take().map_or(refusal, Refusal::from))?;
         Ok(CopiedPacks {
             packs: self.list.packs.into_iter().zip(packs).collect(),
             stage,
@@ -135,6 +143,28 @@ impl PackReader {
             None => Ok(()),
             Some(extra) => Err(missing(&self.path, &extra.name, self.list.packs.len())),
         }
+    }
+}
+
+/// A pack's copy. What goes wrong with it is no fault of the medium that the patch is read from.
+struct Kept {
+    file: File,
+    path: PathBuf,
+    failed: Rc<Cell<Option<DiskError>>>,
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            let error = DiskError::io("write", &self.path)(error);
+            self.failed.set(Some(error));
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 
