@@ -115,7 +115,7 @@ pub(super) fn put_right(
     let due = stopped
         .as_ref()
         .is_some_and(|stopped| stopped.is_due(current));
-    let service = if stopped.is_some() && (back || due) {
+    let service = if product && stopped.is_some() && (back || due) {
         Some(Service::of(node)?)
     } else {
         None
@@ -124,15 +124,11 @@ pub(super) fn put_right(
         node.say_product(Product::Held)?;
     }
     if let (Some(service), true) = (&service, back) {
-        if product {
-            stop_first(service, watch)?;
-        } else if service.surely_runs() {
-            return Err(runs_already(node));
-        }
+        stop_first(service, watch)?;
     }
     let recovered = settle(root, store)?;
     let failure = match &service {
-        Some(service) if product && due && !service.surely_runs() => {
+        Some(service) if due && !service.surely_runs() => {
             watch.say("starting the product");
             start(node, service).err().map(|failure| (service, failure))
         }
@@ -167,17 +163,6 @@ fn stop_first(service: &Service, watch: &dyn Watch) -> Result<(), Refusal> {
             "stop the product, then lockstep recover (where the stop command never ends with 0: lockstep \
              recover --before-start, and start it)",
         ))
-}
-
-fn runs_already(node: &Node) -> Refusal {
-    Refusal::new(
-        RefusalName::NeedsRecovery,
-        "a change was interrupted here, and the product runs on what it left",
-    )
-    .value("environment", node.environment())
-    .value("says so", "[service.running] of node.toml")
-    .unchanged("nothing was recovered: files do not go back below a product that runs")
-    .next("lockstep recover: it stops the product, puts the files back, and starts it")
 }
 
 fn not_started(service: &Service, failure: &Failure, recovered: &Recovered) -> Refusal {
