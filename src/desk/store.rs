@@ -34,12 +34,25 @@ pub struct EnvironmentRecord {
     pub prepared: Vec<PreparedRecord>,
 }
 
+impl EnvironmentRecord {
+    /// Earlier records do not tell which receipt closed the snapshots: it was the last.
+    fn completed(mut self) -> Self {
+        for node in &mut self.nodes {
+            if node.closed == 0 {
+                node.closed = node.receipt_sequence;
+            }
+        }
+        self
+    }
+}
+
 /// What the desk knows of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeRecord {
     /// The sequence number of the last receipt known that closed the snapshots before it: of any
     /// but one of a change that was taken back.
+    #[serde(default)]
     pub closed: u64,
     /// Its enrolled key.
     pub key: PublicKey,
@@ -186,7 +199,7 @@ impl Desk {
                 .extension()
                 .is_some_and(|extension| extension == "json")
             {
-                records.extend(read_record(&path)?);
+                records.extend(read_record(&path)?.map(EnvironmentRecord::completed));
             }
         }
         let key = |record: &EnvironmentRecord| {
@@ -199,7 +212,8 @@ impl Desk {
 
     /// The record of an environment.
     pub fn environment(&self, id: &EnvironmentId) -> Result<Option<EnvironmentRecord>, Refusal> {
-        read_record(&self.record_path(id))
+        let record: Option<EnvironmentRecord> = read_record(&self.record_path(id))?;
+        Ok(record.map(EnvironmentRecord::completed))
     }
 
     /// Stores a record.

@@ -71,7 +71,7 @@ impl<'a> Exchange<'a> {
 
     fn all_back(&self) -> Result<Moved, DiskError> {
         for entry in &self.journal.entries {
-            if self.standing(entry)? == Standing::Neither {
+            if self.standing(entry)? == Standing::Neither && !self.made_way(entry)? {
                 return Err(self.neither(entry));
             }
         }
@@ -140,7 +140,7 @@ impl<'a> Exchange<'a> {
     fn back(&self, entry: &Move, moved: &mut Moved) -> Result<(), DiskError> {
         match self.standing(entry)? {
             Standing::Old => return Ok(()),
-            Standing::Neither => return Err(self.neither(entry)),
+            Standing::Neither => return self.into_the_gap(entry, moved),
             Standing::New => {}
         }
         let (path, slot) = self.spots(entry)?;
@@ -165,14 +165,43 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Whether a person has moved away what stood at a path in place of the new file: then nothing
+    /// stands there, and what did before lies in the slot or never was.
+    fn made_way(&self, entry: &Move) -> Result<bool, DiskError> {
+        let slot = self.stages.of(entry.area)?.look(entry.slot)?;
+        let seen = slot.map(|stamp| stamp.seen());
+        Ok(self.root.look(&entry.path)?.is_none()
+            && entry.displaced().is_none_or(|mark| mark.is(seen)))
+    }
+
+    /// Puts the old file back where a person has made way for it.
+    fn into_the_gap(&self, entry: &Move, moved: &mut Moved) -> Result<(), DiskError> {
+        if !self.made_way(entry)? {
+            return Err(self.neither(entry));
+        }
+        if entry.displaced().is_some() {
+            let (path, slot) = self.spots(entry)?;
+            rename(&slot, &path, RenameFlags::NOREPLACE)?;
+            moved.moves = moved.moves.saturating_add(1);
+        }
+        Ok(())
+    }
+
     fn spots(&self, entry: &Move) -> Result<(Spot, Spot), DiskError> {
         let slot = self.stages.of(entry.area)?.spot(entry.slot)?;
         Ok((self.root.spot(&entry.path)?, slot))
     }
 
     fn neither(&self, entry: &Move) -> DiskError {
-        let reason = "what stands there is neither the old nor the new";
-        needs_recovery(self.root.absolute(&entry.path), reason)
+        let reason = match entry.displaced() {
+            None => "what stands there is neither the old nor the new; move it away".to_owned(),
+            Some(_) => format!(
+                "what stands there is neither the old nor the new; move it away (the old one is slot {} of \
+                 the stage, and comes back by itself)",
+                entry.slot
+            ),
+        };
+        needs_recovery(self.root.absolute(&entry.path), &reason)
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::entropy::random_bytes;
+use super::lock::Lock;
 use super::root::Root;
 use super::rules::service::ServiceFile;
 use super::state::{EnvironmentFile, StateStore};
@@ -43,7 +44,7 @@ impl<'a> Founding<'a> {
         for name in ["generations", "installed", "stage", "states", "vendor"] {
             durable::make_folders(&store.folder().join(name), 0o700)?;
         }
-        durable::write(&store.folder().join("lock"), b"", 0o600)?;
+        durable::write(&store.folder().join("lock"), &Lock::blank(), 0o600)?;
         store.write_environment(environment)?;
         store.write_first_rules(service)?;
         let key = make_key(&store)?;

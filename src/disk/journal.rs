@@ -131,7 +131,6 @@ mod tests {
                 slot: 0,
             }],
             format: 0,
-            restart: None,
             sequence: 2,
             shut: vec![],
         }

@@ -69,7 +69,10 @@ impl KeptChanges {
         let (what, found) = if mark.kind == Kind::Link {
             let target = spot.read_link()?;
             let found = Blake3::of(&target);
-            let target = String::from_utf8_lossy(&target).into_owned();
+            let target = String::from_utf8(target).map_err(|_| DiskError::Damaged {
+                path: spot.path.clone(),
+                reason: "it is a link that is no text".to_owned(),
+            })?;
             (What::Link { target }, found)
         } else {
             let (id, mode) = hash(&spot)?;

@@ -6,13 +6,13 @@
 //! saying it, nor to a recovery.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::DiskError;
 use super::root::Root;
@@ -25,6 +25,8 @@ const TRIES: u32 = 50;
 /// How long it is waited between two tries.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same for a lock that is not waited for.
+const INSTANT: Duration = Duration::from_millis(10);
 /// Where in the text the product's word stands, and how long it is.
 const PRODUCT: &str = "product ";
 const WORD: usize = 8;
@@ -66,18 +68,35 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// The file's content while nobody holds it.
+    #[must_use]
+    pub fn blank() -> Vec<u8> {
+        vec![b'\n'; TEXT]
+    }
+
     /// Takes the lock for `command`, or says who holds it. It does not wait.
     pub fn take(root: &Root, command: &str, now: Time) -> Result<Self, DiskError> {
-        Self::take_file(&root.state_folder().join("lock"), command, now, 0)
+        // Whoever only asks what the holder says has it for an instant.
+        Self::take_file(
+            &root.state_folder().join("lock"),
+            command,
+            now,
+            (INSTANT, 5),
+        )
     }
 
     /// Takes the lock at `path`, waiting some seconds for another command to be done with it: for
     /// what is held only while a record is read and written.
     pub fn wait(path: &Path, command: &str, now: Time) -> Result<Self, DiskError> {
-        Self::take_file(path, command, now, TRIES)
+        Self::take_file(path, command, now, (PAUSE, TRIES))
     }
 
-    fn take_file(path: &Path, command: &str, now: Time, tries: u32) -> Result<Self, DiskError> {
+    fn take_file(
+        path: &Path,
+        command: &str,
+        now: Time,
+        (pause, tries): (Duration, u32),
+    ) -> Result<Self, DiskError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -93,7 +112,7 @@ impl Lock {
                 Ok(()) => break,
                 Err(Errno::WOULDBLOCK) if left > 0 => {
                     left = left.saturating_sub(1);
-                    std::thread::sleep(PAUSE);
+                    std::thread::sleep(pause);
                 }
                 Err(Errno::WOULDBLOCK) => return Err(busy(file)),
                 Err(errno) => return Err(DiskError::os("lock", path)(errno)),
@@ -144,7 +163,17 @@ impl Lock {
         };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(Product::Free),
-            Err(Errno::WOULDBLOCK) => Ok(Product::read(&text_of(file))),
+            Err(Errno::WOULDBLOCK) => {
+                let first = text_of(&file);
+                // Between taking the lock and saying so, the words are those of the holder before.
+                std::thread::sleep(INSTANT);
+                let same = first == text_of(&file) && is_of_a_living(&first);
+                Ok(if same {
+                    Product::read(&first)
+                } else {
+                    Product::Held
+                })
+            }
             Err(errno) => Err(DiskError::os("lock", path)(errno)),
         }
     }
@@ -162,21 +191,23 @@ fn no_follow() -> i32 {
 }
 
 /// What the lock file says; what cannot be read is unknown.
-fn text_of(file: File) -> String {
-    let mut text = String::new();
-    if file
-        .take(u64::try_from(TEXT).unwrap_or(u64::MAX))
-        .read_to_string(&mut text)
-        .is_err()
-    {
-        text.clear();
-    }
-    text
+fn text_of(file: &File) -> String {
+    let mut bytes = [0; TEXT];
+    let read = file.read_at(&mut bytes, 0).unwrap_or(0);
+    String::from_utf8_lossy(bytes.get(..read).unwrap_or_default()).into_owned()
+}
+
+/// Whether the process that wrote the words is still there.
+fn is_of_a_living(text: &str) -> bool {
+    let pid = text.lines().find_map(|line| line.strip_prefix("pid "));
+    let pid = pid.and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    // It may be another user's: then it may not be sent anything, and is there.
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn busy(file: File) -> DiskError {
     // That another command is at work stays true, whatever can be read.
-    let text = text_of(file);
+    let text = text_of(&file);
     let field = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -209,7 +240,8 @@ mod tests {
         drop(first);
         waiting.join().unwrap().unwrap();
         let held = Lock::wait(&path, "lockstep prepare", Time::EPOCH).unwrap();
-        let refusal = Lock::take_file(&path, "lockstep enrol", Time::EPOCH, 1).unwrap_err();
+        let refusal =
+            Lock::take_file(&path, "lockstep enrol", Time::EPOCH, (PAUSE, 1)).unwrap_err();
         assert!(
             matches!(refusal, DiskError::Busy { command, .. } if command == "lockstep prepare")
         );

@@ -58,6 +58,7 @@ pub mod stage;
 pub mod stages;
 pub mod stamp;
 pub mod state;
+pub mod stopped;
 pub mod store;
 pub mod syslog;
 pub mod systemd;

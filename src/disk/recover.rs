@@ -17,7 +17,7 @@ use super::exchange::{Exchange, Moved};
 use super::root::Root;
 use super::stages::Stages;
 use super::state::StateStore;
-use super::{DiskError, generations, journal, shut};
+use super::{DiskError, generations, journal, shut, stopped};
 use crate::plan::recovery::{Direction, decide};
 
 /// What recovery did.
@@ -31,36 +31,46 @@ pub enum Recovered {
     Tidied,
 }
 
-/// Whether a change was interrupted. Reads only.
+/// Whether a change was interrupted, or a product waits to be started again. Reads only.
 pub fn needs_recovery(root: &Root) -> Result<bool, DiskError> {
-    journal::is_there(root)
+    Ok(journal::is_there(root)? || stopped::is_there(root)?)
 }
 
 /// Recovers, with the lock held. A committed apply ends by calling it too: what is left to do
 /// then is the same.
 pub fn recover(root: &Root, store: &StateStore) -> Result<Recovered, DiskError> {
-    let current = store.sequence()?;
-    let recovered = match journal::read(root)? {
-        None => Recovered::Nothing,
-        Some(change) => match decide(&change, current) {
-            Direction::Back => {
-                let moved = Exchange::open(root, &change)?.undo()?;
-                journal::remove(root)?;
-                Recovered::WentBack(moved)
-            }
-            Direction::Tidy => {
-                // Where a stage has become a generation, what lies in it was closed before that.
-                let stages = Stages::open(root, &change).ok();
-                shut::Folders::of(root, &change, stages.as_ref()).close(true)?;
-                generations::keep(root, &change)?;
-                journal::remove(root)?;
-                Recovered::Tidied
-            }
-        },
-    };
-    generations::sweep(root)?;
-    store.remove_uncommitted()?;
+    let recovered = settle(root, store)?;
+    sweep(root, store)?;
     Ok(recovered)
+}
+
+/// The half of it that counts: afterwards the files are all old or all new, and no journal stands.
+pub fn settle(root: &Root, store: &StateStore) -> Result<Recovered, DiskError> {
+    let current = store.sequence()?;
+    let Some(change) = journal::read(root)? else {
+        return Ok(Recovered::Nothing);
+    };
+    match decide(&change, current) {
+        Direction::Back => {
+            let moved = Exchange::open(root, &change)?.undo()?;
+            journal::remove(root)?;
+            Ok(Recovered::WentBack(moved))
+        }
+        Direction::Tidy => {
+            // Where a stage has become a generation, what lies in it was closed before that.
+            let stages = Stages::open(root, &change).ok();
+            shut::Folders::of(root, &change, stages.as_ref()).close(true)?;
+            generations::keep(root, &change)?;
+            journal::remove(root)?;
+            Ok(Recovered::Tidied)
+        }
+    }
+}
+
+/// The other half: leftovers of which nothing depends.
+pub fn sweep(root: &Root, store: &StateStore) -> Result<(), DiskError> {
+    generations::sweep(root)?;
+    store.remove_uncommitted()
 }
 
 #[cfg(test)]

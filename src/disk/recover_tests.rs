@@ -271,7 +271,6 @@ impl<'a> Making<'a> {
             areas: self.layout.points().to_vec(),
             entries: self.entries,
             format: 0,
-            restart: None,
             sequence: 2,
             shut: Vec::new(),
         };

@@ -270,7 +270,6 @@ fn seal(root: &Root, work: &Work) -> Journal {
         areas: Vec::new(),
         entries: work.moves.iter().map(entry).collect(),
         format: 0,
-        restart: None,
         sequence: 2,
         shut: list(root, work, &marks).unwrap(),
     };

@@ -94,11 +94,8 @@ impl Node {
 
     fn recovered(self, watch: &dyn Watch) -> Result<Self, Refusal> {
         let put_right = super::recover::put_right(&self, true, watch)?;
-        if let Some(failure) = put_right.failure {
-            watch.warn(&format!(
-                "the product did not start again: {}; start it by hand",
-                failure.ended
-            ));
+        if let Some(refusal) = put_right.not_started {
+            return Err(refusal);
         }
         match super::recover::describe(&put_right.recovered) {
             None => Ok(self),

@@ -12,12 +12,12 @@ use super::Node;
 use super::change::start;
 use super::service::Service;
 use crate::disk::lock::{Lock, Product};
-use crate::disk::recover::{Recovered, needs_recovery, recover};
+use crate::disk::recover::{Recovered, needs_recovery, settle, sweep};
 use crate::disk::root::Root;
-use crate::disk::{journal, lock};
+use crate::disk::{journal, lock, stopped};
 use crate::model::service::Failure;
 use crate::model::{Refusal, RefusalName, Time, Watch};
-use crate::plan::recovery::{Direction, Journal, Restart, decide};
+use crate::plan::recovery::{Direction, decide};
 
 /// How often a service manager's question is asked again while the lock's holder says nothing yet.
 const ASKS: u32 = 20;
@@ -50,54 +50,52 @@ pub fn run(root: &Path, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal
     let node = Node::open_to_recover(root, "recover", now)?;
     watch.say(&node.header());
     let put_right = put_right(&node, true, watch)?;
-    match (put_right.failure, put_right.service) {
-        (Some(failure), Some(service)) => {
-            Err(not_started(&service, &failure, &put_right.recovered))
-        }
-        _ => Ok(outcome(&node, &put_right.recovered, put_right.started)),
+    if let Some(refusal) = put_right.not_started {
+        return Err(refusal);
     }
+    Ok(outcome(&node, &put_right.recovered, put_right.started))
 }
 
-/// Says whether the product may be started, having recovered where that was due: an error where it
-/// may not.
+/// Says whether the product may be started, having recovered its files where that was due: an error
+/// where it may not.
 pub fn before_start(root: &Path, now: Time, watch: &dyn Watch) -> Result<Option<Outcome>, Refusal> {
     let opened = Root::open(root)?;
-    for _ in 0..ASKS {
-        let interrupted = needs_recovery(&opened)?;
+    let mut asks = ASKS;
+    loop {
         match Lock::product(&opened)? {
             Product::Starting => return Ok(None),
-            Product::Free if !interrupted => return Ok(None),
-            _ => {}
+            Product::Free if !needs_recovery(&opened)? => return Ok(None),
+            Product::Free | Product::Held => {}
         }
         match Node::open_to_recover(root, "recover --before-start", now) {
             Ok(node) => {
                 let recovered = put_right(&node, false, watch)?.recovered;
-                return Ok(
-                    Some(outcome(&node, &recovered, false)).filter(|outcome| outcome.did_something)
-                );
+                let outcome = outcome(&node, &recovered, false);
+                return Ok(Some(outcome).filter(|outcome| outcome.did_something));
             }
             // Its holder may not have said yet what it does.
-            Err(refusal) if refusal.name == RefusalName::Busy => std::thread::sleep(lock::PAUSE),
+            Err(refusal) if refusal.name == RefusalName::Busy && asks > 0 => {
+                asks = asks.saturating_sub(1);
+                std::thread::sleep(lock::PAUSE);
+            }
+            Err(refusal) if refusal.name == RefusalName::Busy => {
+                return Err(refusal
+                    .unchanged("the product is not started while its files are being exchanged")
+                    .next(
+                        "start it once the command at work is done, if that does not do it itself",
+                    ));
+            }
             Err(refusal) => return Err(refusal),
         }
     }
-    Node::open_to_recover(root, "recover --before-start", now).map_or_else(
-        |refusal| {
-            Err(refusal
-                .unchanged("the product is not started while its files are being exchanged")
-                .next("it is started by the command at work, once that is done"))
-        },
-        |_| Ok(None),
-    )
 }
 
 /// What was put right, and what became of the product.
 pub(super) struct PutRight {
     pub(super) recovered: Recovered,
     started: bool,
-    /// Why the product did not start again, and whose commands those are.
-    pub(super) failure: Option<Failure>,
-    service: Option<Service>,
+    /// That the product did not start again.
+    pub(super) not_started: Option<Refusal>,
 }
 
 /// Recovers the files of a node that is open to change; `product`: and does with the product what
@@ -107,66 +105,87 @@ pub(super) fn put_right(
     product: bool,
     watch: &dyn Watch,
 ) -> Result<PutRight, Refusal> {
-    let change = journal::read(node.root())?;
-    let restart = change.as_ref().and_then(|change| change.restart);
-    let direction = change.as_ref().map(|change| decision(node, change));
-    let direction = direction.transpose()?;
-    let service = match restart {
-        Some(_) if product => Some(Service::of(node)?),
-        _ => None,
+    let (root, store) = (node.root(), &node.store);
+    let change = journal::read(root)?;
+    let stopped = stopped::read(root)?;
+    let current = store.sequence()?;
+    let back = change
+        .as_ref()
+        .is_some_and(|change| decide(change, current) == Direction::Back);
+    let due = stopped
+        .as_ref()
+        .is_some_and(|stopped| stopped.is_due(current));
+    let service = if stopped.is_some() && (back || due) {
+        Some(Service::of(node)?)
+    } else {
+        None
     };
     if change.is_some() {
         node.say_product(Product::Held)?;
     }
-    if let (Some(service), Some(Direction::Back)) = (&service, direction) {
-        stop_first(node, service, watch)?;
+    if let (Some(service), true) = (&service, back) {
+        if product {
+            stop_first(service, watch)?;
+        } else if service.surely_runs() {
+            return Err(runs_already(node));
+        }
     }
-    let recovered = recover(node.root(), &node.store)?;
-    let due = match direction {
-        Some(Direction::Back) => true,
-        Some(Direction::Tidy) => restart == Some(Restart::AfterCommit),
-        None => false,
-    };
+    let recovered = settle(root, store)?;
     let failure = match &service {
-        Some(service) if due && !service.surely_runs() => {
+        Some(service) if product && due && !service.surely_runs() => {
             watch.say("starting the product");
-            start(node, service).err()
+            start(node, service).err().map(|failure| (service, failure))
         }
         _ => None,
     };
+    // It is up, or whoever is to start it is told.
+    stopped::forget(root)?;
     node.say_product(Product::Free)?;
-    Ok(PutRight {
+    let put_right = PutRight {
+        started: product && due && failure.is_none(),
+        not_started: failure.map(|(service, failure)| not_started(service, &failure, &recovered)),
         recovered,
-        started: due && service.is_some() && failure.is_none(),
-        failure,
-        service,
-    })
-}
-
-fn decision(node: &Node, change: &Journal) -> Result<Direction, Refusal> {
-    Ok(decide(change, node.store.sequence()?))
+    };
+    sweep(root, store)?;
+    Ok(put_right)
 }
 
 /// The command that was interrupted may have started the product on files that now go back.
-fn stop_first(node: &Node, service: &Service, watch: &dyn Watch) -> Result<(), Refusal> {
-    if !service.runs() {
-        return Ok(());
-    }
+fn stop_first(service: &Service, watch: &dyn Watch) -> Result<(), Refusal> {
     watch.say("stopping the product, in case it runs");
-    match service.stop() {
-        Err(failure) if service.surely_runs() => Err(service
-            .not_stopped(node, &failure)
-            .unchanged("nothing was recovered yet: files do not go back below a product that runs")
-            .next("stop the product, then lockstep recover")),
-        _ => Ok(()),
-    }
+    let Err(failure) = service.stop_if_up() else {
+        return Ok(());
+    };
+    let refusal = Refusal::new(
+        RefusalName::NeedsRecovery,
+        "files do not go back below a product that may run, and it did not stop",
+    );
+    Err(service
+        .tell(refusal, &failure)
+        .unchanged("the journal stands; nothing was recovered yet")
+        .next(
+            "stop the product, then lockstep recover (where the stop command never ends with 0: lockstep \
+             recover --before-start, and start it)",
+        ))
+}
+
+fn runs_already(node: &Node) -> Refusal {
+    Refusal::new(
+        RefusalName::NeedsRecovery,
+        "a change was interrupted here, and the product runs on what it left",
+    )
+    .value("environment", node.environment())
+    .value("says so", "[service.running] of node.toml")
+    .unchanged("nothing was recovered: files do not go back below a product that runs")
+    .next("lockstep recover: it stops the product, puts the files back, and starts it")
 }
 
 fn not_started(service: &Service, failure: &Failure, recovered: &Recovered) -> Refusal {
     let refusal = Refusal::new(
         RefusalName::ServiceFailed,
-        "the files were recovered, but the product did not start on them",
-    );
+        "the files are whole, but the product did not start on them",
+    )
+    .value("product", "is down");
     service
         .tell(refusal, failure)
         .unchanged(describe(recovered).unwrap_or_else(|| "the files are whole".to_owned()))
@@ -177,8 +196,15 @@ fn outcome(node: &Node, recovered: &Recovered, started: bool) -> Outcome {
     let done = describe(recovered);
     Outcome {
         environment: node.environment().to_string(),
-        did_something: done.is_some(),
-        done: done.unwrap_or_else(|| "nothing was interrupted here".to_owned()),
+        did_something: done.is_some() || started,
+        done: done.unwrap_or_else(|| {
+            let word = if started {
+                "recovered: no file was exchanged, or all were put back already"
+            } else {
+                "nothing was interrupted here"
+            };
+            word.to_owned()
+        }),
         started,
     }
 }

@@ -77,6 +77,28 @@ impl Service {
         running.is_some_and(|running| self.run(running).well())
     }
 
+    /// Whether a command says twice that the product does not run: one that is starting or stopping is
+    /// for a moment neither up nor down.
+    fn surely_down(&self) -> bool {
+        let running = self.rules.as_ref().and_then(|rules| rules.running.as_ref());
+        running.is_some_and(|running| {
+            let down = || matches!(self.run(running).end, End::Exit(code) if code != 0);
+            down() && {
+                sleep(ASK_AGAIN);
+                down()
+            }
+        })
+    }
+
+    /// Stops a product that may be up or down. A stop command that fails is believed, unless the
+    /// product is surely down.
+    pub fn stop_if_up(&self) -> Result<(), Failure> {
+        match self.stop() {
+            Err(_) if self.surely_down() => Ok(()),
+            stopped => stopped,
+        }
+    }
+
     /// Stops the product.
     pub fn stop(&self) -> Result<(), Failure> {
         self.rules

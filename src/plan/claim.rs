@@ -118,7 +118,8 @@ fn check_not_applied(patch: Sha256, facts: &NodeFacts<'_>) -> Result<(), Refusal
         Some(back) => refusal
             .value("rolled back", format!("sequence {}", back.sequence))
             .next(format!(
-                "lockstep rollback --to {sequence} brings it back; or lockstep snapshot, and prepare again"
+                "lockstep history says whether generation {sequence} can be brought back (rollback --to \
+                 {sequence}); or lockstep snapshot, and prepare again"
             )),
     })
 }

@@ -23,10 +23,6 @@ pub struct Journal {
     pub entries: Vec<Move>,
     /// The file format.
     pub format: u32,
-    /// When the product that was stopped for the change is started again; nothing where it did not
-    /// run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
     /// The number of the state that commits the change.
     pub sequence: u64,
     /// Folders that are opened for the moves and closed after them, rising by path.
@@ -151,6 +147,14 @@ pub enum Direction {
     Back,
     /// Every move stays; only leftovers go.
     Tidy,
+}
+
+impl Mark {
+    /// Whether what was seen is this.
+    #[must_use]
+    pub fn is(&self, seen: Option<Seen>) -> bool {
+        is(seen, Some(self))
+    }
 }
 
 impl Move {
@@ -376,7 +380,6 @@ mod tests {
             areas: vec![],
             entries: vec![],
             format: 0,
-            restart: None,
             sequence: 7,
             shut: vec![],
         };
@@ -417,7 +420,6 @@ mod tests {
                     slot: 0,
                 }],
                 format: 0,
-                restart: None,
                 sequence: 7,
                 shut: Vec::new(),
             };

@@ -60,8 +60,8 @@ pub struct WayBack {
     returning: Vec<Returning>,
     /// Paths where something else comes back than the recipe says: what, or nothing.
     odd: BTreeMap<TreePath, Option<What>>,
-    /// Paths that have an owner again, though what stands there is left alone.
-    owned_again: Vec<TreePath>,
+    /// Paths that differ by recipe and are owned then: what is not moved there is looked at.
+    differing: Vec<TreePath>,
     /// Where a content lies, by its BLAKE3.
     contents: BTreeMap<Blake3, Kept>,
     /// Where what a path held lies, by path.
@@ -77,7 +77,7 @@ impl WayBack {
             tree,
             returning: Vec::new(),
             odd: BTreeMap::new(),
-            owned_again: Vec::new(),
+            differing: Vec::new(),
             contents: BTreeMap::new(),
             slots: BTreeMap::new(),
         };
@@ -87,13 +87,11 @@ impl WayBack {
             let stood = first
                 .get(&change.path)
                 .map_or(Stood::Untouched, |(kept, action)| stood(*kept, action));
+            if change.to.is_some() {
+                way.differing.push(change.path.clone());
+            }
             match (stood, &change.to) {
-                (Stood::Untouched, to) => {
-                    if to.is_some() && !now.paths.contains_key(&change.path) {
-                        way.owned_again.push(change.path);
-                    }
-                    continue;
-                }
+                (Stood::Untouched, _) => continue,
                 (Stood::Absent, Some(_)) => {
                     way.odd.insert(change.path.clone(), None);
                     change.to = None;
@@ -170,18 +168,24 @@ impl WayBack {
         rule: DriftRule,
         found: &dyn Fn(&TreePath) -> Result<Found, Refusal>,
     ) -> Result<(Vec<Drift>, Vec<ConfigFile>), Refusal> {
-        let odd = |path: &TreePath| moved.contains(path) && self.odd.contains_key(path);
         let mut after = Deviations {
             tree: &self.tree,
             drift: drift_after(drift, &self.changes, &self.tree, rule)?,
             config: config_after(config, drift, &self.tree, moved),
         };
-        after.drift.retain(|drift| !odd(&drift.path));
-        for (path, what) in self.odd.iter().filter(|(path, _)| odd(path)) {
-            after.note(path, what.as_ref().map_or(Found::Absent, as_found));
-        }
-        for path in &self.owned_again {
-            after.note(path, found(path)?);
+        let differing: BTreeSet<&TreePath> = self.differing.iter().collect();
+        after.drift.retain(|drift| !differing.contains(&drift.path));
+        after
+            .config
+            .retain(|config| !differing.contains(&config.path));
+        for path in differing {
+            match self.odd.get(path) {
+                Some(what) if moved.contains(path) => {
+                    after.note(path, what.as_ref().map_or(Found::Absent, as_found));
+                }
+                None if moved.contains(path) => {}
+                _ => after.note(path, found(path)?),
+            }
         }
         after.drift.sort_by(|a, b| a.path.cmp(&b.path));
         after.config.sort_by(|a, b| a.path.cmp(&b.path));

@@ -18,7 +18,7 @@ if [ -e ../before-start ] && [ "$step" != health ]; then
     echo "before-start $?" >> ../log
 fi
 if [ -e ../kill ] && [ "$step $jar" = "$(cat ../kill)" ]; then rm ../kill; kill -9 $PPID; fi
-if [ -e ../fail ] && [ "$step $jar" = "$(cat ../fail)" ]; then
+if [ -e ../fail ] && grep -qxF "$step $jar" ../fail; then
     echo "java.lang.OutOfMemoryError: $step"
     exit 3
 fi
@@ -289,5 +289,146 @@ fn nothing_to_move_stops_nothing() -> Tested {
     let steps = log(&world).len();
     world.apply("PROD", "usb/6.patch.spr", "usb/6.receipt.spr")?;
     assert_eq!(log(&world).len(), steps);
+    Ok(())
+}
+
+/// Killed while the product was stopped, before any file was exchanged: nothing is to be put back, and
+/// yet the product is to be started.
+#[test]
+fn a_product_that_was_stopped_is_not_forgotten() -> Tested {
+    let world = world("")?;
+    world.write("kill", "stop core 9.0")?;
+    assert_eq!(world.run(APPLY)?.code, 137);
+    assert_eq!(world.run("lockstep status --root PROD --check")?.code, 41);
+    let recovered = world.ok("lockstep recover --root PROD")?;
+    assert!(recovered.out.contains("started again"), "{}", recovered.out);
+    assert_eq!(log(&world), ["stop core 9.0", "start core 9.0"]);
+    world.ok("lockstep status --root PROD --check")?;
+    world.ok(APPLY)?;
+    Ok(())
+}
+
+/// The files are the new ones, and whether the product runs on them is not known: they stay.
+#[test]
+fn a_product_that_cannot_be_stopped_again_keeps_its_files() -> Tested {
+    let world = world("")?;
+    world.write("fail", "start core 9.1\nstop core 9.1")?;
+    let refused = world.run(APPLY)?;
+    assert_eq!(refused.code, 41, "{}", refused.err);
+    for words in ["cannot be stopped", "lockstep recover", "exit code 3"] {
+        assert!(refused.err.contains(words), "{}", refused.err);
+    }
+    assert_eq!(jar(&world)?, "core 9.1");
+    let again = world.run("lockstep recover --root PROD")?;
+    assert_eq!(again.code, 41, "{}", again.err);
+    assert!(again.err.contains("it did not stop"), "{}", again.err);
+    assert_eq!(jar(&world)?, "core 9.1");
+    fs::remove_file(world.path("fail"))?;
+    world.ok("lockstep recover --root PROD")?;
+    assert_eq!(jar(&world)?, "core 9.0");
+    is_clean(&world.path("PROD"))?;
+    Ok(())
+}
+
+/// With a command that says that it is down, a stop that fails is no obstacle.
+#[test]
+fn a_product_that_is_surely_down_needs_no_stop() -> Tested {
+    let running =
+        "[service.running]\ncommand = [\"/bin/sh\", \"-c\", \"test ! -e ../down\"]\nseconds = 5\n";
+    let world = world(running)?;
+    world.write("fail", "start core 9.1\nstop core 9.1")?;
+    world.write(
+        "product.sh",
+        &format!("{PRODUCT}\n").replace("exit 3", "touch ../down; exit 3"),
+    )?;
+    let refused = world.run(APPLY)?;
+    assert_eq!(refused.code, 40, "{}", refused.err);
+    assert_eq!(jar(&world)?, "core 9.0");
+
+    // One that does not run before is stopped all the same, not started, and that is said.
+    fs::remove_file(world.path("fail"))?;
+    let applied =
+        world.ok("lockstep apply usb/5.patch.spr --root PROD --receipt usb/6.receipt.spr")?;
+    assert!(applied.out.contains("NOT started"), "{}", applied.out);
+    assert_eq!(
+        log(&world).last().map(String::as_str),
+        Some("stop core 9.0")
+    );
+    Ok(())
+}
+
+#[test]
+fn what_failed_is_told_though_the_receipt_fails_too() -> Tested {
+    let world = world("")?;
+    world.component(
+        "core/9.3/core-9.3.0",
+        &[("lib/core.jar", "core 9.3")],
+        "--one-way 'the database is migrated'",
+    )?;
+    world.ok("lockstep prepare --environment PROD --to to:core/9.3/core-9.3.0.spr --accept downgrade --reason test --desk desk --source repository --output usb/3.patch.spr")?;
+    world.write("fail", "start core 9.3")?;
+    let product = PRODUCT.replace("exit 3", "touch ../usb/3.receipt.spr; exit 3");
+    world.write("product.sh", &product)?;
+    let ran =
+        world.run("lockstep apply usb/3.patch.spr --root PROD --receipt usb/3.receipt.spr")?;
+    assert_eq!(ran.code, 42, "{}", ran.err);
+    for words in [
+        "the product did not start",
+        "is down",
+        "exit code 3",
+        "receipt",
+    ] {
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
+    Ok(())
+}
+
+/// Nothing is there to be started.
+#[test]
+fn back_to_nothing_starts_nothing() -> Tested {
+    let world = world("")?;
+    let back = "lockstep rollback --root PROD --environment PROD --to 1";
+    let ran = world.ok(back)?;
+    assert!(ran.out.contains("nothing is installed"), "{}", ran.out);
+    assert!(!world.path("PROD/lib/core.jar").exists());
+    assert_eq!(log(&world), ["stop core 9.0"]);
+    Ok(())
+}
+
+/// A lock that falls at the last moment is no answer by itself.
+#[test]
+fn a_journal_is_recovered_however_long_the_lock_was_held() -> Tested {
+    let world = world("")?;
+    world.write("kill", "start core 9.1")?;
+    assert_eq!(world.run(APPLY)?.code, 137);
+    for held in ["0.5", "1.95", "2.05", "3"] {
+        let line = format!(
+            "flock PROD/.lockstep/lock sleep {held} & sleep 0.1; lockstep recover --before-start --root PROD"
+        );
+        let ran = world.run(&line)?;
+        let journal = world.path("PROD/.lockstep/journal").exists();
+        assert_eq!(ran.code == 0, !journal, "{held}: {} {}", ran.code, ran.err);
+        if journal {
+            assert_eq!(ran.code, 35, "{held}: {}", ran.err);
+        }
+    }
+    Ok(())
+}
+
+/// What the product put in place of an owned file is not guessed about: a person moves it away.
+#[test]
+fn what_a_product_wrote_is_moved_away_by_a_person() -> Tested {
+    let world = world("")?;
+    let product = PRODUCT.replace("exit 3", "echo mine > lib/x; mv lib/x lib/core.jar; exit 3");
+    world.write("product.sh", &product)?;
+    world.write("fail", "start core 9.1")?;
+    let refused = world.run(APPLY)?;
+    assert_eq!(refused.code, 41, "{}", refused.err);
+    assert!(refused.err.contains("move it away"), "{}", refused.err);
+    assert_eq!(world.run("lockstep recover --root PROD")?.code, 41);
+    fs::rename(world.path("PROD/lib/core.jar"), world.path("PROD/mine.jar"))?;
+    world.ok("lockstep recover --root PROD")?;
+    assert_eq!(jar(&world)?, "core 9.0");
+    is_clean(&world.path("PROD"))?;
     Ok(())
 }

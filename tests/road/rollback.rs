@@ -80,12 +80,7 @@ fn back_and_forward_again() -> Tested {
         13,
         &["closed by", "rollback, sequence"],
     )?;
-    world.refused(
-        "PROD",
-        &apply("5"),
-        12,
-        &["rolled back", "lockstep rollback --to 3 brings it back"],
-    )?;
+    world.refused("PROD", &apply("5"), 12, &["rolled back", "rollback --to 3"])?;
 
     world.ok(&format!("{BACK} --receipt usb/forward.receipt.spr"))?;
     assert_eq!((files(&world)?, state(&world)?), (new.clone(), new_state));
@@ -296,5 +291,55 @@ fn one_way_is_asked_about() -> Tested {
         history.contains("accepted downgrade: database restored"),
         "{history}"
     );
+    Ok(())
+}
+
+/// Policy kept the customer's file, and somebody has mended it since: it does not come back, and the
+/// receipt says what stands.
+#[test]
+fn what_was_never_displaced_stays_and_is_told() -> Tested {
+    let world = World::with_policy("drift = \"keep\"\n")?;
+    world.install("PROD")?;
+    let jar = world.path("PROD/lib/core.jar");
+    fs::write(&jar, "handmade")?;
+    world.ok("lockstep snapshot --root PROD --output usb/d.spr")?;
+    world.ok(&format!("lockstep prepare usb/d.spr --to {MP5} --desk desk --source repository --output usb/5.patch.spr"))?;
+    world.apply("PROD", "usb/5.patch.spr", "usb/5.receipt.spr")?;
+    fs::write(&jar, "core 9.1")?;
+    world.ok(&format!("{BACK} --json --receipt usb/b.receipt.spr"))?;
+    assert_eq!(fs::read_to_string(&jar)?, "core 9.1");
+    let found = state(&world)?;
+    let said = world.ok("lockstep inspect usb/b.receipt.spr")?.out;
+    assert!(
+        said.contains(&format!("{found} afterwards")),
+        "{found}\n{said}"
+    );
+    assert_eq!(
+        json(&world.ok("lockstep status --root PROD --json")?)?["drifted"],
+        1
+    );
+    Ok(())
+}
+
+/// One-way is what ran in between, also where neither end says so.
+#[test]
+fn one_way_in_between_is_asked_about() -> Tested {
+    let world = World::installed()?;
+    for (version, more) in [("9.3", "--one-way 'the database is migrated'"), ("9.4", "")] {
+        let recipe = format!("core/{version}/core-{version}.0");
+        let text = format!("core {version}");
+        world.component(&recipe, &[("lib/core.jar", &text)], more)?;
+        world.ok(&format!("lockstep prepare --environment PROD --to to:{recipe}.spr --accept downgrade --reason test --desk desk --source repository --output usb/{version}.patch.spr"))?;
+        let receipt = format!("usb/{version}.receipt.spr");
+        world.apply("PROD", &format!("usb/{version}.patch.spr"), &receipt)?;
+        world.ok(&format!("lockstep receive {receipt} --desk desk"))?;
+    }
+    world.refused(
+        "PROD",
+        &format!("{BACK} --to 2"),
+        16,
+        &["one-way", "core 9.3.0"],
+    )?;
+    world.ok(BACK)?;
     Ok(())
 }

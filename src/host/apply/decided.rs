@@ -72,6 +72,10 @@ impl Decided for Decision {
         }
     }
 
+    fn leaves_something(&self) -> bool {
+        !self.admitted.target().is_empty()
+    }
+
     fn foretold(&self) -> Option<Sha256> {
         Some(self.admitted.node().after)
     }

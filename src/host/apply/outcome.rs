@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::super::change::{Done, took};
+use super::super::change::{Done, ProductWas, took};
 use super::super::statement::Times;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
@@ -52,8 +52,8 @@ pub struct Outcome {
     /// How long it took, and how long the product stood still.
     #[serde(flatten)]
     pub times: Times,
-    /// Whether the product was stopped and started again.
-    pub restarted: bool,
+    /// What became of the product.
+    pub product: ProductWas,
     /// The receipt.
     pub receipt: Option<PathBuf>,
     /// What the admin should know.
@@ -105,11 +105,8 @@ impl std::fmt::Display for Outcome {
             );
         }
         writeln!(f, "  state      {}", self.state)?;
-        if self.restarted {
-            writeln!(
-                f,
-                "  product    stopped, and started again on the new files"
-            )?;
+        if let Some(words) = self.product.words() {
+            writeln!(f, "  product    {words}")?;
         }
         if let Some(receipt) = &self.receipt {
             writeln!(f, "  receipt    {}", receipt.display())?;
@@ -119,7 +116,7 @@ impl std::fmt::Display for Outcome {
                 receipt.display()
             )?;
         }
-        write!(f, "{}", took(self.times, self.restarted))
+        write!(f, "{}", took(self.times, self.product))
     }
 }
 
@@ -169,7 +166,7 @@ pub(super) fn outcome(
         sequence: done.as_ref().map(|done| done.sequence),
         state: admitted.node().after.to_string(),
         times: done.as_ref().map(|done| done.times).unwrap_or_default(),
-        restarted: done.as_ref().is_some_and(|done| done.restarted),
+        product: done.as_ref().map(|done| done.product).unwrap_or_default(),
         receipt: done.map(|done| done.receipt),
         warnings: admitted.warnings().to_vec(),
         space,

@@ -6,13 +6,15 @@ use super::super::statement::{Deed, NextState, Signing, Times};
 use super::commit::receipt_name;
 use super::seal::Exchanged;
 use super::{After, Decided, Halted, Road, millis};
-use crate::disk::DiskError;
+use crate::disk::exchange::Moved;
 use crate::disk::lock::Product;
-use crate::disk::recover::{Recovered, recover};
+use crate::disk::recover::{Recovered, settle, sweep};
+use crate::disk::{DiskError, durable};
 use crate::model::receipt::{Action, FileCounts};
 use crate::model::service::{Failure, Step};
 use crate::model::text::seconds;
 use crate::model::{Refusal, RefusalName};
+use crate::plan::recovery::Restart;
 
 /// Whatever failed, what stands decides: before the commit everything goes back; after it the new
 /// state stands, and is never reported as the old one.
@@ -25,13 +27,33 @@ pub(in crate::host) fn undo(node: &Node, refusal: Refusal) -> Refusal {
         return unfinished(&refusal, "its commit was not confirmed", next)
             .next("lockstep recover, then lockstep status");
     }
-    match recover(node.root(), &node.store) {
-        Ok(Recovered::WentBack(_)) => {
-            refusal.unchanged("what had been exchanged was put back; the old state stands")
-        }
-        Ok(Recovered::Nothing | Recovered::Tidied) => refusal,
+    match settle(node.root(), &node.store) {
+        Ok(Recovered::WentBack(moved)) => swept(
+            node,
+            left(refusal, &moved)
+                .unchanged("what had been exchanged was put back; the old state stands"),
+        ),
+        Ok(Recovered::Nothing | Recovered::Tidied) => swept(node, refusal),
         Err(error) => not_undone(&refusal, error),
     }
+}
+
+/// Removes what is left over; what cannot be removed is told, and changes nothing else.
+fn swept(node: &Node, refusal: Refusal) -> Refusal {
+    match sweep(node.root(), &node.store) {
+        Ok(()) => refusal,
+        Err(error) => refusal.value(
+            "left over",
+            format!("{error}; lockstep recover removes it once that is mended"),
+        ),
+    }
+}
+
+/// Folders that the change made and that stay, because they hold what it did not bring.
+fn left(refusal: Refusal, moved: &Moved) -> Refusal {
+    moved.left.iter().fold(refusal, |refusal, folder| {
+        refusal.value("left", format!("{folder}: it holds files that nobody owns"))
+    })
 }
 
 /// The way back is barred for now: the journal stands, and nothing else may start.
@@ -64,21 +86,42 @@ impl Road<'_> {
     /// Back after a step that was refused; the product, where it was stopped, is started again.
     /// `running`: whether it runs on the new files already.
     pub(super) fn back(&self, refusal: Refusal, halted: &Halted, running: bool) -> Refusal {
-        if running && let Err(failure) = self.stop_again() {
+        let next = self.node.state().sequence.saturating_add(1);
+        let in_force = self
+            .node
+            .store
+            .sequence()
+            .is_ok_and(|sequence| sequence >= next);
+        if running
+            && !in_force
+            && let Err(failure) = self.stop_again()
+        {
             return self.stuck(&refusal.what, &failure);
         }
         let refusal = undo(self.node, refusal);
         match (refusal.name, halted.restart) {
             // In between: nothing starts on that.
             (RefusalName::NeedsRecovery, _) | (_, None) => refusal,
+            // It runs on them already.
+            (RefusalName::AppliedUnfinished, Some(Restart::BeforeCommit)) => refusal,
+            // Once started there is no way back, so the commit must be durable first.
+            (RefusalName::AppliedUnfinished, Some(Restart::AfterCommit))
+                if durable::sync_folder(&self.node.root().state_folder()).is_err() =>
+            {
+                refusal.value(
+                    "product",
+                    "was not started: the commit may not be durable yet",
+                )
+            }
             _ => match self.start() {
                 Ok(()) => {
                     let unchanged = format!("{}; the product was started again", refusal.unchanged);
-                    refusal.unchanged(unchanged)
+                    self.forget(refusal.unchanged(unchanged))
                 }
                 Err(failure) => {
                     let next = format!("{}; and start the product by hand", refusal.next);
-                    self.service.tell(refusal, &failure).next(next)
+                    let refusal = refusal.value("product", "is down: it did not start again");
+                    self.forget(self.service.tell(refusal, &failure).next(next))
                 }
             },
         }
@@ -103,34 +146,41 @@ impl Road<'_> {
         let mut refusal = self
             .service
             .tell(Refusal::new(RefusalName::RolledBack, what), failure);
-        refusal = match recover(self.node.root(), &self.node.store) {
-            Ok(_) => refusal.unchanged("the old files were put back; the old state stands"),
+        refusal = match settle(self.node.root(), &self.node.store) {
+            Ok(Recovered::WentBack(moved)) => left(refusal, &moved),
+            Ok(_) => refusal,
             Err(error) => return not_undone(&refusal, error),
         };
+        refusal = swept(self.node, refusal)
+            .unchanged("the old files were put back; the old state stands");
         let mut next =
             "mend what the product says, then run the same command again: nothing was consumed";
         refusal = match self.start() {
             Ok(()) => refusal.value("product", "was started again on the old files"),
             Err(failure) => {
                 next = "start the product by hand: it did not start on the old files either";
-                self.service.tell(
-                    refusal.value(
-                        "and then",
-                        "the product did not start on the old files either",
-                    ),
-                    &failure,
-                )
+                let refusal = refusal.value(
+                    "product",
+                    "is down: it did not start on the old files either",
+                );
+                self.service.tell(refusal, &failure)
             }
         };
         times.downtime_ms = millis(halted.since.elapsed());
         refusal = refusal
             .value("staging", seconds(times.staging_ms))
             .value("downtime", format!("{} ms", times.downtime_ms));
-        match self.confess(exchanged, before, failure, times) {
+        let refusal = match self.confess(exchanged, before, failure, times) {
             Ok(receipt) => refusal.value("receipt", receipt.display()),
-            Err(why) => refusal.value("receipt", format!("could not be written: {}", why.what)),
-        }
-        .next(next)
+            Err(why) => refusal.value(
+                "receipt",
+                format!(
+                    "could not be written: {}; lockstep receipt writes it",
+                    why.what
+                ),
+            ),
+        };
+        self.forget(refusal.next(next))
     }
 
     /// The receipt of a change that was taken back: the state before it, once more, with nothing
@@ -180,7 +230,7 @@ impl Road<'_> {
         decided: &D,
         failure: &Failure,
         sequence: u64,
-        receipt: &std::path::Path,
+        receipt: Result<std::path::PathBuf, String>,
     ) -> Refusal {
         let why = decided.one_way().unwrap_or_default();
         let refusal = Refusal::new(
@@ -190,8 +240,13 @@ impl Road<'_> {
         )
         .value("one-way", why)
         .value("sequence", sequence)
-        .value("receipt", receipt.display());
-        self.service.tell(refusal, failure)
+        .value("product", "is down");
+        let refusal = match receipt {
+            Ok(receipt) => refusal.value("receipt", receipt.display()),
+            Err(why) => refusal.value("and", why),
+        };
+        self.service
+            .tell(refusal, failure)
             .unchanged("nothing goes back by itself")
             .next(
                 "mend it and start the product; or put back what the change altered (its database), and \
@@ -199,19 +254,16 @@ impl Road<'_> {
             )
     }
 
-    /// Stops a product that did not start well. One that does not run any more is stopped, whatever
-    /// the stop command thinks of it.
+    /// Stops a product that did not start well: it may be up, half up or down.
     fn stop_again(&self) -> Result<(), Failure> {
         // From here on the tree changes again.
         let held = self.node.say_product(Product::Held);
-        match self.service.stop() {
-            Err(failure) if self.service.surely_runs() => Err(failure),
-            Ok(()) | Err(_) => held.map_err(|error| Failure {
-                ended: error.what,
-                output: String::new(),
-                step: Step::Stop,
-            }),
-        }
+        self.service.stop_if_up()?;
+        held.map_err(|error| Failure {
+            ended: error.what,
+            output: String::new(),
+            step: Step::Stop,
+        })
     }
 
     /// The product runs on the new files and cannot be stopped: they stay below it until it can.

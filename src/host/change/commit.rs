@@ -7,7 +7,8 @@ use super::super::statement::{Deed, Signing, Times, Written};
 use super::super::{Node, generations};
 use super::seal::Exchanged;
 use super::{Decided, Road};
-use crate::disk::recover;
+use crate::disk::lock::Product;
+use crate::disk::{recover, stopped};
 use crate::model::{Refusal, RefusalName};
 
 /// What is in force since the rename.
@@ -74,10 +75,14 @@ impl Road<'_> {
         committed: &Committed,
     ) -> Result<PathBuf, Refusal> {
         let sequence = committed.sequence;
-        self.tidy(&exchanged.decided).map_err(|refusal| {
-            unfinished(&refusal, "what was left over could not be tidied", sequence)
-                .next("lockstep recover")
-        })?;
+        // All is committed: whoever restarts the product now may.
+        let free = self.node.say_product(Product::Free);
+        free.and_then(|()| Ok(stopped::forget(self.node.root())?))
+            .and_then(|()| self.tidy(&exchanged.decided))
+            .map_err(|refusal| {
+                unfinished(&refusal, "what was left over could not be tidied", sequence)
+                    .next("lockstep recover")
+            })?;
         write_out(self.receipt, &receipt_name(self.node), &committed.receipt)
             .map_err(|refusal| unfinished(&refusal, "the receipt could not be written", sequence))
     }

@@ -28,12 +28,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::Node;
 use super::service::Service;
 use super::statement::{NextState, Times};
 use super::survey::Survey;
 use crate::disk::lock::Product;
 use crate::disk::mounts::Layout;
+use crate::disk::stopped::{self, Stopped};
 use crate::model::service::{Failure, Step};
 use crate::model::snapshot::{ConfigFile, Drift};
 use crate::model::{Refusal, Sha256, Time, Watch};
@@ -52,6 +55,9 @@ pub(super) trait Decided {
 
     /// The state that is committed once the files of `work` are exchanged.
     fn next<'a>(&'a self, node: &'a Node, after: &After, work: &Work, now: Time) -> NextState<'a>;
+
+    /// Whether anything is installed afterwards that could be started.
+    fn leaves_something(&self) -> bool;
 
     /// The state digest that was foretold, where it was.
     fn foretold(&self) -> Option<Sha256>;
@@ -100,8 +106,23 @@ pub(super) struct Done {
     pub(super) times: Times,
     /// The receipt's file.
     pub(super) receipt: PathBuf,
-    /// Whether the product was stopped for it, and started again.
-    pub(super) restarted: bool,
+    /// What became of the product.
+    pub(super) product: ProductWas,
+}
+
+/// What became of the product in a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductWas {
+    /// Nothing was asked of it: no file was moved, it is stopped by hand, or none was there.
+    #[default]
+    LeftAlone,
+    /// It was stopped, and started again.
+    Restarted,
+    /// `running` said that it does not run: it was stopped to be sure, and not started.
+    Down,
+    /// It was stopped, and nothing is installed now that could be started.
+    Removed,
 }
 
 /// What a change is made with.
@@ -119,6 +140,7 @@ struct Halted {
     since: Instant,
     /// When it is to be started again.
     restart: Option<Restart>,
+    product: ProductWas,
 }
 
 impl Road<'_> {
@@ -136,14 +158,13 @@ impl Road<'_> {
         self.watch
             .go_on()
             .map_err(|interrupted| undo(self.node, interrupted.into()))?;
-        let one_way = staged.decided.one_way().is_some();
-        let halted = self.halt(one_way, staged.work.moves.is_empty())?;
+        let halted = self.halt(&staged)?;
         let before = After {
             drift: survey.scan.drift.clone(),
             config: survey.scan.config.clone(),
         };
         drop(room.journal);
-        let exchanged = seal::seal(self.node, staged, &survey, halted.restart)
+        let exchanged = seal::seal(self.node, staged, &survey)
             .and_then(|sealed| seal::exchange(self.node, sealed, self.watch))
             .map_err(|refusal| self.back(refusal, &halted, false))?;
         drop(survey);
@@ -168,10 +189,12 @@ impl Road<'_> {
         if late {
             times.downtime_ms = millis(halted.since.elapsed());
         }
-        let receipt = self.finish(&exchanged, &committed)?;
+        let receipt = self.finish(&exchanged, &committed);
         if let Some(failure) = failure {
-            return Err(self.stays(&exchanged.decided, &failure, committed.sequence, &receipt));
+            let receipt = receipt.map_err(|refusal| refusal.what);
+            return Err(self.stays(&exchanged.decided, &failure, committed.sequence, receipt));
         }
+        let receipt = receipt?;
         let Exchanged { decided, work, .. } = exchanged;
         Ok(Changed {
             decided,
@@ -180,50 +203,68 @@ impl Road<'_> {
                 sequence: committed.sequence,
                 times,
                 receipt,
-                restarted: halted.restart.is_some(),
+                product: halted.product,
             },
         })
     }
 
     /// Stops the product, whatever is thought of whether it runs: a wrong answer to that must not lead
-    /// to an exchange below it. From here on no service manager starts it. Where no file is to be moved
-    /// (`idle`), or no product is there yet, it is left alone.
-    fn halt(&self, one_way: bool, idle: bool) -> Result<Halted, Refusal> {
-        let since = Instant::now();
+    /// to an exchange below it. From here on no service manager starts it. Where no file is to be
+    /// moved, or no product is there yet, it is left alone.
+    fn halt<D: Decided>(&self, staged: &Staged<D>) -> Result<Halted, Refusal> {
         let mut halted = Halted {
-            since,
+            since: Instant::now(),
             restart: None,
+            product: ProductWas::LeftAlone,
         };
-        if idle {
+        if staged.work.moves.is_empty() {
             return Ok(halted);
         }
-        self.node.say_product(Product::Held)?;
+        self.node
+            .say_product(Product::Held)
+            .map_err(|refusal| undo(self.node, refusal))?;
         if self.service.names_none() || self.node.installed().is_empty() {
             return Ok(halted);
         }
-        let runs = self.service.runs();
+        let restart = match staged.decided.one_way() {
+            Some(_) => Restart::AfterCommit,
+            None => Restart::BeforeCommit,
+        };
+        if !self.service.runs() {
+            halted.product = ProductWas::Down;
+        } else if !staged.decided.leaves_something() {
+            halted.product = ProductWas::Removed;
+        } else {
+            let stopped = Stopped::new(restart, self.node.state().sequence.saturating_add(1));
+            stopped::note(self.node.root(), &stopped).map_err(|error| self.unhold(error.into()))?;
+            halted.restart = Some(restart);
+            halted.product = ProductWas::Restarted;
+        }
         halted.since = Instant::now();
         self.watch.say("stopping the product");
         self.service
             .stop()
             .map_err(|failure| self.unhold(self.service.not_stopped(self.node, &failure)))?;
-        let restart = if one_way {
-            Restart::AfterCommit
-        } else {
-            Restart::BeforeCommit
-        };
-        halted.restart = runs.then_some(restart);
         Ok(halted)
     }
 
     /// The product may run again, because nothing was exchanged; what was staged goes.
     fn unhold(&self, refusal: Refusal) -> Refusal {
+        let refusal = self.forget(refusal);
         match self.node.say_product(Product::Free) {
             Ok(()) => undo(self.node, refusal),
             Err(_) => undo(self.node, refusal).value(
                 "service",
                 "its manager cannot be told that it may start before this command has ended",
             ),
+        }
+    }
+
+    /// The product is up again, or the refusal says that it is not.
+    fn forget(&self, refusal: Refusal) -> Refusal {
+        match stopped::forget(self.node.root()) {
+            Ok(()) => refusal,
+            Err(error) => refusal.value("left over", error),
         }
     }
 
@@ -245,9 +286,10 @@ pub(super) fn start(node: &Node, service: &Service) -> Result<(), Failure> {
         step: Step::Start,
     };
     node.say_product(Product::Starting).map_err(held)?;
-    let started = service.start();
-    node.say_product(Product::Held).map_err(held)?;
-    started
+    service.start()?;
+    // What cannot be said keeps nobody from anything: its words are those of a start that went well.
+    node.say_product(Product::Held).ok();
+    Ok(())
 }
 
 fn millis(duration: Duration) -> u64 {

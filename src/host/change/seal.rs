@@ -16,7 +16,7 @@ use crate::disk::{journal, shut};
 use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::fate::{Fate, Met, Own};
-use crate::plan::recovery::{Action, Journal, Mark, Move, Restart};
+use crate::plan::recovery::{Action, Journal, Mark, Move};
 use crate::plan::work::{Intent, Turn, Work};
 
 /// Staged, compared once more with the tree, and journalled.
@@ -35,13 +35,11 @@ pub(super) struct Exchanged<D> {
     pub(super) took: Duration,
 }
 
-/// Compares every path to be touched with the scan, and seals the journal, which says when the
-/// product that was stopped for this is to be started again.
+/// Compares every path to be touched with the scan, and seals the journal.
 pub(super) fn seal<D>(
     node: &Node,
     staged: Staged<D>,
     survey: &Survey<'_>,
-    restart: Option<Restart>,
 ) -> Result<Sealed<D>, Refusal> {
     let Staged {
         decided,
@@ -76,7 +74,6 @@ pub(super) fn seal<D>(
         areas: layout.points().to_vec(),
         entries,
         format: FORMAT,
-        restart,
         sequence,
         shut: shut::list(node.root(), &work, &marks)?,
     };
@@ -129,7 +126,7 @@ fn displaced_mark(node: &Node, survey: &Survey<'_>, path: &TreePath) -> Result<M
         .value("path", path)
         .value("scanned", show(scanned))
         .value("now", show(live))
-        .next("stop whatever writes there, and apply the patch again")
+        .next("stop whatever writes there, and run the same command again")
     })
 }
 

@@ -211,6 +211,10 @@ impl Decided for Back {
         }
     }
 
+    fn leaves_something(&self) -> bool {
+        !self.installed.is_empty()
+    }
+
     /// No desk foretold it.
     fn foretold(&self) -> Option<Sha256> {
         None

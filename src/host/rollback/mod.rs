@@ -65,7 +65,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let service = Service::of(&node)?;
     let past = back::past(&node, target)?;
     let components = node.components()?;
-    check_one_way(&node, &components, &past, request)?;
+    check_one_way(&node, &all, target, &past, request)?;
     let held: Vec<_> = past.iter().map(|c| c.installed.clone()).collect();
     if !request.dry_run {
         node.confirm(
@@ -189,16 +189,23 @@ fn reachable(all: &[Generation]) -> String {
 /// put back as well.
 fn check_one_way(
     node: &Node,
-    now: &[Component],
+    all: &[Generation],
+    target: &Generation,
     past: &[Component],
     request: &Request,
 ) -> Result<(), Refusal> {
     let policy = &node.site().policy;
     check_acceptable(&request.accepted, policy)?;
     let held: Vec<_> = past.iter().map(|c| c.installed.clone()).collect();
-    let Some(why) = one_way(&held, now) else {
+    let mut reasons = Vec::new();
+    for later in all.iter().filter(|g| g.sequence > target.sequence) {
+        reasons.extend(one_way(&held, &back::past(node, later)?));
+    }
+    reasons.dedup();
+    if reasons.is_empty() {
         return Ok(());
-    };
+    }
+    let why = reasons.join("; ");
     if lifts(policy, &request.accepted, RefusalName::Downgrade) {
         return Ok(());
     }

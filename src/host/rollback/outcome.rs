@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::super::change::{Done, took};
+use super::super::change::{Done, ProductWas, took};
 use super::super::statement::Times;
 use super::back::Back;
 use crate::model::installed::describe;
@@ -42,8 +42,8 @@ pub struct Outcome {
     /// How long it took, and how long the product stood still.
     #[serde(flatten)]
     pub times: Times,
-    /// Whether the product was stopped and started again.
-    pub restarted: bool,
+    /// What became of the product.
+    pub product: ProductWas,
     /// The receipt.
     pub receipt: Option<PathBuf>,
     /// Bytes that staging takes.
@@ -86,8 +86,8 @@ impl std::fmt::Display for Outcome {
             writeln!(f, "  space      {}", bytes(self.space))?;
             return write!(f, "  next       the same line without --dry-run");
         }
-        if self.restarted {
-            writeln!(f, "  product    stopped, and started again on these files")?;
+        if let Some(words) = self.product.words() {
+            writeln!(f, "  product    {words}")?;
         }
         writeln!(
             f,
@@ -102,7 +102,7 @@ impl std::fmt::Display for Outcome {
                 receipt.display()
             )?;
         }
-        write!(f, "{}", took(self.times, self.restarted))
+        write!(f, "{}", took(self.times, self.product))
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn outcome(node: &Node, back: &Back, work: &Work, done: Option<Done>)
         met: work.met.iter().map(|met| met.words(next)).collect(),
         sequence: done.as_ref().map(|done| done.sequence),
         times,
-        restarted: done.as_ref().is_some_and(|done| done.restarted),
+        product: done.as_ref().map(|done| done.product).unwrap_or_default(),
         receipt: done.map(|done| done.receipt),
         space,
     }
