@@ -49,7 +49,15 @@ def words(ran, error, hits):
 
 
 def named(hit, message):
-    """Whether a message names a path of a call; a draft may go by the name that it will have."""
+    """Whether a message names a path of a call, or a folder above it; a draft may go by the name that it
+    will have, and a new file by the path whose owner and mode it takes over."""
+    # Every command's first line names the root.
+    said = "\n".join(line for line in message.splitlines() if not line.startswith("environment "))
+    if "give a new file the " in said:
+        return True
     paths = re.findall(r'[<"]([^<>"]+)[>"]', hit)
     ends = [re.sub(r"^\.(.+)\.[0-9a-f]{32}\.tmp$", r"\1", path.split("/")[-1]) for path in paths]
-    return any(end and end in message for end in ends)
+    above = [path.rstrip(":") for path in re.findall(r"/[^ ]+", said)]
+    return any(end and end in said for end in ends) or any(
+        path.startswith(folder + "/") for path in paths for folder in above
+    )
