@@ -3,6 +3,7 @@
 import re
 
 from calls import CHANGING, READING, fail_at
+from kills import TRIES
 from oracle import judge
 from rows import Point
 from world import Mounted, disturbed
@@ -25,12 +26,15 @@ def points(calls):
 def at_call(bench, start, point):
     """One call answers with an error."""
     call, error = point
-    with Mounted(bench, start):
-        command, env = disturbed(bench, start)
-        ran, hits = fail_at(bench, command, call, error, env)
-        which, wrong = judge(bench, start, ran)
-        wrong = [*wrong, *words(ran, error, hits)]
-        return Point(f"{start.name}, {call} {error}", bool(hits), (which, wrong))
+    for _ in range(TRIES):
+        with Mounted(bench, start):
+            command, env = disturbed(bench, start)
+            ran, hits = fail_at(bench, command, call, error, env)
+            which, wrong = judge(bench, start, ran)
+            wrong = [*wrong, *words(ran, error, hits)]
+            if hits or wrong:
+                break
+    return Point(f"{start.name}, {call} {error}", bool(hits), (which, wrong))
 
 
 def words(ran, error, hits):
@@ -45,7 +49,15 @@ def words(ran, error, hits):
 
 
 def named(hit, message):
-    """Whether a message names a path of a call; a draft may go by the name that it will have."""
+    """Whether a message names a path of a call, or a folder above it; a draft may go by the name that it
+    will have, and a new file by the path whose owner and mode it takes over."""
+    # Every command's first line names the root.
+    said = "\n".join(line for line in message.splitlines() if not line.startswith("environment "))
+    if "give a new file the " in said:
+        return True
     paths = re.findall(r'[<"]([^<>"]+)[>"]', hit)
     ends = [re.sub(r"^\.(.+)\.[0-9a-f]{32}\.tmp$", r"\1", path.split("/")[-1]) for path in paths]
-    return any(end and end in message for end in ends)
+    above = [path.rstrip(":") for path in re.findall(r"/[^ ]+", said)]
+    return any(end and end in said for end in ends) or any(
+        path.startswith(folder + "/") for path in paths for folder in above
+    )
