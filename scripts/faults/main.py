@@ -27,15 +27,15 @@ PLACES = (
 # Points of each kind: the sample's, and the full run's. Those of a system call are shared out among
 # all starts, so that each is disturbed wherever it may be before any is disturbed twice.
 COUNTS = {
-    "kill": (120, 3000),
-    "random kill": (30, 400),
+    "kill": (120, 2500),
+    "random kill": (30, 300),
     "error": (150, 3000),
     "twice": (16, 200),
-    "prefix ext4": (40, 1600),
-    "torn ext4": (40, 1200),
-    "prefix xfs": (16, 300),
-    "torn xfs": (12, 200),
-    "full": (1, 40),
+    "prefix ext4": (40, 1400),
+    "torn ext4": (40, 1100),
+    "prefix xfs": (16, 240),
+    "torn xfs": (12, 160),
+    "full": (1, 20),
 }
 
 # Seconds that the sample and the full run may take.
