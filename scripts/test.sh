@@ -37,6 +37,7 @@ readonly COMMANDS=(
     "bindfs bindfs"
     "mkfs.btrfs btrfs-progs"
     "python3 python3"
+    "xargs findutils"
 )
 
 say() { printf '\n== %s\n' "$*"; }
@@ -151,6 +152,11 @@ run_tests() {
     cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/cargo-test.log"
 }
 
+# Whether the measurement runs at all; what it says of so few files and this build is of no account.
+sample_downtime() {
+    LOCKSTEP=$PWD/target/debug/lockstep LOCKSTEP_COUNTS=200:1 scripts/downtime.sh
+}
+
 run_nextest() { cargo nextest run --locked --no-fail-fast; }
 
 # With private items: module headers are the design, and they name what the design hides.
@@ -212,6 +218,7 @@ stage "format" 10 check_format
 stage "clippy" 120 clippy_full
 stage "clippy, host build" 90 clippy_host
 stage "tests" 600 run_tests
+stage "downtime, sample" 30 sample_downtime
 if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
 stage "documentation" 90 build_docs
 stage "host build" 240 build_host

@@ -121,6 +121,9 @@ fn a_signal_before_the_exchange_leaves_nothing() -> Tested {
         return Ok(());
     }
     let line = patched(&world, "PROD")?;
+    let dry = format!("{line} --dry-run");
+    let in_time = sweep(&world, "PROD", &dry, 23)?;
+    assert!(in_time.len() >= 4, "{dry}: in time at {in_time:?}");
     let in_time = sweep(&world, "PROD", &line, 9)?;
     assert!(in_time.len() >= 10, "in time at {in_time:?}");
     check_new(&world, "PROD")?;
@@ -202,7 +205,7 @@ fn a_signal_in_the_exchange_waits() -> Tested {
             &format!("signal={signal}:when={at}"),
             &line,
         ))?;
-        let told = format!("warning: a signal (SIG{signal}) came while the change was made");
+        let told = format!("warning: a signal (SIG{signal}) came after the last moment");
         assert!(ran.err.contains(&told), "{}", ran.err);
         assert!(ran.out.contains("applied"), "{}", ran.out);
         check_new(&world, signal)?;
