@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # How long the files of a product are between old and new, measured: `lockstep apply` of a patch
 # that changes many small files, beside `mv` of as many files and one `sync`, in the same run, on the
-# same file system. Prints a table in Markdown.
+# same file system. Prints a table in Markdown. It takes about a quarter of an hour, most of it for
+# making and removing the trees.
 #
 #   scripts/downtime.sh [--check]
 #

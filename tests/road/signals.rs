@@ -71,7 +71,9 @@ fn sweep(world: &World, name: &str, line: &str, step: usize) -> Outcome<Vec<usiz
         match ran.code {
             0 => {
                 let told = format!("a signal (SIG{signal}) came");
-                assert!(ran.err.contains(&told), "{said}");
+                // A dry run asks until it ends: there the sweep has run out of files.
+                let dry = line.ends_with("--dry-run") && !ran.err.contains("signal");
+                assert!(dry || ran.err.contains(&told), "{said}");
                 return Ok(in_time);
             }
             38 => {
@@ -90,15 +92,15 @@ fn sweep(world: &World, name: &str, line: &str, step: usize) -> Outcome<Vec<usiz
 
 /// What is not as it was.
 fn changed((root, usb): &(Tree, Tree), now: &(Tree, Tree)) -> String {
-    let mut changed = String::new();
+    let mut changed = Vec::new();
     for (was, is) in [(root, &now.0), (usb, &now.1)] {
         for path in was.keys().chain(is.keys()) {
             if was.get(path) != is.get(path) {
-                changed += &format!("changed: {}\n", path.display());
+                changed.push(format!("changed: {}", path.display()));
             }
         }
     }
-    changed
+    changed.join("\n")
 }
 
 fn check_interrupted(ran: &Ran, signal: &str, line: &str) {
@@ -122,7 +124,7 @@ fn a_signal_before_the_exchange_leaves_nothing() -> Tested {
     }
     let line = patched(&world, "PROD")?;
     let dry = format!("{line} --dry-run");
-    let in_time = sweep(&world, "PROD", &dry, 23)?;
+    let in_time = sweep(&world, "PROD", &dry, 5)?;
     assert!(in_time.len() >= 4, "{dry}: in time at {in_time:?}");
     let in_time = sweep(&world, "PROD", &line, 9)?;
     assert!(in_time.len() >= 10, "in time at {in_time:?}");
