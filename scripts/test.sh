@@ -42,6 +42,7 @@ readonly COMMANDS=(
     "mkfs.xfs xfsprogs"
     "mkfs.ext4 e2fsprogs"
     "losetup mount"
+    "xargs findutils"
 )
 
 say() { printf '\n== %s\n' "$*"; }
@@ -159,6 +160,11 @@ run_tests() {
 
 sample_faults() { scripts/faults.sh --sample; }
 
+# Whether the measurement runs at all; what it says of so few files and this build is of no account.
+sample_downtime() {
+    LOCKSTEP=$PWD/target/debug/lockstep LOCKSTEP_COUNTS=200:1 scripts/downtime.sh
+}
+
 run_nextest() { cargo nextest run --locked --no-fail-fast; }
 
 # With private items: module headers are the design, and they name what the design hides.
@@ -220,6 +226,7 @@ stage "format" 10 check_format
 stage "clippy" 120 clippy_full
 stage "clippy, host build" 90 clippy_host
 stage "tests" 600 run_tests
+stage "downtime, sample" 30 sample_downtime
 if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
 stage "faults, sample" 240 sample_faults
 stage "documentation" 90 build_docs

@@ -86,7 +86,7 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
 fn tell_of_signal(printer: &Printer) {
     if let Some(signal) = printer.signal() {
         printer.warn(&format!(
-            "a signal ({signal}) came while the change was made; it was not obeyed"
+            "a signal ({signal}) came after the last moment at which it could be obeyed; it changed nothing"
         ));
     }
 }

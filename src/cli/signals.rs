@@ -10,7 +10,8 @@
 //! program as if nobody handled it, because nobody would look at the number. What is ignored when
 //! the program starts (`nohup`, a job in the background of a script) stays ignored.
 //!
-//! SIGPIPE is ignored by Rust's start-up: writing to a reader that went away is an error like any
+//! Ctrl-Z stops the process wherever it is, and `fg` lets it go on: in mid-exchange the product stands
+//! still for as long. SIGPIPE is ignored by Rust's start-up: writing to a reader that went away is an error like any
 //! other, and the printer passes over it. SIGQUIT and SIGKILL end the program at once; what a change
 //! had come to is then put right by `recover`.
 

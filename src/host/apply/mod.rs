@@ -153,6 +153,7 @@ fn apply(
         let survey = Survey::of(&node, &components, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
         after(&node, &admitted, &survey, &work, watch)?;
+        watch.go_on()?;
         return Ok(outcome(&node, &admitted, &work, None));
     };
     let began = Instant::now();

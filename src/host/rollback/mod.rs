@@ -101,6 +101,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     back.check_contents(&survey, &work)?;
     drop(components);
     if request.dry_run {
+        watch.go_on()?;
         return Ok(outcome::outcome(&node, &back, &work, None));
     }
     let staged = stage::stage(&node, back, &survey, (work, layout, after), watch)
