@@ -140,7 +140,7 @@ impl<'a> Exchange<'a> {
     fn back(&self, entry: &Move, moved: &mut Moved) -> Result<(), DiskError> {
         match self.standing(entry)? {
             Standing::Old => return Ok(()),
-            Standing::Neither => return self.into_the_gap(entry, moved),
+            Standing::Neither => return self.fill_gap(entry, moved),
             Standing::New => {}
         }
         let (path, slot) = self.spots(entry)?;
@@ -175,7 +175,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Puts the old file back where a person has made way for it.
-    fn into_the_gap(&self, entry: &Move, moved: &mut Moved) -> Result<(), DiskError> {
+    fn fill_gap(&self, entry: &Move, moved: &mut Moved) -> Result<(), DiskError> {
         if !self.made_way(entry)? {
             return Err(self.neither(entry));
         }

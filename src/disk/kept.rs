@@ -69,9 +69,9 @@ impl KeptChanges {
         let (what, found) = if mark.kind == Kind::Link {
             let target = spot.read_link()?;
             let found = Blake3::of(&target);
-            let target = String::from_utf8(target).map_err(|_| DiskError::Damaged {
+            let target = String::from_utf8(target).map_err(|error| DiskError::Damaged {
                 path: spot.path.clone(),
-                reason: "it is a link that is no text".to_owned(),
+                reason: format!("it is a link that is no text: {error}"),
             })?;
             (What::Link { target }, found)
         } else {

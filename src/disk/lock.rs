@@ -114,7 +114,7 @@ impl Lock {
                     left = left.saturating_sub(1);
                     std::thread::sleep(pause);
                 }
-                Err(Errno::WOULDBLOCK) => return Err(busy(file)),
+                Err(Errno::WOULDBLOCK) => return Err(busy(&file)),
                 Err(errno) => return Err(DiskError::os("lock", path)(errno)),
             }
         }
@@ -205,9 +205,9 @@ fn is_of_a_living(text: &str) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-fn busy(file: File) -> DiskError {
+fn busy(file: &File) -> DiskError {
     // That another command is at work stays true, whatever can be read.
-    let text = text_of(&file);
+    let text = text_of(file);
     let field = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))

@@ -100,10 +100,10 @@ impl Road<'_> {
         }
         let refusal = undo(self.node, refusal);
         match (refusal.name, halted.restart) {
-            // In between: nothing starts on that.
-            (RefusalName::NeedsRecovery, _) | (_, None) => refusal,
-            // It runs on them already.
-            (RefusalName::AppliedUnfinished, Some(Restart::BeforeCommit)) => refusal,
+            // In between: nothing starts on that. Or it runs on the new files already.
+            (RefusalName::NeedsRecovery, _)
+            | (_, None)
+            | (RefusalName::AppliedUnfinished, Some(Restart::BeforeCommit)) => refusal,
             // Once started there is no way back, so the commit must be durable first.
             (RefusalName::AppliedUnfinished, Some(Restart::AfterCommit))
                 if durable::sync_folder(&self.node.root().state_folder()).is_err() =>
