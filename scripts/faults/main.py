@@ -27,11 +27,11 @@ PLACES = (
 # Points of each kind: the sample's, and the full run's. Those of a system call are shared out among
 # all starts, so that each is disturbed wherever it may be before any is disturbed twice.
 COUNTS = {
-    "kill": (120, 2500),
+    "kill": (120, 2520),
     "random kill": (30, 300),
     "error": (150, 3000),
     "twice": (16, 200),
-    "prefix ext4": (40, 1400),
+    "prefix ext4": (40, 1430),
     "torn ext4": (40, 1100),
     "prefix xfs": (16, 240),
     "torn xfs": (12, 160),

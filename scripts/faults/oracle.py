@@ -47,14 +47,20 @@ def judge(bench, start, ran=None, must_be=None):
 
 
 def manage(bench, wrong):
-    """The service manager: recovery first, then the product."""
+    """A person where the product still runs, and the service manager where it does not: recovery first,
+    then the product."""
     # What a command asked of the product before it was killed is done first.
-    ask_product(bench, "running")
-    first = run([bench.program, "recover", "--before-start", "--root", bench.root])
-    if first.code != 0:
-        wrong.append(f"recover --before-start: {first.words()}")
-        return
-    ask_product(bench, "start")
+    if ask_product(bench, "running") == 0:
+        first = run([bench.program, "recover", "--root", bench.root])
+        if first.code != 0:
+            wrong.append(f"recover, with the product running: {first.words()}")
+            return
+    if ask_product(bench, "running") != 0:
+        first = run([bench.program, "recover", "--before-start", "--root", bench.root])
+        if first.code != 0:
+            wrong.append(f"recover --before-start: {first.words()}")
+            return
+        ask_product(bench, "start")
 
 
 def outcome(start, here):
@@ -127,12 +133,12 @@ def second_recovery(bench, recover):
 
 
 def product(bench):
-    """What the product was started on."""
+    """What the product was started on, and whether it runs."""
     log = bench.product_log
     started = log.read_text().splitlines() if log.exists() else []
     wrong = [f"the product was started on {line}" for line in started if line not in ("old", "new")]
-    if not started:
-        wrong.append("the product was not started at all")
+    if ask_product(bench, "running") != 0:
+        wrong.append("the product does not run")
     return wrong
 
 

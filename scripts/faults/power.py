@@ -22,6 +22,12 @@ RECORD = struct.Struct("<cQQ")
 SECTOR = 512
 # Where the superblock of ext4 begins.
 SUPERBLOCK = 1024
+# Most states that are drawn in place of one that the file system does not come back from.
+REDRAWS = 5
+
+
+class Unmountable(Exception):
+    """A torn write of the file system's own, from which it does not recover."""
 
 
 @dataclass
@@ -120,7 +126,7 @@ def prefix(bench, recording, cut):
     return replayed(bench, recording, cut, f"cut after event {cut}", lambda event: [event])
 
 
-def torn(bench, recording, seed):
+def drawn(bench, recording, seed):
     """Of the writes since the last flush before the cut, half are lost and some torn."""
     rng = random.Random(seed)
     cut = rng.choice(recording.cuts())
@@ -137,6 +143,17 @@ def torn(bench, recording, seed):
 
     label = f"cut after event {cut}, torn after flush {flushed} (seed {seed})"
     return replayed(bench, recording, cut, label, left, numbered=True)
+
+
+def torn(bench, recording, seed):
+    """A drawn state. One that the file system itself does not come back from is said, and another is
+    drawn in its place: nothing can be said of a program without its files."""
+    for again in range(REDRAWS):
+        try:
+            return drawn(bench, recording, seed + again * 1_000_003)
+        except Unmountable as broken:
+            print(f"drawn again, seed {seed + again * 1_000_003}: {broken}", flush=True)
+    raise Broken(f"none of {REDRAWS} states could be mounted")
 
 
 def tear(event, rng):
@@ -163,7 +180,14 @@ def replayed(bench, recording, cut, label, left, numbered=False):
             for number, event in enumerate(recording.events[:cut]):
                 for piece in left((number, event) if numbered else event):
                     os.pwrite(image.fileno(), recording.bytes_of(log, piece), piece[1])
-        start.place.mount(bench.image, bench.mount)
+        try:
+            start.place.mount(bench.image, bench.mount)
+        except Broken as broken:
+            if numbered and "corrupted" in str(broken):
+                raise Unmountable(str(broken)[-300:]) from broken
+            raise
+        # Nothing runs after a power cut.
+        (bench.out / "running").unlink(missing_ok=True)
         # What the command said when it had ended must stand, whatever was lost since.
         must_be = start.outcomes[-1] if cut >= recording.ended else None
         return Point(f"{start.name}, {label}", True, judge(bench, start, must_be=must_be))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import place
 import stand
-from bench import Broken, clear, ok
+from bench import Broken, clear, ok, product
 from calls import first_after, kill_at, trace
 from releases import RELEASES, STEP, fits, folder_of, lay
 
@@ -35,6 +35,8 @@ class Start:
     release: int | None = None
     faulty: str | None = None
     unwell: bool = False
+    # Whether the product runs; where somebody else stops it, it is down already.
+    running: bool = False
 
     @property
     def name(self):
@@ -169,7 +171,8 @@ class Chain:
             self.kept[situation] = self.place.save(self.bench, situation)
         command = [*command, "--root", "{root}"]
         kept = self.kept[situation]
-        self.starts[name] = Start(name, self.place, kept, command, command)
+        runs = self.serviced and situation != "first"
+        self.starts[name] = Start(name, self.place, kept, command, command, running=runs)
 
 
 def apply(patch):
@@ -221,7 +224,7 @@ def release_of(start, here):
 
 
 class Mounted:
-    """A fresh copy of a start's image, mounted; the product runs, as its log begins."""
+    """A fresh copy of a start's image, mounted; the product runs where it does so in the start."""
 
     def __init__(self, bench, start, manifest=True):
         self.bench = bench
@@ -230,7 +233,8 @@ class Mounted:
 
     def __enter__(self):
         clear(self.bench.out)
-        (self.bench.out / "running").touch()
+        if self.start.running:
+            (self.bench.out / "running").touch()
         if self.start.unwell:
             (self.bench.out / "unwell").touch()
         if self.manifest:
@@ -254,6 +258,7 @@ def interrupted(bench, start, name, outcome, point):
         ran, killed = kill_at(bench, words(bench, start.command), point)
         if not killed:
             raise Broken(f"{start.name}, {point}: it was not killed: {ran.words()}")
+        running = product(bench, "running") == 0
         kept = start.place.save(bench, f"{start.key}.{name}".replace(" ", "-"))
     return replace(
         start,
@@ -261,6 +266,7 @@ def interrupted(bench, start, name, outcome, point):
         image=kept,
         command=["recover", "--root", "{root}"],
         outcomes=(outcome,),
+        running=running,
     )
 
 

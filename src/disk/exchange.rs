@@ -170,8 +170,9 @@ impl<'a> Exchange<'a> {
     fn made_way(&self, entry: &Move) -> Result<bool, DiskError> {
         let slot = self.stages.of(entry.area)?.look(entry.slot)?;
         let seen = slot.map(|stamp| stamp.seen());
-        Ok(self.root.look(&entry.path)?.is_none()
-            && entry.displaced().is_none_or(|mark| mark.is(seen)))
+        // What is behind a link, or below a file, is nobody's way.
+        let gone = matches!(self.root.look(&entry.path), Ok(None));
+        Ok(gone && entry.displaced().is_none_or(|mark| mark.is(seen)))
     }
 
     /// Puts the old file back where a person has made way for it.

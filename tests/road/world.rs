@@ -208,7 +208,9 @@ impl World {
             "{}:/usr/sbin:/usr/bin:/sbin:/bin",
             self.path("bin").display()
         );
-        let mut command = Command::new(program);
+        // Whoever runs the tests in the background has signals ignored, and that is handed on.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,HUP,TERM", program]);
         command.current_dir(self.folder.path()).env("PATH", path);
         command
     }
