@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import time
+from dataclasses import replace
 
 from bench import Ran
 from calls import kill_at, points, trace
@@ -30,12 +31,13 @@ def traced(bench, start):
 
 
 def at_call(bench, start, call):
-    """A kill as one call is entered; where a run makes fewer calls than the traced ones, it is tried
-    again."""
-    for _ in range(TRIES):
+    """A kill as one call is entered; where a run makes fewer calls than the traced ones (it waits for
+    the product in small steps), the call before is taken."""
+    for back in range(TRIES):
         with Mounted(bench, start):
             command, env = disturbed(bench, start)
-            ran, fired = kill_at(bench, command, call, env)
+            at = replace(call, number=max(1, call.number - back))
+            ran, fired = kill_at(bench, command, at, env)
             point = Point(f"{start.name}, {call}", fired, judge(bench, start, ran))
             if fired or point.wrong:
                 break
@@ -44,8 +46,16 @@ def at_call(bench, start, call):
 
 def twice(bench, start, first, seed):
     """A kill of recovery at one call, and of the recovery after it at a random one of those that it
-    then makes."""
-    rng = random.Random(seed)
+    then makes; drawn again where that run makes fewer calls than the traced one."""
+    for again in range(TRIES):
+        point = killed_again(bench, start, first, random.Random(seed + again * 1_000_003))
+        if point.fired or point.wrong:
+            break
+    return point
+
+
+def killed_again(bench, start, first, rng):
+    """One draw of it."""
     with Mounted(bench, start):
         command, _ = disturbed(bench, start)
         ran, once = kill_at(bench, command, first)
