@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::Node;
 use crate::disk::generations;
-use crate::model::receipt::{Action, Receipt};
+use crate::model::receipt::Action;
 use crate::model::snapshot::Snapshot;
 use crate::model::{Refusal, RefusalName, Time};
 use crate::plan::recovery::Journal;
@@ -35,14 +35,10 @@ pub(super) struct Generation {
 /// Every generation since `init`, rising; the last one stands.
 pub(super) fn all(node: &Node) -> Result<Vec<Generation>, Refusal> {
     let mut all: Vec<Generation> = Vec::new();
-    for (sequence, file) in node.receipts()? {
-        let refuse = |e: crate::spr::SprError| e.refuse(&node.root().state_folder());
-        let receipt: Receipt = Opened::open(file.as_slice())
-            .and_then(|opened| opened.decode())
-            .map_err(refuse)?;
+    for receipt in node.deeds()? {
         if receipt.action.makes_generation() {
             all.push(Generation {
-                sequence,
+                sequence: receipt.sequence,
                 action: receipt.action,
                 created: receipt.created,
                 displaced_by: None,

@@ -11,6 +11,7 @@ use crate::disk::lock::{Lock, Product};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
+use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::{EnvironmentId, Installed};
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
@@ -57,6 +58,23 @@ impl Node {
         // A copy made in mid-change is a copy first of all: its moves are not recovered.
         node.check_marks()?;
         node.recovered(watch)
+    }
+
+    /// From a node that was opened to read to one that is open to change; with `dry_run` it stays as it
+    /// is, and must be one that has nothing to recover.
+    pub(super) fn ready(
+        self,
+        dry_run: bool,
+        command: &str,
+        now: Time,
+        watch: &dyn Watch,
+    ) -> Result<Self, Refusal> {
+        self.check_marks()?;
+        if dry_run {
+            self.check_recovered()?;
+            return Ok(self);
+        }
+        Self::open_to_change(self.root.path(), command, now, watch)
     }
 
     /// Opens the node to remove what is not needed any more. Nothing is signed, so that the marks
@@ -306,6 +324,18 @@ impl Node {
             receipts.extend(self.store.receipt(sequence)?.map(|file| (sequence, file)));
         }
         Ok(receipts)
+    }
+
+    /// What every receipt says, rising; their signatures are for whoever needs them.
+    pub(super) fn deeds(&self) -> Result<Vec<Receipt>, Refusal> {
+        self.receipts()?
+            .into_iter()
+            .map(|(_, file)| {
+                Opened::of_file(file)
+                    .and_then(|opened| opened.decode())
+                    .map_err(|e| e.refuse(&self.root.state_folder()))
+            })
+            .collect()
     }
 
     /// The bytes of an installed recipe file, if it is at hand and intact.

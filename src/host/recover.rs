@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Node;
 use super::change::start;
-use super::service::Service;
+use super::service::{STOP_FIRST, Service};
 use crate::disk::lock::{Lock, Product};
 use crate::disk::recover::{Recovered, needs_recovery, settle, sweep};
 use crate::disk::root::Root;
@@ -134,16 +134,28 @@ pub(super) fn put_right(
         }
         _ => None,
     };
-    // It is up, or whoever is to start it is told.
-    stopped::forget(root)?;
-    node.say_product(Product::Free)?;
-    let put_right = PutRight {
-        started: product && due && failure.is_none(),
-        not_started: failure.map(|(service, failure)| not_started(service, &failure, &recovered)),
-        recovered,
-    };
-    sweep(root, store)?;
-    Ok(put_right)
+    let started = product && due && failure.is_none();
+    let not_started = failure.map(|(service, failure)| not_started(service, &failure, &recovered));
+    // The product is up, or whoever is to start it is told: then the note of it goes, and what else
+    // is left over.
+    let cleared = stopped::forget(root)
+        .and_then(|()| sweep(root, store))
+        .map_err(Refusal::from)
+        .and_then(|()| node.say_product(Product::Free));
+    match (not_started, cleared) {
+        (Some(refusal), Err(left)) => Err(refusal.value("left over", left.what)),
+        (None, Err(left)) => Err(left.unchanged(whole(&recovered))),
+        (not_started, Ok(())) => Ok(PutRight {
+            recovered,
+            started,
+            not_started,
+        }),
+    }
+}
+
+/// What stands after the half of recovery that counts.
+fn whole(recovered: &Recovered) -> String {
+    describe(recovered).unwrap_or_else(|| "the files are whole".to_owned())
 }
 
 /// The command that was interrupted may have started the product on files that now go back.
@@ -159,10 +171,7 @@ fn stop_first(service: &Service, watch: &dyn Watch) -> Result<(), Refusal> {
     Err(service
         .tell(refusal, &failure)
         .unchanged("the journal stands; nothing was recovered yet")
-        .next(
-            "stop the product, then lockstep recover (where the stop command never ends with 0: lockstep \
-             recover --before-start, and start it)",
-        ))
+        .next(STOP_FIRST))
 }
 
 fn not_started(service: &Service, failure: &Failure, recovered: &Recovered) -> Refusal {
@@ -173,7 +182,7 @@ fn not_started(service: &Service, failure: &Failure, recovered: &Recovered) -> R
     .value("product", "is down");
     service
         .tell(refusal, failure)
-        .unchanged(describe(recovered).unwrap_or_else(|| "the files are whole".to_owned()))
+        .unchanged(whole(recovered))
         .next("mend what the product says, and start it")
 }
 

@@ -183,7 +183,7 @@ impl RefusalName {
             Self::NotPermitted => ("not-permitted", 36, Nothing, "this user may not change, or not read, what must be"),
             Self::Incomplete => ("incomplete", 37, Nothing, "the file is cut short, or a volume is missing"),
             Self::Interrupted => ("interrupted", 38, Nothing, "it was ended from outside before anything was changed"),
-            Self::ServiceFailed => ("service-failed", 39, Nothing, "the product's service did not stop, so nothing was changed"),
+            Self::ServiceFailed => ("service-failed", 39, Nothing, "the product's service did not stop, or not start after a recovery; the files are all of one version"),
             Self::RolledBack => ("rolled-back", 40, Nothing, "the change was made and undone again; the old state runs"),
             Self::NeedsRecovery => ("needs-recovery", 41, Nothing, "a change was interrupted and must be recovered first"),
             Self::AppliedUnfinished => ("applied-unfinished", 42, Nothing, "the new state stands; a later step is left to do"),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Component;
 use super::change::{Changes, config_after, drift_after, holds, is_as};
-use super::recovery::{Action, Journal, Kind, Mark};
+use super::recovery::{Action, Journal, Kind, Mark, Move};
 use super::tree::{Owned, Tree};
 use crate::model::recipe::What;
 use crate::model::site::DriftRule;
@@ -25,6 +25,16 @@ pub struct Kept {
     pub area: u64,
     /// The slot.
     pub slot: u64,
+}
+
+impl Kept {
+    const fn of(journal: &Journal, entry: &Move) -> Self {
+        Self {
+            change: journal.sequence,
+            area: entry.area,
+            slot: entry.slot,
+        }
+    }
 }
 
 /// What stood at a path before the first of some changes that touched it.
@@ -116,11 +126,7 @@ impl WayBack {
                 let Some(mark) = entry.displaced() else {
                     continue;
                 };
-                let kept = Kept {
-                    change: journal.sequence,
-                    area: entry.area,
-                    slot: entry.slot,
-                };
+                let kept = Kept::of(journal, entry);
                 if let (Kind::File, Some(blake3)) = (mark.kind, mark.blake3) {
                     self.contents.insert(blake3, kept);
                     self.slots.entry(entry.path.clone()).or_insert(kept);
@@ -239,12 +245,9 @@ fn first_displaced(journals: &[Journal]) -> BTreeMap<&TreePath, (Kept, &Action)>
     let mut first = BTreeMap::new();
     for journal in journals {
         for entry in &journal.entries {
-            let kept = Kept {
-                change: journal.sequence,
-                area: entry.area,
-                slot: entry.slot,
-            };
-            first.entry(&entry.path).or_insert((kept, &entry.action));
+            first
+                .entry(&entry.path)
+                .or_insert((Kept::of(journal, entry), &entry.action));
         }
     }
     first

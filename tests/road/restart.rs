@@ -167,12 +167,7 @@ fn a_start_that_fails_puts_the_old_files_back() -> Tested {
 #[test]
 fn a_one_way_change_is_not_undone_by_a_start_that_fails() -> Tested {
     let world = world("")?;
-    world.component(
-        "core/9.3/core-9.3.0",
-        &[("lib/core.jar", "core 9.3")],
-        "--one-way 'the database is migrated'",
-    )?;
-    world.ok("lockstep prepare --environment PROD --to to:core/9.3/core-9.3.0.spr --accept downgrade --reason test --desk desk --source repository --output usb/3.patch.spr")?;
+    world.one_way()?;
     world.write("fail", "start core 9.3")?;
     let ran =
         world.run("lockstep apply usb/3.patch.spr --root PROD --receipt usb/3.receipt.spr")?;
@@ -360,12 +355,7 @@ fn a_product_that_is_surely_down_needs_no_stop() -> Tested {
 #[test]
 fn what_failed_is_told_though_the_receipt_fails_too() -> Tested {
     let world = world("")?;
-    world.component(
-        "core/9.3/core-9.3.0",
-        &[("lib/core.jar", "core 9.3")],
-        "--one-way 'the database is migrated'",
-    )?;
-    world.ok("lockstep prepare --environment PROD --to to:core/9.3/core-9.3.0.spr --accept downgrade --reason test --desk desk --source repository --output usb/3.patch.spr")?;
+    world.one_way()?;
     world.write("fail", "start core 9.3")?;
     let product = PRODUCT.replace("exit 3", "touch ../usb/3.receipt.spr; exit 3");
     world.write("product.sh", &product)?;

@@ -262,12 +262,7 @@ fn an_adoption_bars_the_way() -> Tested {
 #[test]
 fn one_way_is_asked_about() -> Tested {
     let world = World::installed()?;
-    world.component(
-        "core/9.3/core-9.3.0",
-        &[("lib/core.jar", "core 9.3")],
-        "--one-way 'the database is migrated'",
-    )?;
-    world.ok("lockstep prepare --environment PROD --to to:core/9.3/core-9.3.0.spr --accept downgrade --reason test --desk desk --source repository --output usb/3.patch.spr")?;
+    world.one_way()?;
     world.apply("PROD", "usb/3.patch.spr", "usb/3.receipt.spr")?;
     world.refused(
         "PROD",

@@ -175,6 +175,17 @@ impl World {
         )
     }
 
+    /// Publishes a one-way version of core, and prepares `usb/3.patch.spr` to it for PROD.
+    pub(crate) fn one_way(&self) -> Tested {
+        self.component(
+            "core/9.3/core-9.3.0",
+            &[("lib/core.jar", "core 9.3")],
+            "--one-way 'the database is migrated'",
+        )?;
+        self.ok("lockstep prepare --environment PROD --to to:core/9.3/core-9.3.0.spr --accept downgrade --reason test --desk desk --source repository --output usb/3.patch.spr")?;
+        Ok(())
+    }
+
     pub(crate) fn publish(&self, what: &str, more: &str) -> Tested {
         self.ok(&format!(
             "lockstep publish {what} --repository repository --keys keys/vendor {more}"

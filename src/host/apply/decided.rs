@@ -13,7 +13,6 @@ use crate::plan::admit::Admitted;
 use crate::plan::change::components as component_changes;
 use crate::plan::claim::PastDeed;
 use crate::plan::work::Work;
-use crate::spr::Opened;
 
 /// A patch that was admitted, with the recipes that came in it.
 pub(super) struct Decision {
@@ -110,17 +109,10 @@ impl Decided for Decision {
 
 /// What this node did so far, from its receipts.
 pub(super) fn deeds(node: &Node) -> Result<Vec<PastDeed>, Refusal> {
-    let mut deeds = Vec::new();
-    for (sequence, file) in node.receipts()? {
-        let refuse = |e: crate::spr::SprError| e.refuse(&node.root().state_folder());
-        let receipt: Receipt = Opened::open(file.as_slice())
-            .and_then(|o| o.decode())
-            .map_err(refuse)?;
-        deeds.push(PastDeed {
-            sequence,
-            action: receipt.action,
-            applied: receipt.applied(),
-        });
-    }
-    Ok(deeds)
+    let deed = |receipt: Receipt| PastDeed {
+        sequence: receipt.sequence,
+        action: receipt.action,
+        applied: receipt.applied(),
+    };
+    Ok(node.deeds()?.into_iter().map(deed).collect())
 }

@@ -101,15 +101,8 @@ fn apply(
 ) -> Result<Outcome, Refusal> {
     claimed.check_identity(&node)?;
     node.check_named(request.environment.as_ref())?;
-    node.check_marks()?;
-    let node = if request.dry_run {
-        node.check_recovered()?;
-        node
-    } else {
-        drop(node);
-        let line = typed(std::slice::from_ref(&request.file), false);
-        Node::open_to_change(&request.root, &line, now, watch)?
-    };
+    let line = typed(std::slice::from_ref(&request.file), false);
+    let node = node.ready(request.dry_run, &line, now, watch)?;
     if !request.dry_run {
         place(request.receipt.as_deref(), &receipt_name(&node))?;
     }

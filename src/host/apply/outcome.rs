@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::super::change::{Done, ProductWas, took};
+use super::super::change::{Done, ProductWas, ended, touched};
 use super::super::statement::Times;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
@@ -75,21 +75,7 @@ impl std::fmt::Display for Outcome {
             "{word}: environment {}, node {}",
             self.environment, self.node
         )?;
-        for change in &self.changes {
-            writeln!(f, "  change     {change}")?;
-        }
-        let FileCounts {
-            added,
-            changed,
-            removed,
-        } = self.files;
-        writeln!(
-            f,
-            "  files      {added} added, {changed} changed, {removed} removed"
-        )?;
-        for (word, sentence) in &self.met {
-            writeln!(f, "  {word:10} {sentence}")?;
-        }
+        touched(f, &self.changes, self.files, &self.met)?;
         if let Some(site) = &self.site {
             writeln!(f, "  trust      {site}")?;
         }
@@ -105,18 +91,7 @@ impl std::fmt::Display for Outcome {
             );
         }
         writeln!(f, "  state      {}", self.state)?;
-        if let Some(words) = self.product.words() {
-            writeln!(f, "  product    {words}")?;
-        }
-        if let Some(receipt) = &self.receipt {
-            writeln!(f, "  receipt    {}", receipt.display())?;
-            writeln!(
-                f,
-                "  next       carry the receipt to the desk: lockstep receive {}",
-                receipt.display()
-            )?;
-        }
-        write!(f, "{}", took(self.times, self.product))
+        ended(f, self.product, self.receipt.as_deref(), self.times)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::Node;
 use super::super::output::{unfinished, write_out};
+use super::super::service::STOP_FIRST;
 use super::super::statement::{Deed, NextState, Signing, Times};
 use super::commit::receipt_name;
 use super::seal::Exchanged;
@@ -22,9 +23,8 @@ pub(in crate::host) fn undo(node: &Node, refusal: Refusal) -> Refusal {
     if refusal.name == RefusalName::AppliedUnfinished {
         return refusal;
     }
-    let next = node.state().sequence.saturating_add(1);
-    if node.store.sequence().is_ok_and(|sequence| sequence >= next) {
-        return unfinished(&refusal, "its commit was not confirmed", next)
+    if let Some(sequence) = in_force(node) {
+        return unfinished(&refusal, "its commit was not confirmed", sequence)
             .next("lockstep recover, then lockstep status");
     }
     match settle(node.root(), &node.store) {
@@ -36,6 +36,13 @@ pub(in crate::host) fn undo(node: &Node, refusal: Refusal) -> Refusal {
         Ok(Recovered::Nothing | Recovered::Tidied) => swept(node, refusal),
         Err(error) => not_undone(&refusal, error),
     }
+}
+
+/// The number of the new state, where its commit counts already.
+fn in_force(node: &Node) -> Option<u64> {
+    let next = node.state().sequence.saturating_add(1);
+    let counts = node.store.sequence().is_ok_and(|sequence| sequence >= next);
+    counts.then_some(next)
 }
 
 /// Removes what is left over; what cannot be removed is told, and changes nothing else.
@@ -86,14 +93,8 @@ impl Road<'_> {
     /// Back after a step that was refused; the product, where it was stopped, is started again.
     /// `running`: whether it runs on the new files already.
     pub(super) fn back(&self, refusal: Refusal, halted: &Halted, running: bool) -> Refusal {
-        let next = self.node.state().sequence.saturating_add(1);
-        let in_force = self
-            .node
-            .store
-            .sequence()
-            .is_ok_and(|sequence| sequence >= next);
         if running
-            && !in_force
+            && in_force(self.node).is_none()
             && let Err(failure) = self.stop_again()
         {
             return self.stuck(&refusal.what, &failure);
@@ -275,8 +276,6 @@ impl Road<'_> {
         self.service
             .tell(refusal, failure)
             .unchanged("the new files stand, and are not committed")
-            .next(
-                "stop the product, then lockstep recover: it puts the old files back and starts it",
-            )
+            .next(STOP_FIRST)
     }
 }

@@ -46,7 +46,7 @@ pub(super) use back::undo;
 pub(super) use commit::receipt_name;
 use seal::Exchanged;
 use space::Reserves;
-pub(super) use told::took;
+pub(super) use told::{ended, touched};
 
 /// What was decided, with all that its commit will say.
 pub(super) trait Decided {
@@ -287,7 +287,8 @@ pub(super) fn start(node: &Node, service: &Service) -> Result<(), Failure> {
     };
     node.say_product(Product::Starting).map_err(held)?;
     service.start()?;
-    // What cannot be said keeps nobody from anything: its words are those of a start that went well.
+    // Where this cannot be said the word stays "starting": the files are all of one version, until
+    // a step that moves them says otherwise, or is refused for want of that.
     node.say_product(Product::Held).ok();
     Ok(())
 }

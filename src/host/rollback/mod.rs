@@ -52,14 +52,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
     node.check_named(request.environment.as_ref())?;
-    node.check_marks()?;
-    let node = if request.dry_run {
-        node.check_recovered()?;
-        node
-    } else {
-        drop(node);
-        Node::open_to_change(&request.root, &line, now, watch)?
-    };
+    let node = node.ready(request.dry_run, &line, now, watch)?;
     let all = generations::all(&node)?;
     let target = choose(&node, &all, request.to)?;
     let service = Service::of(&node)?;
@@ -87,7 +80,6 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         beside: false,
     };
     let work = Work::plan(&back.way.changes, rules, &survey)?;
-    let layout = preflight::check(&node, &work, Room::default())?;
     if work.moves.is_empty() && held == node.installed() {
         return Err(Refusal::new(
             RefusalName::NothingToDo,
@@ -97,6 +89,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         .value("stands", node.state().generation)
         .next("lockstep history lists what can be brought back"));
     }
+    let layout = preflight::check(&node, &work, Room::default())?;
     let after = back.after(&survey, &work, rules.drift)?;
     back.check_contents(&survey, &work)?;
     drop(components);

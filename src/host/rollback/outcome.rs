@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::super::Node;
-use super::super::change::{Done, ProductWas, took};
+use super::super::change::{Done, ProductWas, ended, touched};
 use super::super::statement::Times;
 use super::back::Back;
 use crate::model::installed::describe;
@@ -67,42 +67,17 @@ impl std::fmt::Display for Outcome {
             "  to         generation {}: {}",
             self.restored, self.holds
         )?;
-        for change in &self.changes {
-            writeln!(f, "  change     {change}")?;
-        }
-        let FileCounts {
-            added,
-            changed,
-            removed,
-        } = self.files;
-        writeln!(
-            f,
-            "  files      {added} added, {changed} changed, {removed} removed"
-        )?;
-        for (word, sentence) in &self.met {
-            writeln!(f, "  {word:10} {sentence}")?;
-        }
+        touched(f, &self.changes, self.files, &self.met)?;
         if self.dry_run {
             writeln!(f, "  space      {}", bytes(self.space))?;
             return write!(f, "  next       the same line without --dry-run");
-        }
-        if let Some(words) = self.product.words() {
-            writeln!(f, "  product    {words}")?;
         }
         writeln!(
             f,
             "  forward    lockstep rollback --to {} brings back what stood before",
             self.before
         )?;
-        if let Some(receipt) = &self.receipt {
-            writeln!(f, "  receipt    {}", receipt.display())?;
-            writeln!(
-                f,
-                "  next       carry the receipt to the desk: lockstep receive {}",
-                receipt.display()
-            )?;
-        }
-        write!(f, "{}", took(self.times, self.product))
+        ended(f, self.product, self.receipt.as_deref(), self.times)
     }
 }
 
