@@ -71,10 +71,10 @@ pub(super) struct Component {
     /// What must, where it is installed, be in this range as well
     #[arg(long, value_name = "NEED", value_parser = requirement_arg)]
     joint: Vec<Requirement>,
-    /// What installing it removes, such as a hotfix
+    /// What installing it removes: hotfixes for it, and recipes of its own family
     #[arg(long, value_name = "NEED", value_parser = requirement_arg)]
     replaces: Vec<Requirement>,
-    /// A component whose paths a hotfix takes over, such as restapi=7.0.40
+    /// For a hotfix: the component whose paths it takes over, such as restapi=7.0.40
     #[arg(long, value_name = "COMPONENT=VERSION", value_parser = pin_arg)]
     takes: Vec<Pin>,
     /// It may be applied without a restart

@@ -8,6 +8,7 @@
 pub mod digest;
 pub mod enrolment;
 pub mod floor;
+pub mod glob;
 pub mod installed;
 pub mod inventory;
 pub mod key;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::statement::{RuleError, check_rising};
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{Kind, Member, Name, Principal, PublicKey, RefusalName, Sha256, Statement, Time};
 
 /// What the site owner signs.
@@ -14,6 +14,7 @@ use super::{Kind, Member, Name, Principal, PublicKey, RefusalName, Sha256, State
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// Who may approve.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub approvers: Vec<Signer>,
     /// When it was written.
     pub created: Time,
@@ -30,8 +31,10 @@ pub struct Site {
     /// The rules.
     pub policy: Policy,
     /// Who may choose what goes into a patch.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub preparers: Vec<Signer>,
     /// Whose recipes may be installed, rising by name.
+    #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub vendors: Vec<Vendor>,
     /// Grows with each site file.
     pub version: u64,
@@ -89,6 +92,7 @@ pub struct Vendor {
     pub name: Name,
     /// The beginnings of recipe paths that it may serve, in whole segments, such as
     /// `customer/acme`; empty for all.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub prefixes: Vec<String>,
     /// SHA-256 of the member `vendor/<name>/root.json`, a TUF root.
     pub root: Sha256,
@@ -133,6 +137,7 @@ pub enum DriftRule {
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Where approvals are asked for: the refusals that `--accept` may still lift.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub accept: Vec<RefusalName>,
     /// Days after which a snapshot is too old to prepare for and a patch too old to apply; without
     /// it, age is only warned of (after [`AGE_WARNING_DAYS`]).

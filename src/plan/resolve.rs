@@ -111,9 +111,12 @@ fn take_replaced(
     }
 }
 
-/// Whether installing `new` removes `old`. A publisher replaces what is its own alone.
+/// Whether installing `new` removes `old`. A publisher replaces what is its own alone: recipes of its
+/// own family, and hotfixes for it. What else is to go is a removal that somebody must state.
 fn replaces(new: &Component, old: &Installed) -> bool {
-    new.installed.vendor == old.vendor
+    let family = new.installed.path.family();
+    let own = old.path.family() == family || old.path.hotfix_of() == Some(family);
+    own && new.installed.vendor == old.vendor
         && new.installed.name != old.name
         && new
             .recipe
@@ -195,8 +198,35 @@ pub fn check(before: &[Component], target: &[Component]) -> Vec<String> {
             }
         }
     }
+    faults.extend(unfulfilled(before, target));
     if let Err(owners) = Tree::of(target) {
         faults.extend(owners);
+    }
+    faults
+}
+
+/// What a release that was not there before names, and the target has not in that version: whoever
+/// reads that the release is installed believes that its components are.
+fn unfulfilled(before: &[Component], target: &[Component]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let new = target.iter().filter(|c| {
+        c.recipe.is_release() && !before.iter().any(|old| old.installed == c.installed)
+    });
+    for release in new {
+        for pin in &release.recipe.release {
+            let found = target.iter().find(|c| c.installed.name == pin.component);
+            let found = found.map(|c| &c.installed.version);
+            if found != Some(&pin.version) {
+                faults.push(format!(
+                    "{} {} names {} {}; it would be {}",
+                    release.installed.name,
+                    release.installed.version,
+                    pin.component,
+                    pin.version,
+                    found.map_or("not installed".to_owned(), ToString::to_string)
+                ));
+            }
+        }
     }
     faults
 }

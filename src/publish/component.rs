@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::walk::{Found, walk};
 use super::{KeyFolder, contents, deliver, outlook};
 use crate::disk::durable;
-use crate::model::recipe::{Entry, FILES_MAX, Hot, PathGlobs, Pin, Recipe, Requirement};
+use crate::model::glob::PathGlobs;
+use crate::model::recipe::{Entry, FILES_MAX, Hot, Pin, Recipe, Requirement};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, RecipePath, Refusal, RefusalName, Sha256, Time, Watch, text};
 use crate::release::{Repository, layout};
@@ -86,6 +87,10 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let (mut recipe, members) = compose(request, files)?;
     warn_of_idle_globs(&recipe, watch)?;
     // Checks the rules before the first content is stored; the bytes are made again below.
+    recipe.check_path(&request.recipe).map_err(|e| {
+        Refusal::new(RefusalName::Usage, e.to_string())
+            .next("publish it as a hotfix of that component, or leave --takes away")
+    })?;
     drop(deliver::encode(&recipe, &members)?);
     if let Some(sha256) = deliver::standing(&repository, &request.recipe, &recipe)? {
         return Ok(outcome(request, &recipe, sha256, Vec::new()));

@@ -22,6 +22,8 @@ mod folders;
 mod forge;
 mod golden;
 mod hand;
+mod hostile_desk;
+mod hostile_recipe;
 mod mounts;
 mod odd;
 mod refusals;

@@ -43,8 +43,8 @@ impl Decided for Decision {
             drift: after.drift.clone(),
             config: after.config.clone(),
             floors: patch.floors().to_vec(),
-            time_floor: patch.issued().map_or(node.state().time_floor, |issued| {
-                issued.max(node.state().time_floor)
+            time_floor: patch.time_floor().map_or(node.state().time_floor, |floor| {
+                floor.max(node.state().time_floor)
             }),
             now,
             inventory: None,

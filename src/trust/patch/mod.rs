@@ -330,10 +330,10 @@ impl VerifiedPatch {
             .map(|(vendor, name, bytes)| (vendor, name.as_str(), bytes.as_slice()))
     }
 
-    /// The greatest `issued` of the vendors inside: the time floor, once it is committed.
+    /// The greatest time that a vendor inside vouches for: the time floor, once it is committed.
     #[must_use]
-    pub fn issued(&self) -> Option<Time> {
-        self.vendors.iter().map(VerifiedVendor::issued).max()
+    pub fn time_floor(&self) -> Option<Time> {
+        self.vendors.iter().map(VerifiedVendor::time_floor).max()
     }
 
     /// What a person should know although it is no reason to refuse.

@@ -307,7 +307,7 @@ fn a_good_patch_says_all_that_was_checked() {
         ]
     );
     assert_eq!(patch.preparer(), &signer("anna", PREPARER));
-    assert_eq!(patch.issued(), Some(at("2026-11-20T00:00:00Z")));
+    assert_eq!(patch.time_floor(), Some(at("2026-11-20T00:00:00Z")));
     assert_eq!(patch.floors().len(), 5);
     assert_eq!(patch.vendor_files().count(), 4);
     assert_eq!(patch.warnings().count(), 0);

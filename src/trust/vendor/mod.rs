@@ -132,6 +132,13 @@ impl VerifiedVendor {
         self.issued
     }
 
+    /// What the time floor may rise to: when the timestamp was issued, or where that was accepted
+    /// although root or targets had expired by then, when they did.
+    #[must_use]
+    pub fn time_floor(&self) -> Time {
+        self.issued.min(self.expires)
+    }
+
     /// The earliest expiry of root, targets and all delegations that were loaded.
     #[must_use]
     pub fn apply_before(&self) -> Time {
