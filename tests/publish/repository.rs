@@ -89,6 +89,7 @@ fn planted_metadata_is_not_signed_along() -> Done {
         repository: vendor.path("repo"),
         keys: vendor.keys(),
         targets: true,
+        take: Vec::new(),
     };
     let refusal = refused(renew::run(&request, day(2), &Unwatched))?;
     assert_eq!(refusal.name, RefusalName::BadSignature);
@@ -190,6 +191,7 @@ fn python_tuf_reads_what_we_publish() -> Done {
         repository: vendor.path("repo"),
         keys: vendor.keys(),
         targets: true,
+        take: Vec::new(),
     };
     renew::run(&request, now, &Unwatched)?;
     let Some(printed) = python_tuf(&vendor.path("repo"), &targets)? else {

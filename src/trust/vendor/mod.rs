@@ -24,8 +24,8 @@ use crate::model::{Name, RecipePath, Time};
 
 use super::TrustError;
 use chain::{Chain, time, untrusted};
-pub use delegation::RecipeTarget;
 use delegation::Tree;
+pub use delegation::{RecipeTarget, may_own, may_replace};
 pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
@@ -201,6 +201,11 @@ impl VerifiedVendor {
             self.judge.firm(&found.role, found.expires)?;
         }
         Ok(found)
+    }
+
+    /// The recipes that a delegated role lists, where it was loaded.
+    pub fn listed_by(&self, role: &str) -> impl Iterator<Item = &RecipePath> + Clone {
+        self.tree.listed_by(role)
     }
 
     /// Every recipe that the loaded roles list and that this vendor may serve, rising by path.
