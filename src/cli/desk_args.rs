@@ -33,6 +33,10 @@ pub(super) struct SiteFile {
     /// A vendor and its TUF root
     #[arg(long, value_name = "NAME=ROOT.json")]
     pub(super) vendor: Vec<String>,
+    /// A vendor whose root takes the place of one that it does not follow: it started anew, and the
+    /// versions that hosts have seen of it count no more
+    #[arg(long, value_name = "NAME")]
+    pub(super) replace_root: Vec<Name>,
     /// Recipes that a vendor may serve [default: all]
     #[arg(long, value_name = "VENDOR=PREFIX")]
     pub(super) prefix: Vec<String>,

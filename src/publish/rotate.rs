@@ -58,8 +58,11 @@ pub struct Outcome {
 /// Changes the keys.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let mut repository = Repository::open(&request.repository)?;
+    let mut signers = signers(request, watch)?;
     let rotation = rotation(request, &repository, watch)?;
-    let signers = signers(request, watch)?;
+    for role in &request.roles {
+        request.keys.add_next(role, &mut signers, watch)?;
+    }
     let done = repository.rotate(&rotation, &signers, now)?;
     let finished = done.is_none();
     let written = done.unwrap_or_default();
@@ -178,31 +181,24 @@ fn new_keys(
     })
 }
 
-/// Every key that may have to sign: those of the roles, before and after, and those above and below.
+/// Every key at hand that may have to sign: those of the roles, and those above and below. A key that is
+/// being replaced may be lost.
 fn signers(request: &Request, watch: &dyn Watch) -> Result<Signers, Refusal> {
     let keys = &request.keys;
-    let root_alone = request.roles.iter().all(|role| role == "root");
-    let mut signers = keys.signers(&[], !root_alone || keys.is_owners(), watch)?;
-    let top = request
-        .roles
-        .iter()
-        .any(|role| TOP_LEVEL.contains(&role.as_str()));
-    let below = request
-        .roles
-        .iter()
-        .any(|role| role == "targets" || !TOP_LEVEL.contains(&role.as_str()));
-    let above = [("root", top), ("targets", below)];
-    for role in above
-        .iter()
-        .filter(|(role, needed)| *needed && keys.has(role))
-    {
-        keys.add(role.0, &mut signers, watch)?;
-    }
-    for role in &request.roles {
-        if keys.has(role) {
+    let is_asked = |role: &str| request.roles.iter().any(|asked| asked == role);
+    let is_top = |role: &String| TOP_LEVEL.contains(&role.as_str());
+    let online = keys.is_owners() || request.roles.iter().any(|role| role != "root");
+    let mut signers = Signers::new(online);
+    for role in ["snapshot", "timestamp"] {
+        if keys.has(role) || (online && !is_asked(role)) {
             keys.add(role, &mut signers, watch)?;
         }
-        keys.add_next(role, &mut signers, watch)?;
+    }
+    let mut may: Vec<&str> = request.roles.iter().map(String::as_str).collect();
+    may.extend(request.roles.iter().any(is_top).then_some("root"));
+    may.extend((!request.roles.iter().all(is_top)).then_some("targets"));
+    for role in may.into_iter().filter(|role| keys.has(role)) {
+        keys.add(role, &mut signers, watch)?;
     }
     Ok(signers)
 }

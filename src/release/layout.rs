@@ -157,7 +157,7 @@ pub fn check_pattern(pattern: &str) -> Result<(), ReleaseError> {
         .is_some_and(|last| last.ends_with('*') || last.ends_with(".spr"));
     let why = if segments
         .iter()
-        .any(|s| s.is_empty() || !s.chars().all(plain))
+        .any(|s| s.is_empty() || s.starts_with(['.', '_', '-']) || !s.chars().all(plain))
     {
         "each part is of A-Z a-z 0-9 . _ - and the wildcards * and ?"
     } else if segments.len() != depth {

@@ -100,6 +100,16 @@ pub fn check_root(vendor: &Name, root: &[u8]) -> Result<u64, TrustError> {
     Ok(set.root().version)
 }
 
+/// Checks that `roots` follow `from` without a gap, each signed by the keys of the one before and by its
+/// own; returns the last version.
+pub fn check_roots_follow(
+    vendor: &Name,
+    from: &[u8],
+    roots: &[Vec<u8>],
+) -> Result<u64, TrustError> {
+    Ok(Chain::from_root(vendor, from, roots)?.set.root().version)
+}
+
 fn judge_top_level(chain: &Chain<'_>, judge: &Judge) -> Result<(Time, Vec<String>), TrustError> {
     let root = time(chain.set.root().expires);
     let targets = time(chain.targets()?.expires);
