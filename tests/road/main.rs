@@ -33,4 +33,6 @@ mod signals;
 mod spot;
 mod terminal;
 mod thin;
+mod vendor_keys;
+mod vendors;
 mod world;
