@@ -24,7 +24,7 @@ pub(super) fn check(
     let listed = listed
         .iter()
         .flat_map(|file| file.signed.body.targets.keys());
-    replaces_own(&role, recipe, listed)
+    replaces_own(&role, recipe, &listed)
 }
 
 /// Refuses a recipe that owns a path outside of `granted`.
@@ -50,7 +50,7 @@ pub(super) fn within(role: &str, granted: &[String], recipe: &Recipe) -> Result<
 pub(super) fn replaces_own<'a>(
     role: &str,
     recipe: &Recipe,
-    listed: impl Iterator<Item = &'a RecipePath> + Clone,
+    listed: &(impl Iterator<Item = &'a RecipePath> + Clone),
 ) -> Result<(), Refusal> {
     let foreign = recipe
         .replaces

@@ -107,7 +107,7 @@ fn recipes(offer: &Offer, role: &str, from: &Directory) -> Result<Vec<Checked>, 
             .map_err(|e| corrupt(e.to_string()))?;
         if let Some(granted) = &offer.install_paths {
             grant::within(role, granted, &recipe)?;
-            grant::replaces_own(role, &recipe, offer.listed())?;
+            grant::replaces_own(role, &recipe, &offer.listed())?;
         }
         for file in files(&recipe) {
             check_content(from.path(), file)?;

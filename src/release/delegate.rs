@@ -19,7 +19,7 @@ use super::envelope::canonical;
 use super::seal::{Signers, date};
 use super::tuf::{Delegation, Delegations, Key, RoleKeys};
 use super::{ReleaseError, Repository, State, layout};
-use crate::model::{Sha256, Time};
+use crate::model::{RecipePath, Sha256, Time};
 
 /// A part of the recipes, and who publishes it.
 #[derive(Debug, Clone)]
@@ -109,49 +109,41 @@ impl Repository {
 impl Grant {
     /// Refuses what would take recipes away from somebody.
     fn check_free(&self, state: &State) -> Result<(), ReleaseError> {
-        let (own, _) = state.own_keys()?;
-        let refuse = |why: String| ReleaseError::Claimed {
-            role: self.role.clone(),
-            why,
+        let refuse = |why: String| {
+            Err(ReleaseError::Claimed {
+                role: self.role.clone(),
+                why,
+            })
         };
-        for (role, file) in state
-            .delegated
-            .iter()
-            .filter(|(role, _)| **role != self.role)
-        {
-            let published = file.signed.body.targets.keys();
-            for path in published.filter(|path| self.paths.iter().any(|p| layout::matches(p, path)))
-            {
-                return Err(refuse(format!("{path} is published by the role {role}")));
+        for (role, file) in &state.delegated {
+            let mut published = file.signed.body.targets.keys();
+            let own = *role == self.role;
+            // Others keep their recipes, and it keeps its own.
+            match published.find(|path| self.matches(path) != own) {
+                None => {}
+                Some(path) if own => {
+                    return refuse(format!(
+                        "it publishes {path} already, which would be found no more"
+                    ));
+                }
+                Some(path) => return refuse(format!("{path} is published by the role {role}")),
             }
         }
-        for path in state
-            .delegated
-            .get(&self.role)
-            .iter()
-            .flat_map(|file| file.signed.body.targets.keys())
-        {
-            if !self
-                .paths
-                .iter()
-                .any(|pattern| layout::matches(pattern, path))
-            {
-                return Err(refuse(format!(
-                    "it publishes {path} already, which would be found no more"
-                )));
-            }
-        }
+        let (own, _) = state.own_keys()?;
         let others = state.delegations().filter(|other| other.name != self.role);
         for other in others.filter(|other| other.signers.keyids != own.keyids) {
-            let clash = other
-                .paths
-                .iter()
-                .find(|theirs| self.paths.iter().any(|ours| layout::overlap(ours, theirs)));
-            if let Some(pattern) = clash {
-                return Err(refuse(format!("{pattern} is delegated to {}", other.name)));
+            let overlaps = |theirs: &&String| self.paths.iter().any(|p| layout::overlap(p, theirs));
+            if let Some(pattern) = other.paths.iter().find(overlaps) {
+                return refuse(format!("{pattern} is delegated to {}", other.name));
             }
         }
         Ok(())
+    }
+
+    fn matches(&self, path: &RecipePath) -> bool {
+        self.paths
+            .iter()
+            .any(|pattern| layout::matches(pattern, path))
     }
 
     /// Enters the delegation; false where it stands there already.

@@ -154,7 +154,7 @@ pub fn check_pattern(pattern: &str) -> Result<(), ReleaseError> {
     };
     let open = segments
         .last()
-        .is_some_and(|last| last.ends_with('*') || last.ends_with(".spr"));
+        .is_some_and(|last| last.ends_with('*') || last.strip_suffix(".spr").is_some());
     let why = if segments
         .iter()
         .any(|s| s.is_empty() || s.starts_with(['.', '_', '-']) || !s.chars().all(plain))

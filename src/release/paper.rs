@@ -23,8 +23,11 @@ pub struct Paper {
     draft: bool,
     envelope: Envelope<Map<String, Value>>,
     /// Every set of keys of which enough must sign: one, or for a root those before and its own.
-    asked: Vec<(RoleKeys, BTreeMap<Sha256, Key>)>,
+    asked: Vec<Asked>,
 }
+
+/// A set of keys, and how many of them must sign.
+type Asked = (RoleKeys, BTreeMap<Sha256, Key>);
 
 /// How many have signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -164,16 +167,13 @@ impl Paper {
     }
 }
 
-fn by(state: &State, role: &str) -> Option<(RoleKeys, BTreeMap<Sha256, Key>)> {
+fn by(state: &State, role: &str) -> Option<Asked> {
     let (signers, keys) = state.signers(role)?;
     Some((signers.clone(), keys.clone()))
 }
 
 /// Whose signatures a draft asks for: those that the drafts above it name, where there are any.
-fn asked(
-    repository: &Repository,
-    role: &str,
-) -> Result<Vec<(RoleKeys, BTreeMap<Sha256, Key>)>, ReleaseError> {
+fn asked(repository: &Repository, role: &str) -> Result<Vec<Asked>, ReleaseError> {
     let folder = repository.source().path();
     let mut next = repository.state().clone();
     if let Some(root) = draft::read::<Root>(folder, "root")? {

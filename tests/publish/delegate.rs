@@ -1,8 +1,6 @@
 //! Two publishers that share no key: what a delegate can do, and what its owner and its hosts refuse.
 
-use std::fs;
-
-use lockstep::disk::{durable, keys};
+use lockstep::disk::{durable, folder, keys};
 use lockstep::model::recipe::What;
 use lockstep::model::{RecipePath, Refusal, RefusalName, Sha256, Unwatched};
 use lockstep::publish::take::Take;
@@ -63,7 +61,7 @@ impl Two {
 
     /// The delegate gets a copy of the metadata as it is now.
     fn hand_out(&self) -> Done {
-        drop(fs::remove_dir_all(self.delegate.path("repo/metadata")));
+        folder::remove_tree(&self.delegate.path("repo/metadata"))?;
         copy_folder(
             &self.owner.path("repo/metadata"),
             &self.delegate.path("repo/metadata"),
@@ -72,7 +70,7 @@ impl Two {
 
     /// The delegate publishes what lies in its build folder.
     fn publish(&self, recipe: &str) -> Result<component::Outcome, Refusal> {
-        let request = self.delegate.component(recipe).map_err(broken)?;
+        let request = self.delegate.component(recipe).map_err(|e| broken(&*e))?;
         component::run(&request, today(), &Unwatched)
     }
 
@@ -100,7 +98,7 @@ impl Two {
     }
 }
 
-fn broken(e: Box<dyn std::error::Error>) -> Refusal {
+fn broken(e: &dyn std::error::Error) -> Refusal {
     Refusal::new(RefusalName::Internal, e.to_string()).next("look at the test")
 }
 
@@ -210,14 +208,14 @@ fn what_a_delegate_may_not_publish_is_refused_at_its_own_desk() -> Done {
         (PORTAL, "webapps/portalx/a", "may not install to"),
         (PORTAL, "webapps/Portal/a", "may not install to"),
     ] {
-        drop(fs::remove_dir_all(&build));
+        folder::remove_tree(&build)?;
         two.delegate.lay(&[(file, "one")])?;
         let before = everything(&two.delegate.path("repo/metadata"))?;
         let refusal = refused(two.publish(recipe))?;
         assert!(refusal.to_string().contains(word), "{refusal}, not {word}");
         assert_eq!(everything(&two.delegate.path("repo/metadata"))?, before);
     }
-    drop(fs::remove_dir_all(&build));
+    folder::remove_tree(&build)?;
     two.delegate.lay(&[("webapps/portal/a", "one")])?;
     let mut request = two.delegate.component(PORTAL)?;
     request.replaces = vec![words::requirement("restapi")?];
@@ -250,7 +248,7 @@ fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
         length: u64::try_from(bytes.len())?,
         extra: serde_json::Map::new(),
     };
-    file.signed.version += 1;
+    file.signed.version = file.signed.version.saturating_add(1);
     file.signed.body.targets.insert(path(recipe)?, target);
     file.signatures.clear();
     file.sign(&two.delegate.keys().load("acme", &Unwatched)?)?;
@@ -266,7 +264,7 @@ fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
 /// The bytes of a recipe that the delegate published somewhere it may publish what it likes.
 fn foreign_recipe(recipe: &str, files: &[(&str, &str)]) -> Done<(Vendor, Vec<u8>)> {
     let vendor = lasting()?;
-    fs::remove_dir_all(vendor.path("build"))?;
+    folder::remove_tree(&vendor.path("build"))?;
     vendor.lay(files)?;
     publish(&vendor, recipe)?;
     let state = vendor.state()?;

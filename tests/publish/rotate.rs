@@ -369,15 +369,16 @@ fn a_lost_key_is_replaced_by_the_root() -> Done {
 
 #[test]
 fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
+    type Change<'a> = &'a dyn Fn(&mut rotate::Request);
     let vendor = lasting()?;
     let before = everything(&vendor.path("repo"))?;
     let keys = everything(&vendor.path("keys"))?;
-    let with = |change: &dyn Fn(&mut rotate::Request)| {
+    let with = |change: Change<'_>| {
         let mut request = request(&vendor, &["timestamp"]);
         change(&mut request);
         refused(rotate(&request))
     };
-    let cases: [(&dyn Fn(&mut rotate::Request), RefusalName, &str); 5] = [
+    let cases: [(Change<'_>, RefusalName, &str); 5] = [
         (
             &|r| r.roles = vec!["nobody".to_owned()],
             RefusalName::Usage,

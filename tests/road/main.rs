@@ -23,6 +23,7 @@ mod golden;
 mod hand;
 mod mounts;
 mod odd;
+mod publish_page;
 mod refusals;
 mod restart;
 mod rights;
