@@ -107,18 +107,15 @@ fn rotation(
         .value("roles", request.roles.join(", "))
         .next("publish rotate --role NAME --key PUB, once for each role"));
     }
+    let state = repository.state();
+    Rotation::check(state, &request.roles, request.restart)?;
     let mut rotation = Rotation {
         roles: BTreeMap::new(),
         restart: request.restart,
     };
     for role in &request.roles {
-        let Some((current, _)) = repository.state().signers(role) else {
-            let known = repository.state().role_names();
-            return Err(crate::release::ReleaseError::NoRole {
-                role: role.clone(),
-                known,
-            }
-            .into());
+        let Some((current, _)) = state.signers(role) else {
+            continue;
         };
         let keys = new_keys(request, role, current, watch)?;
         rotation.roles.insert(role.clone(), keys);
@@ -237,7 +234,22 @@ impl fmt::Display for Outcome {
         }
         write!(
             f,
-            "  next     copy metadata/ to where customers read it, timestamp.json and then N.root.json last; their environments follow with the next patch"
+            "  next     copy metadata/ to where customers read it, {}; their environments follow with the next patch",
+            self.order()
         )
+    }
+}
+
+impl Outcome {
+    /// What is copied last: the order in which the files were written.
+    fn order(&self) -> &'static str {
+        let at = |ends: &str| self.written.iter().position(|file| file.ends_with(ends));
+        match (at(".root.json"), at("timestamp.json")) {
+            (Some(root), Some(timestamp)) if timestamp < root => {
+                "timestamp.json late and the new root last"
+            }
+            (Some(_), Some(_)) => "the new root and then timestamp.json last",
+            _ => "timestamp.json last",
+        }
     }
 }

@@ -44,7 +44,8 @@ impl Repository {
         signers: &Signers,
         now: Time,
     ) -> Result<Option<Written>, ReleaseError> {
-        rotation.check(&self.state)?;
+        let roles: Vec<String> = rotation.roles.keys().cloned().collect();
+        Rotation::check(&self.state, &roles, rotation.restart)?;
         let mut change = Change::of(&self.state);
         if rotation.restart {
             change.restart = rotation.roles.keys().cloned().collect();
@@ -132,36 +133,25 @@ impl Repository {
 }
 
 impl Rotation {
-    fn check(&self, state: &State) -> Result<(), ReleaseError> {
-        for role in self.roles.keys() {
+    /// Refuses roles that are not there, or whose versions cannot start anew: asked before keys are made.
+    pub fn check(state: &State, roles: &[String], restart: bool) -> Result<(), ReleaseError> {
+        for role in roles {
             if state.signers(role).is_none() {
                 return Err(ReleaseError::NoRole {
                     role: role.clone(),
                     known: state.role_names(),
                 });
             }
-        }
-        if !self.restart {
-            return Ok(());
-        }
-        for role in self.roles.keys() {
             let recorded: &[&str] = match role.as_str() {
-                "root" => {
-                    return Err(ReleaseError::Restart {
-                        role: role.clone(),
-                        missing: Vec::new(),
-                    });
-                }
                 "timestamp" => &[],
                 "snapshot" => &["timestamp"],
                 _ => &["snapshot", "timestamp"],
             };
-            let missing: Vec<String> = recorded
-                .iter()
-                .filter(|by| !self.roles.contains_key(**by))
-                .map(|by| (*by).to_owned())
-                .collect();
-            if !missing.is_empty() {
+            let mut missing: Vec<String> = recorded.iter().map(|by| (*by).to_owned()).collect();
+            missing.retain(|by| !roles.contains(by));
+            let root = role == "root";
+            if restart && (root || !missing.is_empty()) {
+                missing.retain(|_| !root);
                 return Err(ReleaseError::Restart {
                     role: role.clone(),
                     missing,

@@ -4,7 +4,9 @@ use lockstep::disk::{durable, folder, keys};
 use lockstep::model::recipe::What;
 use lockstep::model::{RecipePath, Refusal, RefusalName, Sha256, Unwatched};
 use lockstep::publish::take::Take;
-use lockstep::publish::{KeyFolder, component, delegate, init, renew, revoke, rotate, sign, words};
+use lockstep::publish::{
+    KeyFolder, component, delegate, init, release, renew, revoke, rotate, sign, words,
+};
 use lockstep::release::tuf::{Hashes, TargetFile};
 use lockstep::release::{Repository, Standing};
 
@@ -127,8 +129,16 @@ fn two_publishers_that_share_no_key() -> Done {
     two.delegate.lay(&[("webapps/portal/a.jar", "two")])?;
     two.publish("customer/acme/portal/7.0/portal-7.0.4")?;
     assert!(two.delegate.state()?.recipe(&path(PORTAL)?).is_none());
+    let bundle = "customer/acme/bundle/1.0/bundle-1.0.0";
+    let release = two.delegate.release(bundle, &["portal=7.0.4"])?;
+    let outcome_of_release = release::run(&release, today(), &Unwatched)?;
+    assert_eq!(
+        outcome_of_release.standing,
+        Standing::Offered("acme".to_owned())
+    );
     let taken = two.take()?;
     assert_eq!(taken.taken, ["acme"]);
+    assert!(two.owner.recipe(bundle)?.is_release());
     host.follows(&two.owner, today())?;
     let seen = host.sees(&two.owner, today())?;
     let found = seen.target(&path(PORTAL)?)?;
@@ -162,7 +172,7 @@ fn two_publishers_that_share_no_key() -> Done {
         today(),
         &Unwatched,
     )?;
-    assert_eq!(two.owner.state()?.delegated["acme"].signed.version, 2);
+    assert_eq!(two.owner.state()?.delegated["acme"].signed.version, 3);
     host.follows(&two.owner, today())
 }
 
