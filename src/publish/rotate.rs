@@ -69,7 +69,10 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let (mut aside, mut brought) = (Vec::new(), Vec::new());
     if written.standing == Standing::Force {
         for (role, new) in &rotation.roles {
-            let (old, new) = request.keys.settle(role, &new.signers.keyids)?;
+            let settled = request.keys.settle(role, &new.signers.keyids);
+            let (old, new) = settled.map_err(|refusal| {
+                refusal.unchanged("the new keys are in force; the key folder does not follow yet")
+            })?;
             aside.extend(old);
             brought.extend(new);
         }

@@ -5,7 +5,7 @@
 //!
 //! | attack | defence |
 //! |---|---|
-//! | a draft planted or edited, to be put in force with the next command | only one that says exactly what the command says itself is taken, and each signature is checked |
+//! | a draft planted or edited, to be put in force with the next command | only one that says exactly what the command says itself is taken, with a date and version no later than its own, and each signature is checked |
 //! | a draft of another change, signed along unnoticed | refused, with its path |
 
 use std::path::{Path, PathBuf};
@@ -54,9 +54,14 @@ pub(super) fn resume<T: Serialize + DeserializeOwned>(
     if taken(draft.signed.version)? {
         return Ok(());
     }
-    let same = draft.signed.kind == new.signed.kind
-        && canonical(&draft.signed.body)? == canonical(&new.signed.body)?;
-    if !same {
+    let (old, now) = (&draft.signed, &new.signed);
+    // It was dated and numbered earlier, by the same rules.
+    let earlier = old.version <= now.version
+        && old.expires <= now.expires
+        && old.issued.is_some() == now.issued.is_some()
+        && old.issued <= now.issued;
+    let same = old.kind == now.kind && canonical(&old.body)? == canonical(&now.body)?;
+    if !(earlier && same) {
         return Err(ReleaseError::OtherDraft {
             role: role.to_owned(),
             path: path(repository, role),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | a stolen key that counted a version up to the end, so that nothing newer can follow | the versions of roles whose keys change may start anew |
 //! | versions started anew without new keys, which is a rollback | only together with new keys of the role and of every role that records its version |
-//! | a file of the thief's, signed along with the new keys | only what the keys before signed whole is continued |
+//! | a file of the thief's, signed along with the new keys | only what the keys in force signed whole is continued; what those before them did, only by the rotation that replaced them and was cut short |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,8 @@ impl Repository {
         for (role, new) in &rotation.roles {
             anew.extend(change.next.replace_keys(role, new)?);
         }
-        if anew.is_empty() {
+        let cut_short = anew.is_empty();
+        if cut_short {
             anew.extend(self.unsigned()?);
             if anew.is_empty() {
                 return Ok(None);
@@ -64,7 +65,7 @@ impl Repository {
         let targets = anew.remove("targets");
         change.below = targets || !anew.is_empty();
         if change.below {
-            self.check_rotated(&anew)?;
+            self.check_rotated(&anew, cut_short)?;
         }
         for role in &anew {
             self.sign_anew(&mut change, role, now)?;
@@ -99,13 +100,21 @@ impl Repository {
         Ok(found)
     }
 
-    fn check_rotated(&self, delegated: &BTreeSet<String>) -> Result<(), ReleaseError> {
+    fn check_rotated(
+        &self,
+        delegated: &BTreeSet<String>,
+        cut_short: bool,
+    ) -> Result<(), ReleaseError> {
         let known = delegated
             .iter()
             .filter(|role| self.state.delegated.contains_key(*role));
         let mut roles: Vec<&str> = known.map(String::as_str).collect();
         roles.extend(["targets", "snapshot", "timestamp"]);
-        self.check_current(&roles)
+        if cut_short {
+            self.check_cut_short(&roles)
+        } else {
+            self.check_current(&roles)
+        }
     }
 
     /// Gives targets, or a delegated role that has a file, a new version without signatures.

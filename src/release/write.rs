@@ -160,9 +160,15 @@ impl Repository {
         Ok(self.source.metadata(&file)?.is_some())
     }
 
-    /// Every file that is about to be continued is what its own keys signed. Where a root came into
-    /// force and the work below it was cut short, they are those of the root before.
+    /// Every file that is about to be continued is what the keys in force signed.
     pub(super) fn check_current(&self, roles: &[&str]) -> Result<(), ReleaseError> {
+        roles.iter().try_for_each(|role| check(&self.state, role))
+    }
+
+    /// The same where a root came into force and the work below it was cut short: what the keys of the
+    /// root before signed will do. Asked by the rotation alone that brought that root; a key that was
+    /// rotated out may be in a thief's hands.
+    pub(super) fn check_cut_short(&self, roles: &[&str]) -> Result<(), ReleaseError> {
         for role in roles {
             let Err(fault) = check(&self.state, role) else {
                 continue;

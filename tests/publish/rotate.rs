@@ -273,6 +273,68 @@ fn a_draft_that_was_edited_is_not_put_in_force() -> Done {
     Ok(())
 }
 
+#[test]
+fn a_draft_dated_or_numbered_ahead_is_not_put_in_force() -> Done {
+    let vendor = lasting()?;
+    let mut two = request(&vendor, &["targets"]);
+    (two.make, two.threshold) = (Some(2), Some(2));
+    rotate(&two)?;
+    hand_out(&vendor, "keys", &["targets+2"], "ben")?;
+    let line = request(&vendor, &["restapi"]);
+    let mut line = rotate::Request {
+        threshold: Some(1),
+        ..line
+    };
+    line.make = Some(1);
+    rotate(&line)?;
+    let path = vendor.path("repo/.pending/targets.json");
+    let text = String::from_utf8(durable::read(&path, 100_000)?)?;
+    for (old, new) in [
+        ("\"version\": 4", "\"version\": 9007199254740990"),
+        ("\"expires\": \"20", "\"expires\": \"29"),
+        ("\"issued\": \"20", "\"issued\": \"29"),
+    ] {
+        let edited = text.replacen(old, new, 1);
+        assert_ne!(edited, text, "{old}");
+        durable::write(&path, edited.as_bytes(), 0o644)?;
+        let refusal = refused(rotate(&line))?;
+        assert_eq!(refusal.name, RefusalName::Conflict, "{refusal}");
+    }
+    durable::write(&path, text.as_bytes(), 0o644)?;
+    assert!(matches!(rotate(&line)?.standing, Standing::Waiting(_)));
+    Ok(())
+}
+
+#[test]
+fn what_a_replaced_key_signs_is_not_continued() -> Done {
+    let vendor = lasting()?;
+    let stolen = vendor.keys().load("targets", &Unwatched)?;
+    rotate(&request(&vendor, &["targets"]))?;
+    let mut state = vendor.state()?;
+    state.targets.signed.body.targets.clear();
+    state
+        .targets
+        .signed
+        .body
+        .extra
+        .insert("x-thief".to_owned(), true.into());
+    state.targets.signatures.clear();
+    state.targets.sign(&stolen)?;
+    let file = format!(
+        "repo/metadata/{}.targets.json",
+        state.targets.signed.version
+    );
+    durable::write(&vendor.path(&file), &state.targets.to_bytes()?, 0o644)?;
+    let component = vendor.component("core/9/core-9.1")?;
+    let published = lockstep::publish::component::run(&component, today(), &Unwatched);
+    let rotated = rotate(&request(&vendor, &["timestamp"]));
+    for refusal in [refused(published)?, refused(rotated)?] {
+        assert_eq!(refusal.name, RefusalName::BadSignature);
+        assert!(refusal.to_string().contains("targets.json"), "{refusal}");
+    }
+    Ok(())
+}
+
 /// What lay where before a command: the repository and the keys.
 pub(crate) struct Before(PathBuf);
 
