@@ -280,6 +280,9 @@ pub(super) struct Trust {
     pub(super) site: PathBuf,
     #[command(flatten)]
     pub(super) root: Root,
+    /// Where the receipt goes: a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -85,7 +85,12 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer.outcome(&if args.site == Path::new("show") {
                 host::trust::show(&root)?
             } else {
-                host::trust::run(&root, &args.site, now, printer)?
+                let request = host::trust::Request {
+                    root,
+                    site: args.site,
+                    receipt: args.receipt,
+                };
+                host::trust::run(&request, now, printer)?
             });
         }
         Command::Inspect(_) | Command::Verify(_) | Command::Approve(_) => {

@@ -1,6 +1,6 @@
 //! `trust`: take a newer site file, or show the one in force.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub struct Outcome {
     /// Whether it was taken just now.
     pub taken: bool,
     /// The receipt of that.
-    pub receipt: Option<std::path::PathBuf>,
+    pub receipt: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Outcome {
@@ -78,10 +78,21 @@ pub fn show(root: &Path) -> Result<Outcome, Refusal> {
     Ok(outcome(&node, node.site(), None))
 }
 
+/// What `trust` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// The newer site file.
+    pub site: PathBuf,
+    /// Where the receipt goes: a file or a folder.
+    pub receipt: Option<PathBuf>,
+}
+
 /// Takes a newer site file, signed by the owner that is trusted now.
-pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let (raw, members) = read_site(site)?;
-    let node = Node::open_to_change(root, "trust", now, watch)?;
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let (raw, members) = read_site(&request.site)?;
+    let node = Node::open_to_change(&request.root, "trust", now, watch)?;
     watch.say(&node.header());
     let newer = match node.site().renew(raw, members)? {
         Renewal::Newer(newer) => *newer,
@@ -96,7 +107,8 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     };
     let sequence = node.state().sequence.saturating_add(1);
     let name = format!("{}-{sequence:04}.receipt.spr", node.environment().name);
-    place(None, &name)?;
+    let receipt = request.receipt.as_deref();
+    place(receipt, &name)?;
     let key = node.key()?;
     let survey = Survey::of(&node, &node.components()?, watch)?;
     let next = NextState {
@@ -114,18 +126,18 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
     commit(&node.store, written.prepared, written.sequence)?;
-    let receipt =
-        write_out(None, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
-            unfinished(
-                &refusal,
-                "the receipt could not be written",
-                written.sequence,
-            )
-        })?;
+    let receipt = write_out(receipt, &name, &written.receipt.unwrap_or_default());
+    let receipt = receipt.map_err(|refusal| {
+        unfinished(
+            &refusal,
+            "the receipt could not be written",
+            written.sequence,
+        )
+    })?;
     Ok(outcome(&node, &newer, Some(receipt)))
 }
 
-fn outcome(node: &Node, site: &TrustedSite, receipt: Option<std::path::PathBuf>) -> Outcome {
+fn outcome(node: &Node, site: &TrustedSite, receipt: Option<PathBuf>) -> Outcome {
     let person = |signer: &Signer| format!("{} {}", signer.principal, signer.key.fingerprint());
     Outcome {
         environment: node.environment().to_string(),

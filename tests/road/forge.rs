@@ -56,6 +56,18 @@ impl Parts {
         Ok(())
     }
 
+    /// Puts the vendors' metadata of another patch in the place of its own.
+    pub(crate) fn take_vendors_of(&mut self, other: &Self) -> Tested {
+        let vendors = |(name, _): &&(String, Vec<u8>)| name.starts_with("vendor/");
+        let first = self.members.iter().position(|member| vendors(&member));
+        let first = first.ok_or("no vendor is inside")?;
+        self.members.retain(|member| !vendors(&member));
+        let theirs: Vec<_> = other.members.iter().filter(vendors).cloned().collect();
+        self.members.splice(first..first, theirs);
+        self.statement["vendors"] = other.statement["vendors"].clone();
+        self.relist()
+    }
+
     /// Writes the file with its signatures as they are.
     pub(crate) fn write(&self, path: &Path) -> Tested {
         self.put(

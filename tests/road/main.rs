@@ -13,6 +13,7 @@
 )]
 
 mod adopt;
+mod clocks;
 mod damage;
 mod drift;
 mod exact;

@@ -583,6 +583,29 @@ fn a_clock_at_1970_does_not_bring_expired_metadata_back() {
 }
 
 #[test]
+fn a_timestamp_key_cannot_push_the_time_floor_past_the_expiry_of_targets() {
+    let mut repository = Repository::new(b"r");
+    repository.timestamp["expires"] = json!("2999-01-01T00:00:00Z");
+    repository.snapshot["expires"] = json!("2999-01-01T00:00:00Z");
+    repository.timestamp["issued"] = json!("2027-05-31T00:00:00Z");
+    assert!(repository.here().unwrap().target(&path(RECIPE)).is_ok());
+    // The delegation's expiry, that of targets, that of the root.
+    for (issued, expired) in [
+        ("2027-06-01T00:00:00Z", "restapi"),
+        ("2028-01-01T00:00:00Z", "targets"),
+        ("2900-01-01T00:00:00Z", "root"),
+    ] {
+        repository.timestamp["issued"] = json!(issued);
+        let refused = repository.here().and_then(|v| v.target(&path(RECIPE)));
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(&error, TrustError::Expired { role, .. } if role == expired),
+            "{issued}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_clock_at_2030_refuses_and_can_be_accepted() {
     let repository = Repository::new(b"r");
     let ahead = host("2030-01-01T00:00:00Z");
