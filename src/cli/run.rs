@@ -306,6 +306,7 @@ mod desk {
                 from: args.from,
                 name: args.name,
                 vendors: args.vendor,
+                replace_roots: args.replace_root,
                 prefixes: args.prefix,
                 preparers: args.preparer,
                 approvers: args.approver,

@@ -80,6 +80,19 @@ pub fn load_public(path: &Path) -> Result<(PublicKey, String), Refusal> {
     Ok((key, comment))
 }
 
+/// The public half of a private key file, whose passphrase is not asked for.
+pub fn public_half(path: &Path) -> Result<PublicKey, Refusal> {
+    let text = zeroize::Zeroizing::new(durable::read(path, KEY_MAX)?);
+    SigningKey::public_half(&text).map_err(|e| {
+        Refusal::new(
+            RefusalName::Usage,
+            format!("the key file cannot be used: {e}"),
+        )
+        .value("key file", path.display())
+        .next("take it out of the key folder, or put an OpenSSH ed25519 private key in its place")
+    })
+}
+
 impl KeyFile {
     /// The public half.
     #[must_use]

@@ -116,7 +116,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
-        floors: node.state().floors.clone(),
+        floors: newer.floors_since(node.site().version, &node.state().floors),
         time_floor: node.state().time_floor,
         now,
         inventory: None,

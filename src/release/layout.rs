@@ -128,6 +128,64 @@ pub fn matches(pattern: &str, path: &RecipePath) -> bool {
         })
 }
 
+/// Refuses a name that no new delegation may have.
+pub fn check_role(role: &str) -> Result<(), ReleaseError> {
+    let why = if !is_role_name(role) {
+        "a role is 1 to 48 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+    } else if TOP_LEVEL.iter().any(|top| role.eq_ignore_ascii_case(top)) {
+        "that is a role of the root"
+    } else {
+        return Ok(());
+    };
+    Err(ReleaseError::Name {
+        name: role.chars().take(ROLE_MAX).collect(),
+        why,
+    })
+}
+
+/// Refuses a pattern that matches no recipe, or that names no family.
+pub fn check_pattern(pattern: &str) -> Result<(), ReleaseError> {
+    let segments: Vec<&str> = pattern.split('/').collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-*?".contains(c);
+    let depth = if segments.first() == Some(&"customer") {
+        5
+    } else {
+        3
+    };
+    let open = segments
+        .last()
+        .is_some_and(|last| last.ends_with('*') || last.strip_suffix(".spr").is_some());
+    let why = if segments
+        .iter()
+        .any(|s| s.is_empty() || s.starts_with(['.', '_', '-']) || !s.chars().all(plain))
+    {
+        "each part is of A-Z a-z 0-9 . _ - and the wildcards * and ?"
+    } else if segments.len() != depth {
+        "a star stands for one part, so it has as many parts as a recipe: restapi/*/*, customer/acme/*/*/*"
+    } else if segments
+        .first()
+        .is_some_and(|family| family.contains(['*', '?']))
+    {
+        "the first part is a family, without wildcards"
+    } else if !open {
+        "the last part ends in * or .spr, as recipes do"
+    } else {
+        return Ok(());
+    };
+    Err(ReleaseError::Name {
+        name: pattern.chars().take(120).collect(),
+        why,
+    })
+}
+
+/// Whether some recipe could match both patterns; said too often rather than too seldom.
+#[must_use]
+pub fn overlap(a: &str, b: &str) -> bool {
+    let wild = |part: &str| part.contains(['*', '?']);
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split('/').collect(), b.split('/').collect());
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a == b || wild(a) || wild(b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

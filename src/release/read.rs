@@ -148,6 +148,10 @@ fn delegated(
                 format!("more than {ROLES_MAX} delegated roles"),
             ));
         }
+        // A delegate that has handed nothing in yet; `trust` refuses recipes of its paths.
+        if !versions.lists(&role.name) {
+            continue;
+        }
         let (name, bytes) = versions.file(source, snapshot_name, &role.name)?;
         open.extend(roles(&name, &bytes)?);
         found.insert(role.name, (name, bytes));
@@ -192,6 +196,10 @@ struct Version {
 }
 
 impl Files {
+    fn lists(&self, role: &str) -> bool {
+        self.meta.contains_key(&format!("{role}.json"))
+    }
+
     /// The file of `role` in the version that stands here.
     fn file(&self, source: &dyn Source, own: &str, role: &str) -> Result<Named, ReleaseError> {
         let entry = self

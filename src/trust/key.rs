@@ -61,6 +61,15 @@ impl SigningKey {
         }
     }
 
+    /// The public half of a private key file, which is readable without its passphrase.
+    pub fn public_half(text: &[u8]) -> Result<PublicKey, KeyFileError> {
+        let key = PrivateKey::from_openssh(text)
+            .ok()
+            .ok_or(KeyFileError::Unreadable)?;
+        PublicKey::from_data(key.public_key().key_data())
+            .map_err(|e| KeyFileError::Algorithm(e.to_string()))
+    }
+
     /// The key as an OpenSSH private key file without a passphrase: a node's own, or a test's.
     pub fn to_openssh(&self) -> Result<Zeroizing<String>, KeyFileError> {
         self.0

@@ -262,7 +262,7 @@ impl Auditor<'_> {
             .collect();
         let floors: Vec<_> = snapshots
             .iter()
-            .flat_map(|snapshot| snapshot.floors.clone())
+            .flat_map(|snapshot| site.floors_since(snapshot.site.version, &snapshot.floors))
             .collect();
         let bases = recipes(&self.request.recipes)?;
         let context = PatchContext {

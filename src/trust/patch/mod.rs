@@ -4,6 +4,7 @@
 //! | attack | defence |
 //! |---|---|
 //! | a departed preparer's patch | a site file inside counts first; its preparers are the ones that may sign |
+//! | floors that stand in the way of a vendor that started anew, or are made to fall by a desk | the owner's word in a newer site file alone lets them fall, once, in the same commit |
 //! | a patch made under an older site file | refused: it may rest on trust that was withdrawn |
 //! | a member swapped, added or left out by whoever handed the parts over | every member is compared with the signed list, and nothing may be left over |
 //! | a desk that authors a recipe, or picks one of another path | each recipe is the very target that the vendor's metadata names for its path |
@@ -50,7 +51,7 @@ pub struct PatchParts {
 pub struct PatchContext<'a> {
     /// The site file in force.
     pub site: &'a TrustedSite,
-    /// The floors that the last commit accepted.
+    /// The floors that the last commit accepted, under that site file.
     pub floors: &'a [Floor],
     /// Detached approvals.
     pub approvals: Approvals<'a>,
@@ -130,14 +131,9 @@ pub fn verify(
     let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;
     let expiry = context.expiry.under(policy);
-    let metadata = metadata::verify(
-        &statement,
-        &site,
-        &mut parts,
-        context.floors,
-        &expiry,
-        checks,
-    )?;
+    // Those of the site file in force now; one inside may have replaced a vendor's root.
+    let floors = site.floors_since(context.site.version, context.floors);
+    let metadata = metadata::verify(&statement, &site, &mut parts, &floors, &expiry, checks)?;
     let recipes = recipes::verify(
         &statement,
         &metadata.vendors,
@@ -150,12 +146,9 @@ pub fn verify(
         "members",
         format!("{} as the statement lists them", statement.members.len()),
     );
-    let floors = metadata
-        .vendors
-        .iter()
-        .fold(context.floors.to_vec(), |floors, vendor| {
-            merge_floors(&floors, vendor.name(), vendor.floors())
-        });
+    let floors = metadata.vendors.iter().fold(floors, |floors, vendor| {
+        merge_floors(&floors, vendor.name(), vendor.floors())
+    });
     Ok(VerifiedPatch {
         site,
         newer_site,

@@ -1,5 +1,7 @@
 //! A whole patch in memory, and one test for each attack on it.
 
+mod ownership;
+
 use super::*;
 use crate::model::Refusal;
 use crate::model::patch::{CarriedRecipe, CarriedVendor, PatchNode};
@@ -126,7 +128,11 @@ impl Bench {
     }
 
     fn with(recipe: &Recipe) -> Self {
-        let file = recipe_file(recipe);
+        Self::with_file(recipe_file(recipe))
+    }
+
+    /// The vendor's chain names this file, whatever is in it.
+    fn with_file(file: Vec<u8>) -> Self {
         let repository = Repository::new(&file);
         let site = site(1, &repository.site_root());
         let digest = Sha256::of(&file);

@@ -35,11 +35,12 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Verifies all files, from the site's root down.
-    pub(super) fn build(
+    /// Follows roots from the one in force, each the next version, signed by the keys of the one
+    /// before and by its own.
+    pub(super) fn from_root(
         vendor: &'a Name,
         site_root: &[u8],
-        files: &VendorFiles,
+        roots: &[Vec<u8>],
     ) -> Result<Self, TrustError> {
         let refuse = |what: String| untrusted(vendor, what);
         if !provider::install() {
@@ -50,10 +51,21 @@ impl<'a> Chain<'a> {
             .map_err(|e| refuse(format!("the site's root: {}", words(&e))))?;
         keys::check_root(set.root()).map_err(refuse)?;
         let mut chain = Self { vendor, set };
-        for root in &files.roots {
+        for root in roots {
             chain.step("root", root, TrustedMetadataSet::update_root)?;
             keys::check_root(chain.set.root()).map_err(refuse)?;
         }
+        Ok(chain)
+    }
+
+    /// Verifies all files, from the site's root down.
+    pub(super) fn build(
+        vendor: &'a Name,
+        site_root: &[u8],
+        files: &VendorFiles,
+    ) -> Result<Self, TrustError> {
+        let mut chain = Self::from_root(vendor, site_root, &files.roots)?;
+        let refuse = |what: String| untrusted(vendor, what);
         chain.step("timestamp", &files.timestamp, |set, bytes| {
             set.update_timestamp(bytes, NEVER)
         })?;

@@ -24,8 +24,8 @@ use crate::model::{Name, RecipePath, Time};
 
 use super::TrustError;
 use chain::{Chain, time, untrusted};
-pub use delegation::RecipeTarget;
 use delegation::Tree;
+pub use delegation::{RecipeTarget, may_own, may_replace};
 pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
@@ -98,6 +98,16 @@ pub fn check_root(vendor: &Name, root: &[u8]) -> Result<u64, TrustError> {
         .map_err(|e| untrusted(vendor, chain::words(&e)))?;
     keys::check_root(set.root()).map_err(|e| untrusted(vendor, e))?;
     Ok(set.root().version)
+}
+
+/// Checks that `roots` follow `from` without a gap, each signed by the keys of the one before and by its
+/// own; returns the last version.
+pub fn check_roots_follow(
+    vendor: &Name,
+    from: &[u8],
+    roots: &[Vec<u8>],
+) -> Result<u64, TrustError> {
+    Ok(Chain::from_root(vendor, from, roots)?.set.root().version)
 }
 
 fn judge_top_level(chain: &Chain<'_>, judge: &Judge) -> Result<(Time, Vec<String>), TrustError> {
@@ -208,6 +218,11 @@ impl VerifiedVendor {
             self.judge.firm(&found.role, found.expires)?;
         }
         Ok(found)
+    }
+
+    /// The recipes that a delegated role lists, where it was loaded.
+    pub fn listed_by(&self, role: &str) -> impl Iterator<Item = &RecipePath> + Clone {
+        self.tree.listed_by(role)
     }
 
     /// Every recipe that the loaded roles list and that this vendor may serve, rising by path.

@@ -154,6 +154,7 @@ fn stibo() -> Vendor {
         name: "stibo".parse().unwrap(),
         prefixes: Vec::new(),
         root: Sha256::of(b""),
+        since: None,
     }
 }
 
