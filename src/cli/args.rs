@@ -35,6 +35,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: give a copied, moved or restored environment a key of its own
+    Rehome(Rehome),
     /// host: bring back the files of an earlier generation
     Rollback(Rollback),
     /// host: make room: remove old generations, which only a rollback needs
@@ -92,6 +94,7 @@ impl Command {
                 | Self::Snapshot(_)
                 | Self::Apply(_)
                 | Self::Recover(_)
+                | Self::Rehome(_)
                 | Self::Rollback(_)
                 | Self::Gc(_)
                 | Self::Trust(_)
@@ -330,6 +333,7 @@ pub(super) struct Demo {
     pub(super) folder: Option<PathBuf>,
 }
 
+pub(super) use super::rehome_args::Rehome;
 #[cfg(feature = "desk")]
 pub(super) use super::desk_args::{Compare, DeskFolder, Enrol, Prepare, Receive, Site, SiteFile};
 #[cfg(feature = "publish")]

@@ -52,6 +52,9 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 printer.outcome(&host::recover::run(&root, now, printer)?);
             }
         }
+        Command::Rehome(args) => {
+            printer.outcome(&host::rehome::run(&args.request()?, now, printer)?);
+        }
         Command::Rollback(args) => printer.outcome(&host::rollback::run(
             &host::rollback::Request {
                 root: world::root(args.root.root)?,

@@ -44,6 +44,21 @@ pub(super) fn receipt(r: &Receipt) -> Lines {
         let output = failure.output.lines();
         lines.extend(output.map(|line| ("printed", Escaped(line).to_string())));
     }
+    if let Some(rehome) = &r.rehome {
+        let former = &rehome.former;
+        let key = former.node.key.fingerprint();
+        lines.push((
+            "rehomed",
+            format!("{}: {}", rehome.how.word(), Escaped(&rehome.reason)),
+        ));
+        lines.push((
+            "former",
+            format!(
+                "{} ({}), node {} {key}, sequence {}",
+                former.environment.name, former.environment.id, former.node.name, former.sequence
+            ),
+        ));
+    }
     lines.extend(r.restored.map(|n| ("restored", format!("generation {n}"))));
     lines.extend(r.patch.map(|patch| ("patch", patch.to_string())));
     lines.extend(r.preparer.iter().map(|p| ("prepared", format!("by {p}"))));
