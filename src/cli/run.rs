@@ -211,7 +211,7 @@ fn accepted(args: Accept) -> Vec<Accepted> {
 mod desk {
     //! The desk's commands.
 
-    use super::super::args::{Command, Site, SiteFile};
+    use super::super::args::{Accept, Command, Site, SiteFile};
     use super::{ExitCode, Printer, Refusal, Time, accepted, world};
     use crate::desk;
     use crate::model::RefusalName;
@@ -227,6 +227,7 @@ mod desk {
                         places: args.places,
                         fingerprint: args.fingerprint,
                         replace: args.replace,
+                        accept_forked: forked(args.accept)?,
                         output: args.output,
                         key: args.key,
                     },
@@ -263,7 +264,7 @@ mod desk {
                     &world::desk(args.desk.desk)?,
                     &desk::receive::Request {
                         places: args.places,
-                        accept_forked: args.accept.accept.contains(&RefusalName::Forked),
+                        accept_forked: forked(args.accept)?,
                     },
                     now,
                     printer,
@@ -280,6 +281,20 @@ mod desk {
             _ => {}
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Why a fork is accepted; nothing else is lifted where a word is taken in.
+    fn forked(args: Accept) -> Result<Option<String>, Refusal> {
+        if let Some(other) = args.accept.iter().find(|name| **name != RefusalName::Forked) {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "this refusal cannot be lifted by --accept here",
+            )
+            .value("asked for", other)
+            .value("may be", RefusalName::Forked)
+            .next("leave it out; what the file is refused for then says what to do"));
+        }
+        Ok(args.reason.filter(|_| !args.accept.is_empty()))
     }
 
     fn site(

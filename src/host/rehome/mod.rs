@@ -212,8 +212,10 @@ fn check_change(node: &Node) -> Result<(), Refusal> {
     if !journal::is_there(node.root())? {
         return Ok(());
     }
-    // Without the key nobody knows whether the inodes are those of the journal.
-    let displaced = node.displaced().ok();
+    // Without the key nobody knows whether the inodes are those of the journal, and without the state
+    // that counted, whether the change is to go back.
+    let counts = node.store.sequence().is_ok();
+    let displaced = node.displaced().ok().filter(|_| counts);
     let differs = |marks: Vec<marks::Difference>| marks.iter().any(|one| one.mark == Mark::Inode);
     if displaced.is_some_and(|displaced| !differs(displaced)) {
         return Ok(());
@@ -237,6 +239,10 @@ fn put_right(node: &Node, watch: &dyn Watch) -> Result<(), Refusal> {
     }
     // With a journal the product may run on files that go back; without one it is only down.
     let change = journal::is_there(node.root())?;
+    if !change && node.store.sequence().is_err() {
+        watch.warn("the product was stopped for a change when this was copied: lockstep recover says more");
+        return Ok(());
+    }
     let put_right = super::recover::put_right(node, change, watch)?;
     if let Some(refusal) = put_right.not_started {
         return Err(refusal);
@@ -244,9 +250,8 @@ fn put_right(node: &Node, watch: &dyn Watch) -> Result<(), Refusal> {
     if !change {
         watch.warn("the product was stopped for a change when this was copied: start it by hand");
     }
-    match super::recover::describe(&put_right.recovered) {
-        Some(line) => watch.warn(&line),
-        None => {}
+    if let Some(line) = super::recover::describe(&put_right.recovered) {
+        watch.warn(&line);
     }
     Ok(())
 }
