@@ -268,7 +268,11 @@ pub(super) struct History {
 #[derive(Args)]
 pub(super) struct Receipt {
     /// Its sequence number [default: the last]
+    #[arg(conflicts_with = "all")]
     pub(super) sequence: Option<u64>,
+    /// Every receipt, each under its own name, into the folder that --output names [default: here]
+    #[arg(long)]
+    pub(super) all: bool,
     #[command(flatten)]
     pub(super) root: Root,
     /// Where it goes: a file or a folder
@@ -293,8 +297,10 @@ pub(super) struct Inspect {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Any .spr file
-    pub(super) file: PathBuf,
+    /// Any one .spr file; or all receipts of a node, and a snapshot newer than the last, or a folder with
+    /// them: whether they are its whole chain
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(super) files: Vec<PathBuf>,
     /// The site file that is trusted
     #[arg(long, value_name = "SITE.spr")]
     pub(super) site: Option<PathBuf>,

@@ -31,16 +31,16 @@ pub(super) struct Rehome {
     #[arg(long, requires = "enrolment")]
     restored: bool,
     /// What the copy is called
-    #[arg(long, requires = "copy", required_if_eq("copy", "true"))]
+    #[arg(long, conflicts_with_all = ["moved", "restored"])]
     name: Option<Name>,
     /// What the copy's node is called [default: as the environment, where that was so before]
-    #[arg(long, requires = "copy")]
+    #[arg(long, conflicts_with_all = ["moved", "restored"])]
     node: Option<Name>,
     /// What the desk knows of this node, signed by a preparer
-    #[arg(long, value_name = "ENROLMENT.spr", requires = "restored", required_if_eq("restored", "true"))]
+    #[arg(long, value_name = "ENROLMENT.spr", conflicts_with_all = ["moved", "copy"])]
     enrolment: Option<PathBuf>,
     /// A newer site file, where the one in the backup is older than the desk knows
-    #[arg(long, value_name = "SITE.spr", requires = "restored")]
+    #[arg(long, value_name = "SITE.spr", conflicts_with_all = ["moved", "copy"])]
     site: Option<PathBuf>,
     /// Why; it is written into the receipt
     #[arg(long, value_name = "TEXT")]

@@ -78,6 +78,10 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 args.check,
             )?);
         }
+        Command::Receipt(args) if args.all => printer.outcome(&host::receipt::all(
+            &world::root(args.root.root)?,
+            args.output.as_deref(),
+        )?),
         Command::Receipt(args) => printer.outcome(&host::receipt::run(
             &world::root(args.root.root)?,
             args.sequence,
@@ -168,7 +172,7 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
         Command::Verify(args) => {
             let outcome = audit::verify::run(
                 &audit::verify::Request {
-                    file: args.file,
+                    files: args.files,
                     site: args.site,
                     fingerprint: args.fingerprint,
                     allowed_signers: args.allowed_signers,

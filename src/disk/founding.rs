@@ -138,6 +138,7 @@ pub(super) mod samples {
 
     pub(crate) fn state(sequence: u64) -> TrustedState {
         TrustedState {
+            born: None,
             challenges: vec![],
             floors: vec![],
             format: 0,

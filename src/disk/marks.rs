@@ -62,6 +62,24 @@ pub fn live(root: &Root, key: &Path, sources: &Sources) -> Result<Marks, DiskErr
     })
 }
 
+/// When a file was born; nothing where its file system does not say it.
+#[must_use]
+pub fn born(path: &Path) -> Option<String> {
+    let born = path.symlink_metadata().ok()?.created().ok()?;
+    let born = born.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("{}.{:09}", born.as_secs(), born.subsec_nanos()))
+}
+
+/// Whether two times of birth differ; one that is unknown does not.
+#[must_use]
+pub fn compare_born(stored: Option<&String>, live: Option<&String>) -> Option<Difference> {
+    let (old, new) = (stored?, live?);
+    (old != new).then(|| Difference {
+        mark: Mark::Born,
+        values: format!("{}: it was {old}, it is {new}", Mark::Born.word()),
+    })
+}
+
 /// A mark that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -82,6 +100,8 @@ pub enum Mark {
     Root,
     /// The inode of the key file.
     Inode,
+    /// When the key file was born: a restored one may have the inode that it had.
+    Born,
 }
 
 impl Mark {
@@ -91,6 +111,7 @@ impl Mark {
             Self::Hardware => "hardware",
             Self::Root => "path of the root",
             Self::Inode => "inode of the key",
+            Self::Born => "birth of the key",
         }
     }
 }
@@ -206,6 +227,22 @@ mod tests {
         assert_eq!(upper.machine, None);
         durable::write(&sources.product_uuid, b"ab-c", 0o644).unwrap();
         assert_eq!(live(&root, &key, &sources).unwrap(), upper);
+    }
+
+    /// As a file-level restore does it: the same name, and often the same inode.
+    #[test]
+    fn a_file_made_anew_is_born_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        durable::write(&key, b"one", 0o600).unwrap();
+        let first = born(&key);
+        assert_eq!(compare_born(first.as_ref(), born(&key).as_ref()), None);
+        assert_eq!(compare_born(first.as_ref(), None), None);
+        std::fs::remove_file(&key).unwrap();
+        durable::write(&key, b"one", 0o600).unwrap();
+        let again = born(&key);
+        let told = compare_born(first.as_ref(), again.as_ref());
+        assert_eq!(told.is_some(), first.is_some() && again.is_some());
     }
 
     /// An invented machine-id; the same computation was compared with systemd 252 on a real one.

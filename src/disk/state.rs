@@ -48,6 +48,10 @@ pub struct EnvironmentFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedState {
+    /// When the key's file was born, in seconds and nanoseconds, where the file system says it: a file
+    /// that is restored may get the very inode that it had. It is a mark that never leaves the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<String>,
     /// Challenges that a patch may answer, the oldest first.
     pub challenges: Vec<OpenChallenge>,
     /// The lowest versions of vendor metadata still accepted.

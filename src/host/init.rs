@@ -202,6 +202,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         before: None,
         sequence: 1,
         home: None,
+        born: marks::born(&store.key_path(None)),
     };
     let next = NextState {
         site: &site,

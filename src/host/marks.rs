@@ -22,7 +22,7 @@ fn next(differing: &[Difference]) -> &'static str {
     if has(Mark::Machine) || has(Mark::Hardware) {
         "work on the original, if it lives on: this copy gets a name of its own by lockstep rehome --copy --name \
          NAME --reason TEXT; if the old machine is gone: lockstep rehome --moved --reason TEXT"
-    } else if has(Mark::Root) && has(Mark::Inode) {
+    } else if has(Mark::Root) && (has(Mark::Inode) || has(Mark::Born)) {
         "work on the original, if it lives on: this copy gets a name of its own by lockstep rehome --copy --name \
          NAME --reason TEXT; if it was moved here: lockstep rehome --moved --reason TEXT"
     } else if has(Mark::Root) {
@@ -39,14 +39,16 @@ mod tests {
 
     #[test]
     fn the_line_fits_what_differs() {
-        use Mark::{Hardware, Inode, Machine, Root};
+        use Mark::{Born, Hardware, Inode, Machine, Root};
         for (marks, first, second) in [
             (&[Machine][..], "--copy", Some("--moved")),
             (&[Hardware, Inode], "--copy", Some("--moved")),
             (&[Machine, Root, Inode], "--copy", Some("--moved")),
             (&[Root, Inode], "--copy", Some("--moved")),
             (&[Root], "--moved", None),
+            (&[Root, Born], "--copy", Some("--moved")),
             (&[Inode], "--restored", Some("--moved")),
+            (&[Born], "--restored", Some("--moved")),
         ] {
             let differing: Vec<Difference> = marks
                 .iter()

@@ -255,7 +255,10 @@ impl Node {
     /// The marks that are not those of the place where the node's key was made.
     pub(super) fn displaced(&self) -> Result<Vec<Difference>, Refusal> {
         let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
-        Ok(marks::compare(&self.current.state.marks, &live))
+        let mut differing = marks::compare(&self.current.state.marks, &live);
+        let born = marks::born(&self.key_path());
+        differing.extend(marks::compare_born(self.current.state.born.as_ref(), born.as_ref()));
+        Ok(differing)
     }
 
     /// Where the node's key lies.

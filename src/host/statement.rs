@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Node;
-use crate::disk::entropy;
+use crate::disk::{entropy, marks};
 use crate::disk::home::Home;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
 use crate::model::inventory::INVENTORY;
@@ -38,6 +38,8 @@ pub(super) struct Signing<'a> {
     pub(super) sequence: u64,
     /// What the last rehome made of the node.
     pub(super) home: Option<Home>,
+    /// When the key's file was born.
+    pub(super) born: Option<String>,
 }
 
 impl<'a> Signing<'a> {
@@ -52,6 +54,8 @@ impl<'a> Signing<'a> {
             before: Some(node.state()),
             sequence: node.state().sequence.saturating_add(1),
             home: node.state().home.clone(),
+            // A state of an earlier release does not say it.
+            born: node.state().born.clone().or_else(|| marks::born(&node.key_path())),
         }
     }
 }
@@ -278,6 +282,7 @@ impl NextState<'_> {
             _ => snapshot.sequence,
         };
         let mut state = TrustedState {
+            born: signing.born.clone(),
             challenges,
             floors: self.floors.clone(),
             format: FORMAT,

@@ -13,17 +13,20 @@
 )]
 
 mod adopt;
+mod chain;
 mod damage;
 mod drift;
 mod exact;
 mod fit;
 mod folders;
 mod forge;
+mod forks;
 mod golden;
 mod hand;
 mod mounts;
 mod odd;
 mod refusals;
+mod rehome;
 mod restart;
 mod rights;
 mod rollback;

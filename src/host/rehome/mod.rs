@@ -216,7 +216,9 @@ fn check_change(node: &Node) -> Result<(), Refusal> {
     // that counted, whether the change is to go back.
     let counts = node.store.sequence().is_ok();
     let displaced = node.displaced().ok().filter(|_| counts);
-    let differs = |marks: Vec<marks::Difference>| marks.iter().any(|one| one.mark == Mark::Inode);
+    let differs = |marks: Vec<marks::Difference>| {
+        marks.iter().any(|one| matches!(one.mark, Mark::Inode | Mark::Born))
+    };
     if displaced.is_some_and(|displaced| !differs(displaced)) {
         return Ok(());
     }
@@ -333,6 +335,7 @@ fn go_on(
         before: Some(node.state()),
         sequence: home.since,
         home: Some(home.clone()),
+        born: marks::born(&path),
     })?;
     commit(&node.store, written.prepared, written.sequence)?;
     // From here on the new node stands; what goes wrong is told as unfinished.
