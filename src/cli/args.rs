@@ -287,6 +287,9 @@ pub(super) struct Trust {
     pub(super) site: PathBuf,
     #[command(flatten)]
     pub(super) root: Root,
+    /// Where the receipt goes: a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -339,11 +342,11 @@ pub(super) struct Demo {
     pub(super) folder: Option<PathBuf>,
 }
 
-pub(super) use super::rehome_args::Rehome;
 #[cfg(feature = "desk")]
 pub(super) use super::desk_args::{Compare, DeskFolder, Enrol, Prepare, Receive, Site, SiteFile};
 #[cfg(feature = "publish")]
 pub(super) use super::publish_args::Publish;
+pub(super) use super::rehome_args::Rehome;
 
 /// A size in bytes, with K, M or G for powers of 1024.
 fn size(text: &str) -> Result<u64, String> {

@@ -92,7 +92,7 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer.outcome(&if args.site == Path::new("show") {
                 host::trust::show(&root)?
             } else {
-                host::trust::run(&root, &args.site, now, printer)?
+                host::trust::run(&root, &args.site, args.receipt.as_deref(), now, printer)?
             });
         }
         Command::Inspect(_) | Command::Verify(_) | Command::Approve(_) => {
@@ -289,7 +289,11 @@ mod desk {
 
     /// Why a fork is accepted; nothing else is lifted where a word is taken in.
     fn forked(args: Accept) -> Result<Option<String>, Refusal> {
-        if let Some(other) = args.accept.iter().find(|name| **name != RefusalName::Forked) {
+        if let Some(other) = args
+            .accept
+            .iter()
+            .find(|name| **name != RefusalName::Forked)
+        {
             return Err(Refusal::new(
                 RefusalName::Usage,
                 "this refusal cannot be lifted by --accept here",

@@ -152,7 +152,10 @@ fn one(
         node.closed = node.closed.max(first_closed(node, &word));
     }
     desk.store_environment(&record)?;
-    let newest = outside.as_ref().map(|_| newest(desk, &record, word)).transpose()?;
+    let newest = outside
+        .as_ref()
+        .map(|_| newest(desk, &record, word))
+        .transpose()?;
     drop(lock);
     let output = match (outside, newest) {
         (Some(writer), Some(newest)) => Some(writer.write(&newest, now)?),
@@ -184,7 +187,11 @@ fn take_key(
     file: &Path,
 ) -> Result<(), Refusal> {
     let node = &word.snapshot.get().node;
-    match record.nodes.iter_mut().find(|known| known.name == node.name) {
+    match record
+        .nodes
+        .iter_mut()
+        .find(|known| known.name == node.name)
+    {
         Some(known) => {
             if !request.replace {
                 check_key(known, node, file)?;
@@ -199,8 +206,15 @@ fn take_key(
 
 /// The sequence number below which nothing is answered, where a new key took the place of another.
 fn first_closed(node: &NodeRecord, word: &Word) -> u64 {
-    let before = node.seen.iter().any(|seen| seen.sequence < word.snapshot.get().sequence);
-    if before { word.snapshot.get().sequence } else { 0 }
+    let before = node
+        .seen
+        .iter()
+        .any(|seen| seen.sequence < word.snapshot.get().sequence);
+    if before {
+        word.snapshot.get().sequence
+    } else {
+        0
+    }
 }
 
 /// The newest word of the node that the desk has: an enrolment says what is known, not what the file

@@ -49,7 +49,10 @@ impl NodeRecord {
         if let Some(other) = seen.filter(|seen| seen.sha256 != sha256) {
             return Lies::Forked(Fork::twice(sequence, other.sha256, sha256));
         }
-        let known = self.receipts.iter().find(|known| known.sequence == sequence);
+        let known = self
+            .receipts
+            .iter()
+            .find(|known| known.sequence == sequence);
         if let (Some(known), Some(receipt)) = (known, receipt)
             && known.sha256 != receipt
         {
@@ -72,7 +75,10 @@ impl NodeRecord {
         if named == Some(before.sha256) {
             return Lies::Well;
         }
-        let older = self.receipts.iter().any(|known| Some(known.sha256) == named);
+        let older = self
+            .receipts
+            .iter()
+            .any(|known| Some(known.sha256) == named);
         if named.is_some() && !older && self.has_room(before.sequence, sequence) {
             return Lies::Gap(before.sequence);
         }
@@ -94,14 +100,23 @@ impl NodeRecord {
     /// A receipt that comes late must be the one that the next one names, unless one between may be
     /// missing.
     fn left_out(&self, sequence: u64, receipt: Sha256) -> Option<Fork> {
-        let next = self.receipts.iter().find(|known| known.sequence > sequence)?;
+        let next = self
+            .receipts
+            .iter()
+            .find(|known| known.sequence > sequence)?;
         let named = next.previous?;
         let earlier = |known: &SeenReceipt| known.sha256 == named && known.sequence < sequence;
-        let passed_over = self.receipts.iter().any(earlier)
-            || !self.has_room(sequence, next.sequence);
+        let passed_over =
+            self.receipts.iter().any(earlier) || !self.has_room(sequence, next.sequence);
         (named != receipt && passed_over).then(|| Fork {
-            what: format!("its receipt {sequence} is not in the chain of receipt {}", next.sequence),
-            values: vec![("this one", receipt.short()), ("that one names", named.short())],
+            what: format!(
+                "its receipt {sequence} is not in the chain of receipt {}",
+                next.sequence
+            ),
+            values: vec![
+                ("this one", receipt.short()),
+                ("that one names", named.short()),
+            ],
         })
     }
 
@@ -152,7 +167,8 @@ impl NodeRecord {
         self.refused.extend(refused);
         let own = word.receipt.as_ref().map(|receipt| receipt.sha256());
         let own = [Some(word.snapshot.sha256()), own, snapshot.receipt];
-        self.refused.retain(|refused| !own.contains(&Some(*refused)));
+        self.refused
+            .retain(|refused| !own.contains(&Some(*refused)));
         let excess = self.refused.len().saturating_sub(SEEN_MAX);
         self.refused.drain(..excess);
         if let Some(last) = self.receipts.last() {
@@ -169,8 +185,11 @@ impl NodeRecord {
     /// The known receipts that a word goes on from. Where it names one that is not known, that is at the
     /// place of the last one before it, or earlier.
     fn ancestors(&self, sequence: u64, named: Option<Sha256>) -> BTreeSet<Sha256> {
-        let below: Vec<&SeenReceipt> =
-            self.receipts.iter().filter(|r| r.sequence < sequence).collect();
+        let below: Vec<&SeenReceipt> = self
+            .receipts
+            .iter()
+            .filter(|r| r.sequence < sequence)
+            .collect();
         let at = below.iter().position(|known| Some(known.sha256) == named);
         let count = match (named, at) {
             (None, _) => 0,

@@ -231,7 +231,9 @@ impl DiskError {
             | Self::KeyOpen { .. }
             | Self::Obstacles { .. }
             | Self::Unreadable { .. } => RefusalName::NotPermitted,
-            Self::Damaged { .. } | Self::KeyLost { .. } | Self::Content { .. } => RefusalName::Corrupt,
+            Self::Damaged { .. } | Self::KeyLost { .. } | Self::Content { .. } => {
+                RefusalName::Corrupt
+            }
             Self::Mount(error) => error.refusal(),
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
             Self::Interrupted(_) => RefusalName::Interrupted,

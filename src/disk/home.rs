@@ -149,6 +149,10 @@ mod tests {
             assert_eq!(kept, ["2-9"]);
         }
         store.abandon(&home).unwrap();
-        assert_eq!(keys(&root), ["key.9"], "what is committed is not taken back");
+        assert_eq!(
+            keys(&root),
+            ["key.9"],
+            "what is committed is not taken back"
+        );
     }
 }

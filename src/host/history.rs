@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{Node, generations, intact};
 use crate::disk;
+use crate::model::Refusal;
 use crate::model::installed::describe;
 use crate::model::receipt::Receipt;
 use crate::model::text::bytes;
-use crate::model::Refusal;
 use crate::spr::Opened;
 use crate::trust::chain::Chain;
 

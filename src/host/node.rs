@@ -105,7 +105,11 @@ impl Node {
     }
 
     /// Opens a node to rehome it of which no state may count any more: its root, with the lock.
-    pub(super) fn lock_root(root: &Path, command: &str, now: Time) -> Result<(Root, Lock), Refusal> {
+    pub(super) fn lock_root(
+        root: &Path,
+        command: &str,
+        now: Time,
+    ) -> Result<(Root, Lock), Refusal> {
         let root = Root::open(root)?;
         check_founded(&root)?;
         operator::check(&root, command)?;
@@ -257,7 +261,10 @@ impl Node {
         let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
         let mut differing = marks::compare(&self.current.state.marks, &live);
         let born = marks::born(&self.key_path());
-        differing.extend(marks::compare_born(self.current.state.born.as_ref(), born.as_ref()));
+        differing.extend(marks::compare_born(
+            self.current.state.born.as_ref(),
+            born.as_ref(),
+        ));
         Ok(differing)
     }
 

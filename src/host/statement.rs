@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Node;
-use crate::disk::{entropy, marks};
 use crate::disk::home::Home;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
+use crate::disk::{entropy, marks};
 use crate::model::inventory::INVENTORY;
 use crate::model::patch::Accepted;
 use crate::model::receipt::{Action, Change, FileCounts, Receipt};
@@ -55,7 +55,11 @@ impl<'a> Signing<'a> {
             sequence: node.state().sequence.saturating_add(1),
             home: node.state().home.clone(),
             // A state of an earlier release does not say it.
-            born: node.state().born.clone().or_else(|| marks::born(&node.key_path())),
+            born: node
+                .state()
+                .born
+                .clone()
+                .or_else(|| marks::born(&node.key_path())),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub site: String,
     /// Its version.
     pub version: u64,
+    /// SHA-256 of its statement.
+    pub sha256: String,
     /// Its owner.
     pub owner: String,
     /// Who may prepare.
@@ -49,6 +51,7 @@ impl std::fmt::Display for Outcome {
             "in force"
         };
         writeln!(f, "{word}: site {} version {}", self.site, self.version)?;
+        writeln!(f, "  sha256     {}", self.sha256)?;
         writeln!(f, "  owner      {}", self.owner)?;
         for preparer in &self.preparers {
             writeln!(f, "  preparer   {preparer}")?;
@@ -78,8 +81,15 @@ pub fn show(root: &Path) -> Result<Outcome, Refusal> {
     Ok(outcome(&node, node.site(), None))
 }
 
-/// Takes a newer site file, signed by the owner that is trusted now.
-pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+/// Takes a newer site file, signed by the owner that is trusted now. The receipt goes to the file or
+/// folder named.
+pub fn run(
+    root: &Path,
+    site: &Path,
+    receipt: Option<&Path>,
+    now: Time,
+    watch: &dyn Watch,
+) -> Result<Outcome, Refusal> {
     let (raw, members) = read_site(site)?;
     let node = Node::open_to_change(root, "trust", now, watch)?;
     watch.say(&node.header());
@@ -96,7 +106,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     };
     let sequence = node.state().sequence.saturating_add(1);
     let name = format!("{}-{sequence:04}.receipt.spr", node.environment().name);
-    place(None, &name)?;
+    place(receipt, &name)?;
     let key = node.key()?;
     let survey = Survey::of(&node, &node.components()?, watch)?;
     let next = NextState {
@@ -115,7 +125,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     let written = next.write(&Signing::of(&node, &key))?;
     commit(&node.store, written.prepared, written.sequence)?;
     let receipt =
-        write_out(None, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
+        write_out(receipt, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
             unfinished(
                 &refusal,
                 "the receipt could not be written",
@@ -131,6 +141,7 @@ fn outcome(node: &Node, site: &TrustedSite, receipt: Option<std::path::PathBuf>)
         environment: node.environment().to_string(),
         site: site.name.to_string(),
         version: site.version,
+        sha256: site.sha256().to_string(),
         owner: person(&site.owner),
         preparers: site.preparers.iter().map(person).collect(),
         approvers: site.approvers.iter().map(person).collect(),

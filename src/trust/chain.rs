@@ -75,7 +75,10 @@ impl Chain {
             let before = at.checked_sub(1).and_then(|before| receipts.get(before));
             check_link(receipt, before)?;
             owner = Some(match &receipt.rehome {
-                Some(rehome) => (rehome.former.environment.clone(), rehome.former.node.clone()),
+                Some(rehome) => (
+                    rehome.former.environment.clone(),
+                    rehome.former.node.clone(),
+                ),
                 None => (receipt.environment.clone(), receipt.node.clone()),
             });
             checked.push(verified);
@@ -145,7 +148,9 @@ fn check_link(receipt: &Receipt, before: Option<&RawStatement>) -> Result<(), Ch
 
 fn wrong(raw: &RawStatement, error: TrustError) -> ChainError {
     ChainError::Receipt {
-        sequence: raw.decode::<Receipt>().map_or(0, |receipt| receipt.sequence),
+        sequence: raw
+            .decode::<Receipt>()
+            .map_or(0, |receipt| receipt.sequence),
         why: Box::new(error),
     }
 }
@@ -161,9 +166,8 @@ impl From<ChainError> for Refusal {
             ChainError::Empty => Self::new(RefusalName::Usage, error.to_string()),
             _ => Self::new(RefusalName::Corrupt, error.to_string()),
         };
-        let show = |sha256: &Option<Sha256>| {
-            sha256.map_or("none".to_owned(), |sha256| sha256.to_string())
-        };
+        let show =
+            |sha256: &Option<Sha256>| sha256.map_or("none".to_owned(), |sha256| sha256.to_string());
         match &error {
             ChainError::Link {
                 sequence,

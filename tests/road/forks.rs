@@ -25,7 +25,9 @@ impl Machine<'_> {
 }
 
 fn snapshot(world: &World, name: &str) -> Tested {
-    world.ok(&format!("lockstep snapshot --root PROD --output usb/{name}"))?;
+    world.ok(&format!(
+        "lockstep snapshot --root PROD --output usb/{name}"
+    ))?;
     Ok(())
 }
 
@@ -61,7 +63,12 @@ fn one_number_twice_is_found_by_every_command() -> Tested {
         format!("lockstep receive usb/3c.receipt.spr {DESK}"),
         format!("lockstep enrol usb/3c.receipt.spr {DESK}"),
     ] {
-        let words = ["two different statements as sequence 3", "this one", "known here", ACCEPT_WORDS];
+        let words = [
+            "two different statements as sequence 3",
+            "this one",
+            "known here",
+            ACCEPT_WORDS,
+        ];
         world.refused("desk/state/environments", &line, 17, &words)?;
     }
     assert!(!world.path("usb/x.spr").exists());
@@ -75,13 +82,17 @@ fn a_chain_that_leaves_a_receipt_out_is_found() -> Tested {
     let world = reverted()?;
     // Sequence 3 is not shown to the desk: the numbers differ, and the chain tells.
     snapshot(&world, "hidden.spr")?;
-    world.prepare("usb/PROD.receipt.spr", MP5, "/dev/null").err();
     snapshot(&world, "4b.spr")?;
     for line in [
         format!("lockstep enrol usb/4b.spr {DESK}"),
         format!("lockstep prepare usb/4b.spr --to {MP5} {DESK} --output usb/x.spr"),
     ] {
-        let words = ["does not go on from the last receipt before it", "it names", "known here", ACCEPT_WORDS];
+        let words = [
+            "does not go on from the last receipt before it",
+            "it names",
+            "known here",
+            ACCEPT_WORDS,
+        ];
         world.refused("desk/state/environments", &line, 17, &words)?;
     }
     Ok(())
@@ -101,9 +112,13 @@ fn a_receipt_beside_the_one_that_is_known_is_found() -> Tested {
     world.ok("rm -r PROD/lib PROD/api PROD/conf; cp -a saved/lib saved/api saved/conf PROD")?;
     world.ok("lockstep trust site.spr --root PROD; test $? = 3")?;
     world.ok("lockstep site renew --from site.spr --key keys/owner --output site2.spr")?;
-    world.ok("lockstep trust site2.spr --root PROD && mv PROD-0004.receipt.spr usb/4b.receipt.spr")?;
+    world.ok(
+        "lockstep trust site2.spr --root PROD && mv PROD-0004.receipt.spr usb/4b.receipt.spr",
+    )?;
     world.ok("lockstep site renew --from site2.spr --key keys/owner --output site3.spr")?;
-    world.ok("lockstep trust site3.spr --root PROD && mv PROD-0005.receipt.spr usb/5b.receipt.spr")?;
+    world.ok(
+        "lockstep trust site3.spr --root PROD && mv PROD-0005.receipt.spr usb/5b.receipt.spr",
+    )?;
     for (file, words) in [
         // A late receipt that the known one does not name.
         ("3b", "is not in the chain of receipt 4"),
@@ -138,7 +153,12 @@ fn a_number_that_went_back_is_found() -> Tested {
         "desk/state/environments",
         &format!("lockstep prepare usb/3b.spr --to {MP5} {DESK} --output usb/x.spr"),
         17,
-        &["sequence number went back", "sequence 3", "sequence 5", ACCEPT_WORDS],
+        &[
+            "sequence number went back",
+            "sequence 3",
+            "sequence 5",
+            ACCEPT_WORDS,
+        ],
     )?;
     Ok(())
 }
@@ -153,7 +173,9 @@ fn the_branch_that_is_accepted_goes_on_and_the_other_is_refused() -> Tested {
                 world.apply("PROD", "usb/a.patch.spr", "usb/3b.receipt.spr")?;
                 let ran = world.run(&format!("lockstep receive usb/3b.receipt.spr {DESK}"))?;
                 assert_eq!(ran.code, 17, "{}", ran.err);
-                world.ok(&format!("lockstep receive usb/3b.receipt.spr {DESK} {ACCEPT}"))?;
+                world.ok(&format!(
+                    "lockstep receive usb/3b.receipt.spr {DESK} {ACCEPT}"
+                ))?;
             }
             "enrol" => {
                 snapshot(&world, "3b.spr")?;
@@ -166,8 +188,14 @@ fn the_branch_that_is_accepted_goes_on_and_the_other_is_refused() -> Tested {
             }
         }
         let known = world.ok(&format!("lockstep environments {DESK}"))?.out;
-        has(&known, &["fork     node PROD, sequence 3 accepted", "the machine was reverted on Monday"])
-            .map_err(|e| format!("{by}: {e}"))?;
+        has(
+            &known,
+            &[
+                "fork     node PROD, sequence 3 accepted",
+                "the machine was reverted on Monday",
+            ],
+        )
+        .map_err(|e| format!("{by}: {e}"))?;
         // The other branch: what is known of it, and what goes on from it.
         world.refused(
             "desk/state/environments",
@@ -178,10 +206,14 @@ fn the_branch_that_is_accepted_goes_on_and_the_other_is_refused() -> Tested {
         if by != "receive" {
             // The road goes on.
             world.apply("PROD", "usb/b.patch.spr", "usb/4b.receipt.spr")?;
-            let received = world.ok(&format!("lockstep receive usb/4b.receipt.spr {DESK}"))?.out;
+            let received = world
+                .ok(&format!("lockstep receive usb/4b.receipt.spr {DESK}"))?
+                .out;
             has(&received, &["confirms   b.patch.spr"])?;
         }
-        let status = world.ok(&format!("lockstep environments {DESK} --json"))?.out;
+        let status = world
+            .ok(&format!("lockstep environments {DESK} --json"))?
+            .out;
         has(&status, &["\"forks\"", "two different statements"])?;
     }
     Ok(())
@@ -198,18 +230,28 @@ fn what_follows_on_the_other_branch_is_refused_as_well() -> Tested {
     world.apply("PROD", "usb/a.patch.spr", "usb/3c.receipt.spr")?;
     snapshot(&world, "4c.spr")?;
     for (line, word) in [
-        (format!("lockstep receive usb/3c.receipt.spr {DESK}"), "two different statements"),
-        (format!("lockstep receive usb/3a.receipt.spr {DESK}"), "not accepted"),
+        (
+            format!("lockstep receive usb/3c.receipt.spr {DESK}"),
+            "two different statements",
+        ),
+        (
+            format!("lockstep receive usb/3a.receipt.spr {DESK}"),
+            "not accepted",
+        ),
     ] {
         world.refused("desk/state/environments", &line, 17, &[word])?;
     }
     // Nothing else is lifted where a word is taken in, and no reason is no acceptance.
     for more in ["--accept too-old --reason x", "--accept forked"] {
-        let ran = world.run(&format!("lockstep receive usb/3c.receipt.spr {DESK} {more}"))?;
+        let ran = world.run(&format!(
+            "lockstep receive usb/3c.receipt.spr {DESK} {more}"
+        ))?;
         assert_eq!(ran.code, 2, "{more}: {}", ran.err);
     }
     // Somebody finds out that it was the other one after all.
-    world.ok(&format!("lockstep receive usb/3c.receipt.spr {DESK} {ACCEPT}"))?;
+    world.ok(&format!(
+        "lockstep receive usb/3c.receipt.spr {DESK} {ACCEPT}"
+    ))?;
     world.refused(
         "desk/state/environments",
         &format!("lockstep enrol usb/3b.spr {DESK}"),
@@ -230,10 +272,8 @@ fn a_key_that_was_replaced_meanwhile_is_asked_again_under_the_lock() -> Tested {
     // `receive` reads by the old key and waits for the lock; meanwhile the new key is enrolled, by a
     // record that was written whole.
     world.ok("cp -a desk desk2 && lockstep enrol usb/4.receipt.spr --desk desk2 --replace")?;
-    let line = "flock desk/state/lock sh -c 'lockstep receive usb/3.receipt.spr --desk desk 2> told; echo $? > code' & \
-         true; exec 9< desk/state/lock; flock 9; lockstep receive usb/3.receipt.spr --desk desk 9<&- 2> told & \
-         p=$!; sleep 0.7; cp desk2/state/environments/* desk/state/environments/; flock -u 9; wait $p; echo $? > code; wait";
-    let line = line.split_once("true; ").map_or(line, |(_, rest)| rest);
+    let line = "exec 9< desk/state/lock; flock 9; lockstep receive usb/3.receipt.spr --desk desk 9<&- 2> told & \
+         p=$!; sleep 0.7; cp desk2/state/environments/* desk/state/environments/; flock -u 9; wait $p; echo $? > code";
     world.ok(line)?;
     let code = fs::read_to_string(world.path("code"))?;
     let told = fs::read_to_string(world.path("told"))?;
@@ -246,16 +286,37 @@ fn a_patch_gets_its_name_only_once_the_record_has_it() -> Tested {
     let world = World::installed()?;
     // The record cannot be written, so nothing may come out.
     world.ok("rm desk/state/lock; mkdir desk/state/lock")?;
-    let line = format!("lockstep prepare usb/PROD.receipt.spr --to {MP5} {DESK} --source repository --output usb/a.patch.spr");
+    let line = format!(
+        "lockstep prepare usb/PROD.receipt.spr --to {MP5} {DESK} --source repository --output usb/a.patch.spr"
+    );
     let ran = world.run(&line)?;
     assert_ne!(ran.code, 0, "{}", ran.out);
     for file in ["usb/a.patch.spr", "usb/a.head.spr"] {
-        assert!(!world.path(file).exists(), "{file} is out, and the desk knows nothing of it");
+        assert!(
+            !world.path(file).exists(),
+            "{file} is out, and the desk knows nothing of it"
+        );
     }
     world.ok("rmdir desk/state/lock")?;
-    // The name is taken at the last moment, so the record must not keep the patch.
-    let taken = format!("mkfifo go; (cat go; touch usb/a.patch.spr) & {line} & echo > go; wait");
-    world.run(&taken)?;
+    // The name is taken at the last moment, while the record is written: then it must not keep the patch.
+    let taken = format!(
+        "exec 9< desk/state/lock; flock 9; {line} 9<&- & p=$!; n=0; \
+         until ls usb/.a.head.spr.* >/dev/null 2>&1 || [ $n = 200 ]; do sleep 0.02; n=$((n+1)); done; \
+         touch usb/a.patch.spr; flock -u 9; wait $p; echo $? > code"
+    );
+    world.ok(&format!(
+        "lockstep environments {DESK}; touch desk/state/lock"
+    ))?;
+    world.ok(&taken)?;
+    assert_eq!(
+        fs::read_to_string(world.path("code"))?.trim(),
+        "2",
+        "the name is taken"
+    );
+    let known = world
+        .ok(&format!("lockstep environments {DESK} --json"))?
+        .out;
+    has(&known, &["\"waiting\": 0"])?;
     world.ok("rm -f usb/a.patch.spr usb/a.head.spr")?;
     world.ok(&line)?;
     Ok(())

@@ -33,6 +33,7 @@ mod rollback;
 mod round_trip;
 mod service;
 mod signals;
+mod site_change;
 mod spot;
 mod terminal;
 mod thin;

@@ -9,8 +9,7 @@ use crate::world::{MP4, MP5, Outcome, Ran, Tested, World};
 
 const ENROLMENT: &str = "usb/PROD.enrolment.spr";
 const REASON: &str = "--environment PROD --reason 'the rack is new'";
-const RESTORED: &str =
-    "lockstep rehome --restored --enrolment usb/PROD.enrolment.spr --environment PROD --reason 'the disk broke'";
+const RESTORED: &str = "lockstep rehome --restored --enrolment usb/PROD.enrolment.spr --environment PROD --reason 'the disk broke'";
 
 /// A way in which a root comes to stand where its key does not belong: what is typed, and where it is.
 type Displaced = (&'static str, &'static str, &'static str);
@@ -62,9 +61,14 @@ fn has(text: &str, words: &[&str]) -> Tested {
 }
 
 fn fingerprint(world: &World, root: &str) -> Outcome<String> {
-    let status = world.ok(&format!("lockstep status --root {root} --json"))?.out;
+    let status = world
+        .ok(&format!("lockstep status --root {root} --json"))?
+        .out;
     let status: serde_json::Value = serde_json::from_str(&status)?;
-    Ok(status["fingerprint"].as_str().unwrap_or_default().to_owned())
+    Ok(status["fingerprint"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// The whole road on from the receipt of a rehome: enrolled anew, prepared for, applied, received.
@@ -141,7 +145,10 @@ fn moved_and_the_road_goes_on() -> Tested {
         "lockstep rehome --moved --root NEW {REASON} --receipt usb/h.receipt.spr"
     ))?;
     has(&ran.err, &["environment PROD", "root ", "generation 2"])?;
-    has(&ran.out, &["--replace", "--fingerprint", "usb/h.receipt.spr"])?;
+    has(
+        &ran.out,
+        &["--replace", "--fingerprint", "usb/h.receipt.spr"],
+    )?;
     let new = fingerprint(&world, "NEW")?;
     assert_ne!(old, new);
     has(&ran.out, &[&new])?;
@@ -165,7 +172,10 @@ fn moved_and_the_road_goes_on() -> Tested {
     has(&history, &["moved from PROD", "the rack is new"])?;
     // A rollback goes back beyond the rehome, to what the former key signed.
     world.ok("lockstep rollback --root NEW --environment PROD --receipt usb/back.spr")?;
-    assert_eq!(fs::read_to_string(world.path("NEW/lib/core.jar"))?, "core 9.0");
+    assert_eq!(
+        fs::read_to_string(world.path("NEW/lib/core.jar"))?,
+        "core 9.0"
+    );
     assert_eq!(keys(&world, "NEW")?, ["key.3"]);
     Ok(())
 }
@@ -174,7 +184,10 @@ fn keys(world: &World, root: &str) -> Outcome<Vec<String>> {
     let names = fs::read_dir(world.path(root).join(".lockstep"))?;
     let names = names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let names = names.collect::<Outcome<Vec<String>>>()?;
-    Ok(names.into_iter().filter(|name| name.starts_with("key")).collect())
+    Ok(names
+        .into_iter()
+        .filter(|name| name.starts_with("key"))
+        .collect())
 }
 
 #[test]
@@ -230,8 +243,13 @@ fn a_whole_clone_has_every_mark_and_its_name_is_asked_for() -> Tested {
         10,
         &["TEST", "PROD"],
     )?;
-    world.ok(&format!("lockstep rehome --copy --name CLONE --root PROD {REASON} --receipt usb"))?;
-    has(&world.ok("lockstep status --root PROD")?.out, &["environment CLONE"])
+    world.ok(&format!(
+        "lockstep rehome --copy --name CLONE --root PROD {REASON} --receipt usb"
+    ))?;
+    has(
+        &world.ok("lockstep status --root PROD")?.out,
+        &["environment CLONE"],
+    )
 }
 
 #[test]
@@ -303,11 +321,23 @@ fn restored_it_takes_what_is_higher_and_goes_on() -> Tested {
         )?;
         let before = state(&world, "PROD")?;
         assert_eq!(before["sequence"], 2);
-        let ran = world.ok(&format!("{RESTORED} --root PROD --receipt usb/r.receipt.spr"))?;
-        has(&ran.out, &["goes on from sequence 2", "the desk knew 3", "compare what is installed"])?;
+        let ran = world.ok(&format!(
+            "{RESTORED} --root PROD --receipt usb/r.receipt.spr"
+        ))?;
+        has(
+            &ran.out,
+            &[
+                "goes on from sequence 2",
+                "the desk knew 3",
+                "compare what is installed",
+            ],
+        )?;
         let after = state(&world, "PROD")?;
         assert_eq!(after["sequence"], 1_004, "well above what anybody knows");
-        assert_ne!(before["floors"], after["floors"], "the floors are the enrolment's");
+        assert_ne!(
+            before["floors"], after["floors"],
+            "the floors are the enrolment's"
+        );
         assert_eq!(after["challenges"].as_array().map(Vec::len), Some(1));
         world.refused(
             "PROD",
@@ -353,7 +383,9 @@ fn restored_with_a_damaged_or_missing_state_or_key() -> Tested {
             )
             .map_err(|e| format!("{spoil}: {e}"))?;
         let ran = world
-            .ok(&format!("{RESTORED} --root PROD --receipt usb/r.receipt.spr"))
+            .ok(&format!(
+                "{RESTORED} --root PROD --receipt usb/r.receipt.spr"
+            ))
             .map_err(|e| format!("{spoil}: {e}"))?;
         has(&ran.out, &["lost: ", lost]).map_err(|e| format!("{spoil}: {e}"))?;
         world.ok("lockstep history --check --root PROD")?;
@@ -362,7 +394,9 @@ fn restored_with_a_damaged_or_missing_state_or_key() -> Tested {
             "lockstep enrol usb/r.receipt.spr --desk desk --replace --fingerprint {key}"
         ))?;
         world.ok("lockstep snapshot --root PROD --output usb/after.spr")?;
-        let odd = world.run(&format!("lockstep prepare usb/after.spr --to {MP4} --desk desk --output usb/o.spr"))?;
+        let odd = world.run(&format!(
+            "lockstep prepare usb/after.spr --to {MP4} --desk desk --output usb/o.spr"
+        ))?;
         // What came back of the state says what is installed: at the start nothing, at the end all.
         assert!([0, 3].contains(&odd.code), "{spoil}: {}", odd.err);
     }
@@ -373,7 +407,9 @@ fn restored_with_a_damaged_or_missing_state_or_key() -> Tested {
 fn an_enrolment_that_does_not_fit_is_refused() -> Tested {
     let world = world()?;
     world.install("TEST")?;
-    world.ok("lockstep enrol usb/TEST.receipt.spr --desk desk --key keys/desk --output usb/other.spr")?;
+    world.ok(
+        "lockstep enrol usb/TEST.receipt.spr --desk desk --key keys/desk --output usb/other.spr",
+    )?;
     world.ok("lockstep enrol usb/PROD.receipt.spr --desk desk --key keys/stranger --output usb/stranger.spr")?;
     world.ok("cp -a PROD P2 && mv PROD OLD && mv P2 PROD")?;
     for (file, code, words) in [
@@ -390,7 +426,8 @@ fn an_enrolment_that_does_not_fit_is_refused() -> Tested {
     for (sequence, key, code) in [(900, "anna", 26), ((1_u64 << 53) - 1, "desk", 22)] {
         parts.statement["sequence"] = sequence.into();
         parts.write_signed(&world.path("usb/forged.spr"), &world.path("keys").join(key))?;
-        let line = format!("lockstep rehome --restored --enrolment usb/forged.spr --root PROD {REASON}");
+        let line =
+            format!("lockstep rehome --restored --enrolment usb/forged.spr --root PROD {REASON}");
         world.refused("PROD", &line, code, &["PROD"][..0])?;
     }
     Ok(())
@@ -401,7 +438,8 @@ fn a_departed_preparer_does_not_come_back_with_a_backup() -> Tested {
     let world = world()?;
     world.ok("tar cf backup.tar PROD")?;
     world.ok("lockstep site renew --from site.spr --remove desk --preparer ben=keys/ben.pub --key keys/owner --output site3.spr")?;
-    world.ok("lockstep trust site3.spr --root PROD && mv PROD-0003.receipt.spr usb/t.receipt.spr")?;
+    world
+        .ok("lockstep trust site3.spr --root PROD && mv PROD-0003.receipt.spr usb/t.receipt.spr")?;
     world.ok("lockstep receive usb/t.receipt.spr --desk desk")?;
     world.ok("rm -r PROD && tar xf backup.tar")?;
     let line = |enrolment: &str, more: &str| {
@@ -429,7 +467,10 @@ fn a_departed_preparer_does_not_come_back_with_a_backup() -> Tested {
         &["signed by", "ben"],
     )?;
     world.ok(&line("usb/new.spr", "--site site3.spr --receipt usb/r.spr"))?;
-    has(&world.ok("lockstep trust show --root PROD")?.out, &["version 2", "ben"])?;
+    has(
+        &world.ok("lockstep trust show --root PROD")?.out,
+        &["version 2", "ben"],
+    )?;
     Ok(())
 }
 
@@ -447,26 +488,42 @@ fn another_machine_signs_nothing_until_it_is_rehomed() -> Tested {
     let world = World::new()?;
     let probe = "unshare --mount test -e /etc/machine-id";
     if !as_root("the machine-id as a mark")?
-        || !needed_tool(&world, probe, "the machine-id as a mark needs /etc/machine-id")?
+        || !needed_tool(
+            &world,
+            probe,
+            "the machine-id as a mark needs /etc/machine-id",
+        )?
     {
         return Ok(());
     }
-    let [one, other] = ["00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"];
+    let [one, other] = [
+        "00112233445566778899aabbccddeeff",
+        "ffeeddccbbaa99887766554433221100",
+    ];
     fs::create_dir(world.path("PROD"))?;
-    let init = "lockstep init --root PROD --name PROD --site site.spr --service none --output usb/1.spr";
+    let init =
+        "lockstep init --root PROD --name PROD --site site.spr --service none --output usb/1.spr";
     let ran = on_machine(&world, one, init)?;
     assert_eq!(ran.code, 0, "{}", ran.err);
     world.ok("lockstep enrol usb/1.spr --desk desk")?;
     let snapshot = "lockstep snapshot --root PROD --output usb/2.spr";
     let refused = on_machine(&world, other, snapshot)?;
     assert_eq!(refused.code, 11, "{}", refused.err);
-    has(&refused.err, &["machine-id: it was", "rehome --copy", "rehome --moved"])?;
-    let rehome = "lockstep rehome --moved --root PROD --environment PROD --reason rack --receipt usb/h.spr";
+    has(
+        &refused.err,
+        &["machine-id: it was", "rehome --copy", "rehome --moved"],
+    )?;
+    let rehome =
+        "lockstep rehome --moved --root PROD --environment PROD --reason rack --receipt usb/h.spr";
     let ran = on_machine(&world, other, rehome)?;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let ran = on_machine(&world, other, snapshot)?;
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let refused = on_machine(&world, one, "lockstep snapshot --root PROD --output usb/3.spr")?;
+    let refused = on_machine(
+        &world,
+        one,
+        "lockstep snapshot --root PROD --output usb/3.spr",
+    )?;
     assert_eq!(refused.code, 11, "the old machine: {}", refused.err);
     Ok(())
 }
@@ -497,31 +554,50 @@ fn a_copy_of_a_change_under_way_is_not_recovered() -> Tested {
     let world = in_mid_change()?;
     world.ok("cp -a PROD COPY")?;
     world.refused("COPY/lib", "lockstep recover --root COPY", 11, &["it was"])?;
-    for how in ["--moved", "--copy --name TEST", "--restored --enrolment usb/PROD.enrolment.spr"] {
+    for how in [
+        "--moved",
+        "--copy --name TEST",
+        "--restored --enrolment usb/PROD.enrolment.spr",
+    ] {
         world.refused(
             "COPY/lib",
             &format!("lockstep rehome {how} --root COPY {REASON}"),
             41,
-            &["in the middle of a change", "inode", "recover on the original"],
+            &[
+                "in the middle of a change",
+                "inode",
+                "recover on the original",
+            ],
         )?;
     }
     // The original recovers, and a copy of that is whole.
     world.ok("lockstep recover --root PROD && rm -r COPY && cp -a PROD COPY")?;
-    world.ok(&format!("lockstep rehome --copy --name TEST --root COPY {REASON} --receipt usb"))?;
-    assert_eq!(fs::read_to_string(world.path("COPY/lib/core.jar"))?, "core 9.0");
+    world.ok(&format!(
+        "lockstep rehome --copy --name TEST --root COPY {REASON} --receipt usb"
+    ))?;
+    assert_eq!(
+        fs::read_to_string(world.path("COPY/lib/core.jar"))?,
+        "core 9.0"
+    );
     Ok(())
 }
 
 #[test]
 fn a_change_under_way_is_recovered_where_the_file_system_came_along() -> Tested {
     let world = in_mid_change()?;
-    assert_eq!(fs::read_to_string(world.path("PROD/lib/core.jar"))?, "core 9.1");
+    assert_eq!(
+        fs::read_to_string(world.path("PROD/lib/core.jar"))?,
+        "core 9.1"
+    );
     world.ok("mv PROD NEW")?;
     let ran = world.ok(&format!(
         "lockstep rehome --moved --root NEW {REASON} --receipt usb/h.spr"
     ))?;
     assert!(!world.path("NEW/.lockstep/journal").exists(), "{}", ran.err);
-    assert_eq!(fs::read_to_string(world.path("NEW/lib/core.jar"))?, "core 9.0");
+    assert_eq!(
+        fs::read_to_string(world.path("NEW/lib/core.jar"))?,
+        "core 9.0"
+    );
     world.ok("lockstep status --check --root NEW")?;
     goes_on(&world, "NEW", "usb/h.spr", true)
 }
@@ -538,6 +614,11 @@ fn one_command_at_a_time_and_the_operator_alone() -> Tested {
     }
     fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o755))?;
     let other = format!("setpriv --reuid 4242 --regid 4242 --clear-groups {line}");
-    world.refused("COPY", &other, 36, &["sudo -u root lockstep rehome --moved --reason"])?;
+    world.refused(
+        "COPY",
+        &other,
+        36,
+        &["sudo -u root lockstep rehome --moved --reason"],
+    )?;
     Ok(())
 }

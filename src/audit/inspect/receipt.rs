@@ -1,6 +1,6 @@
 //! A receipt, line by line: what a node says that it did.
 
-use super::Lines;
+use super::{Lines, site_ref};
 use crate::model::receipt::Receipt;
 use crate::model::text::{Escaped, seconds};
 
@@ -19,6 +19,7 @@ pub(super) fn receipt(r: &Receipt) -> Lines {
         ("created", r.created.to_string()),
         ("operator", Escaped(&r.operator).to_string()),
         ("sequence", r.sequence.to_string()),
+        ("site", site_ref(&r.site)),
     ];
     lines.extend(r.changes.iter().map(|c| ("change", c.to_string())));
     lines.push((

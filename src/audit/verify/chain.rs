@@ -45,17 +45,21 @@ impl Files {
             match kind {
                 Ok(Kind::Receipt) => {
                     let (statement, raw) = whole::<Receipt>(&path)?;
-                    files.receipts.insert((statement.sequence, raw.sha256()), raw);
+                    files
+                        .receipts
+                        .insert((statement.sequence, raw.sha256()), raw);
                 }
                 Ok(Kind::Snapshot) => {
                     let (statement, raw) = whole::<Snapshot>(&path)?;
-                    files.snapshots.insert((statement.sequence, raw.sha256()), raw);
+                    files
+                        .snapshots
+                        .insert((statement.sequence, raw.sha256()), raw);
                 }
                 Ok(found) if named => {
                     let wanted = Kind::Receipt;
-                    return Err(SprError::Kind { wanted, found }
-                        .refuse(&path)
-                        .next("one file at a time; several are the receipts and snapshots of one node"));
+                    return Err(SprError::Kind { wanted, found }.refuse(&path).next(
+                        "one file at a time; several are the receipts and snapshots of one node",
+                    ));
                 }
                 Ok(found) => passed_over.count(Some(found)),
                 Err(SprError::Foreign(_)) if !named => passed_over.count(None),
@@ -88,25 +92,42 @@ impl Auditor<'_> {
         let Some(last) = receipts.last() else {
             return Ok(());
         };
-        self.line("ok", "encoding", "one tar encoding, canonical JSON, members as stated");
-        let last: Receipt = last.decode().map_err(|e| e.refuse(Path::new("receipt.json")))?;
+        self.line(
+            "ok",
+            "encoding",
+            "one tar encoding, canonical JSON, members as stated",
+        );
+        let last: Receipt = last
+            .decode()
+            .map_err(|e| e.refuse(Path::new("receipt.json")))?;
         let chain = Chain::check(receipts, &last.node.key)?;
         self.line(
             "ok",
             "signatures",
-            format!("the last by the key it states, {}", last.node.key.fingerprint()),
+            format!(
+                "the last by the key it states, {}",
+                last.node.key.fingerprint()
+            ),
         );
         for receipt in chain.receipts() {
             if let Some(rehome) = &receipt.get().rehome {
                 self.line("ok", "rehome", told(receipt.get(), rehome));
             }
         }
-        let sequences = chain.receipts().iter().map(|receipt| receipt.get().sequence);
+        let sequences = chain
+            .receipts()
+            .iter()
+            .map(|receipt| receipt.get().sequence);
         let sequences: Vec<String> = sequences.map(|sequence| sequence.to_string()).collect();
         self.line(
             "ok",
             "chain",
-            format!("{}, node {}: {}, from init on", last.environment, last.node.name, sequences.join(", ")),
+            format!(
+                "{}, node {}: {}, from init on",
+                last.environment,
+                last.node.name,
+                sequences.join(", ")
+            ),
         );
         self.tail(&chain, &last, newest)?;
         self.pinned = self.node_key(&last.node.key)?;
@@ -120,21 +141,30 @@ impl Auditor<'_> {
         last: &Receipt,
         newest: Option<&RawStatement>,
     ) -> Result<(), Refusal> {
-        let told = "no snapshot newer than the last receipt was named: later receipts may be missing";
+        let told =
+            "no snapshot newer than the last receipt was named: later receipts may be missing";
         let Some(raw) = newest else {
             self.line("not checked", "tail", told);
             return Ok(());
         };
-        let claimed: Snapshot = raw.decode().map_err(|e| e.refuse(Path::new("snapshot.json")))?;
-        let same = claimed.environment.id == last.environment.id
-            && claimed.node.name == last.node.name;
+        let claimed: Snapshot = raw
+            .decode()
+            .map_err(|e| e.refuse(Path::new("snapshot.json")))?;
+        let same =
+            claimed.environment.id == last.environment.id && claimed.node.name == last.node.name;
         if !same {
             return Err(Refusal::new(
                 RefusalName::WrongEnvironment,
                 "the newest snapshot is of another node than the receipts",
             )
-            .value("receipts of", format!("{}, node {}", last.environment, last.node.name))
-            .value("snapshot of", format!("{}, node {}", claimed.environment, claimed.node.name))
+            .value(
+                "receipts of",
+                format!("{}, node {}", last.environment, last.node.name),
+            )
+            .value(
+                "snapshot of",
+                format!("{}, node {}", claimed.environment, claimed.node.name),
+            )
             .next("name the receipts and snapshots of one node"));
         }
         if claimed.sequence <= last.sequence {
@@ -146,7 +176,10 @@ impl Auditor<'_> {
         self.line(
             "ok",
             "tail",
-            format!("the snapshot of sequence {} names the last one", snapshot.get().sequence),
+            format!(
+                "the snapshot of sequence {} names the last one",
+                snapshot.get().sequence
+            ),
         );
         Ok(())
     }

@@ -104,7 +104,10 @@ impl Display for Fork {
             sequence,
             what,
         } = self;
-        write!(f, "node {node}, sequence {sequence} accepted {accepted}: {what}; {reason}")
+        write!(
+            f,
+            "node {node}, sequence {sequence} accepted {accepted}: {what}; {reason}"
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use super::sign::Preparer;
 use super::vendors::Vendors;
 use super::workshop::{Workshop, head_name};
 use crate::disk::durable::Draft;
-use crate::disk::{DiskError, durable};
+use crate::disk::{DiskError, durable, folder, handout};
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
@@ -63,9 +63,19 @@ impl Drafted {
     /// patch: where the patch is, both are.
     pub(super) fn commit(self) -> Result<Made, (Sha256, Refusal)> {
         let Self { made, patch, head } = self;
-        match head.commit_new().and_then(|()| patch.commit_new()) {
+        // Somebody may have taken them since they were asked for.
+        let free = handout::check_free(&made.file).and_then(|()| handout::check_free(&made.head));
+        let named = free.and_then(|()| {
+            head.commit_new()?;
+            patch.commit_new().or_else(|error| {
+                folder::remove_file(&made.head)?;
+                Err(error)
+            })?;
+            Ok(())
+        });
+        match named {
             Ok(()) => Ok(made),
-            Err(error) => Err((made.patch, error.into())),
+            Err(refusal) => Err((made.patch, refusal)),
         }
     }
 }

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use super::{Outcome, Request};
 use crate::desk::Desk;
+use crate::desk::forks::Fork;
 use crate::desk::gather::{self, Claim};
 use crate::desk::many::{Many, OneLine, Told};
 use crate::desk::statements::read_enrolled;
-use crate::desk::forks::Fork;
 use crate::disk::medium::PassedOver;
 use crate::model::snapshot::EnvironmentId;
 use crate::model::{Kind, Name, Refusal, RefusalName, Sha256, Time, Watch};

@@ -205,12 +205,7 @@ impl Nodes {
     }
 
     /// Superseded by a later receipt; a later snapshot of the same state is worth a note.
-    fn check_newest(
-        &mut self,
-        desk: &Desk,
-        request: &Request,
-        now: Time,
-    ) -> Result<(), Refusal> {
+    fn check_newest(&mut self, desk: &Desk, request: &Request, now: Time) -> Result<(), Refusal> {
         let accepted = request.accepted_fork(now);
         for word in &self.words {
             let snapshot = word.snapshot.get();

@@ -134,7 +134,13 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         .map_err(|refusal| taken_back(&found.node, &home, refusal))?;
     let receipt = write_out(request.receipt.as_deref(), &name, &written.receipt)
         .map_err(|refusal| unfinished(&refusal, "the receipt could not be written", sequence))?;
-    Ok(outcome::outcome(&found, next, &home, &written.fingerprint, receipt))
+    Ok(outcome::outcome(
+        &found,
+        next,
+        &home,
+        &written.fingerprint,
+        receipt,
+    ))
 }
 
 fn check_reason(reason: &str) -> Result<(), Refusal> {
@@ -167,8 +173,9 @@ fn same(found: &Found, how: RehomeHow) -> Next {
 
 fn moved(found: &Found) -> Result<Next, Refusal> {
     if found.node.displaced()?.is_empty() {
-        return Err(nothing_to_do(found)
-            .next("lockstep status; a copy with a name of its own: lockstep rehome --copy --name NAME"));
+        return Err(nothing_to_do(found).next(
+            "lockstep status; a copy with a name of its own: lockstep rehome --copy --name NAME",
+        ));
     }
     Ok(same(found, RehomeHow::Moved))
 }
@@ -217,7 +224,9 @@ fn check_change(node: &Node) -> Result<(), Refusal> {
     let counts = node.store.sequence().is_ok();
     let displaced = node.displaced().ok().filter(|_| counts);
     let differs = |marks: Vec<marks::Difference>| {
-        marks.iter().any(|one| matches!(one.mark, Mark::Inode | Mark::Born))
+        marks
+            .iter()
+            .any(|one| matches!(one.mark, Mark::Inode | Mark::Born))
     };
     if displaced.is_some_and(|displaced| !differs(displaced)) {
         return Ok(());
@@ -242,7 +251,9 @@ fn put_right(node: &Node, watch: &dyn Watch) -> Result<(), Refusal> {
     // With a journal the product may run on files that go back; without one it is only down.
     let change = journal::is_there(node.root())?;
     if !change && node.store.sequence().is_err() {
-        watch.warn("the product was stopped for a change when this was copied: lockstep recover says more");
+        watch.warn(
+            "the product was stopped for a change when this was copied: lockstep recover says more",
+        );
         return Ok(());
     }
     let put_right = super::recover::put_right(node, change, watch)?;

@@ -94,5 +94,8 @@ impl std::fmt::Display for Outcome {
 
 /// As much of a fingerprint as is typed.
 fn short(fingerprint: &str) -> String {
-    fingerprint.chars().take("SHA256:".len().saturating_add(16)).collect()
+    fingerprint
+        .chars()
+        .take("SHA256:".len().saturating_add(16))
+        .collect()
 }

@@ -57,7 +57,9 @@ pub(super) fn next(
     let mut next = same(found, RehomeHow::Restored);
     next.above = known.saturating_add(ROOM);
     next.floors = highest_floors(&[&enrolment.floors, &found.witness.floors, &next.floors]);
-    next.time_floor = next.time_floor.max(found.witness.time_floor.unwrap_or(next.time_floor));
+    next.time_floor = next
+        .time_floor
+        .max(found.witness.time_floor.unwrap_or(next.time_floor));
     next.site = site;
     next.notes = notes(&enrolment, found);
     Ok(next)
@@ -105,8 +107,8 @@ fn verified(raw: &RawStatement, site: &TrustedSite) -> Result<Enrolment, Refusal
 
 fn check_node(enrolment: &Enrolment, found: &Found) -> Result<(), Refusal> {
     let node = &found.node;
-    let same = enrolment.environment.id == node.environment().id
-        && enrolment.node.name == *node.name();
+    let same =
+        enrolment.environment.id == node.environment().id && enrolment.node.name == *node.name();
     if same {
         return Ok(());
     }

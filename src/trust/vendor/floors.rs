@@ -95,12 +95,17 @@ pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
 pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
     let mut all: Vec<Floor> = Vec::new();
     for floor in sets.iter().copied().flatten() {
-        if all.iter().any(|f| (&f.vendor, &f.role) == (&floor.vendor, &floor.role)) {
+        if all
+            .iter()
+            .any(|f| (&f.vendor, &f.role) == (&floor.vendor, &floor.role))
+        {
             continue;
         }
         let (vendor, role) = (&floor.vendor, floor.role.as_str());
         let version = |set: &[Floor], role: &str| find(vendor, set, role).map(|f| f.version);
-        let known = sets.iter().filter_map(|set| Some((*set, find(vendor, set, role)?)));
+        let known = sets
+            .iter()
+            .filter_map(|set| Some((*set, find(vendor, set, role)?)));
         let newest = known.clone().max_by_key(|(set, floor)| {
             let targets = version(set, "targets").filter(|_| !TOP_LEVEL.contains(&role));
             (version(set, "root"), targets, floor.version)
@@ -185,20 +190,58 @@ mod tests {
             (all.len(), found.version)
         };
         for (one, other, role, wanted) in [
-            (floors(1, 1, ("timestamp", 7, "a")), floors(1, 1, ("timestamp", 5, "a")), "timestamp", 7),
-            (floors(2, 1, ("timestamp", 5, "a")), floors(1, 1, ("timestamp", 7, "a")), "timestamp", 7),
-            (floors(2, 1, ("timestamp", 5, "b")), floors(1, 1, ("timestamp", 7, "a")), "timestamp", 5),
-            (floors(1, 2, ("timestamp", 5, "b")), floors(1, 1, ("timestamp", 7, "a")), "timestamp", 7),
-            (floors(1, 2, ("core", 5, "b")), floors(1, 1, ("core", 7, "a")), "core", 5),
-            (floors(1, 2, ("core", 5, "a")), floors(2, 1, ("core", 3, "a")), "root", 2),
+            (
+                floors(1, 1, ("timestamp", 7, "a")),
+                floors(1, 1, ("timestamp", 5, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "a")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                5,
+            ),
+            (
+                floors(1, 2, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(1, 2, ("core", 5, "b")),
+                floors(1, 1, ("core", 7, "a")),
+                "core",
+                5,
+            ),
+            (
+                floors(1, 2, ("core", 5, "a")),
+                floors(2, 1, ("core", 3, "a")),
+                "root",
+                2,
+            ),
         ] {
             for sets in [[&one[..], &other[..]], [&other[..], &one[..]]] {
-                assert_eq!(version(&sets, role), (4, wanted), "{role} {one:?} {other:?}");
+                assert_eq!(
+                    version(&sets, role),
+                    (4, wanted),
+                    "{role} {one:?} {other:?}"
+                );
             }
         }
         let core = floors(1, 1, ("core", 5, "a"));
         let timestamp = floors(1, 1, ("timestamp", 5, "a"));
-        assert_eq!(highest(&[&core, &timestamp]).len(), 5, "a role of either side stays");
+        assert_eq!(
+            highest(&[&core, &timestamp]).len(),
+            5,
+            "a role of either side stays"
+        );
     }
 
     const START: [(&str, u64, &str); 4] = [
