@@ -35,6 +35,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: give a copied, moved or restored environment a key of its own
+    Rehome(Rehome),
     /// host: bring back the files of an earlier generation
     Rollback(Rollback),
     /// host: make room: remove old generations, which only a rollback needs
@@ -92,6 +94,7 @@ impl Command {
                 | Self::Snapshot(_)
                 | Self::Apply(_)
                 | Self::Recover(_)
+                | Self::Rehome(_)
                 | Self::Rollback(_)
                 | Self::Gc(_)
                 | Self::Trust(_)
@@ -265,7 +268,11 @@ pub(super) struct History {
 #[derive(Args)]
 pub(super) struct Receipt {
     /// Its sequence number [default: the last]
+    #[arg(conflicts_with = "all")]
     pub(super) sequence: Option<u64>,
+    /// Every receipt, each under its own name, into the folder that --output names [default: here]
+    #[arg(long)]
+    pub(super) all: bool,
     #[command(flatten)]
     pub(super) root: Root,
     /// Where it goes: a file or a folder
@@ -293,8 +300,10 @@ pub(super) struct Inspect {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Any .spr file
-    pub(super) file: PathBuf,
+    /// Any one .spr file; or all receipts of a node, and a snapshot newer than the last, or a folder with
+    /// them: whether they are its whole chain
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(super) files: Vec<PathBuf>,
     /// The site file that is trusted
     #[arg(long, value_name = "SITE.spr")]
     pub(super) site: Option<PathBuf>,
@@ -337,6 +346,7 @@ pub(super) struct Demo {
 pub(super) use super::desk_args::{Compare, DeskFolder, Enrol, Prepare, Receive, Site, SiteFile};
 #[cfg(feature = "publish")]
 pub(super) use super::publish_args::Publish;
+pub(super) use super::rehome_args::Rehome;
 
 /// A size in bytes, with K, M or G for powers of 1024.
 fn size(text: &str) -> Result<u64, String> {

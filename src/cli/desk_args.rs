@@ -83,6 +83,8 @@ pub(super) struct Enrol {
     /// Let another key take the place of the one that is known
     #[arg(long)]
     pub(super) replace: bool,
+    #[command(flatten)]
+    pub(super) accept: Accept,
     /// Write an enrolment file, which a restored host will need
     #[arg(long, short, value_name = "ENROLMENT.spr", requires = "key")]
     pub(super) output: Option<PathBuf>,

@@ -11,6 +11,7 @@ mod print;
 mod progress;
 #[cfg(feature = "publish")]
 mod publish_args;
+mod rehome_args;
 mod run;
 mod signals;
 mod spot;

@@ -52,6 +52,9 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 printer.outcome(&host::recover::run(&root, now, printer)?);
             }
         }
+        Command::Rehome(args) => {
+            printer.outcome(&host::rehome::run(&args.request()?, now, printer)?);
+        }
         Command::Rollback(args) => printer.outcome(&host::rollback::run(
             &host::rollback::Request {
                 root: world::root(args.root.root)?,
@@ -75,6 +78,10 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 args.check,
             )?);
         }
+        Command::Receipt(args) if args.all => printer.outcome(&host::receipt::all(
+            &world::root(args.root.root)?,
+            args.output.as_deref(),
+        )?),
         Command::Receipt(args) => printer.outcome(&host::receipt::run(
             &world::root(args.root.root)?,
             args.sequence,
@@ -170,7 +177,7 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
         Command::Verify(args) => {
             let outcome = audit::verify::run(
                 &audit::verify::Request {
-                    file: args.file,
+                    files: args.files,
                     site: args.site,
                     fingerprint: args.fingerprint,
                     allowed_signers: args.allowed_signers,
@@ -213,7 +220,7 @@ fn accepted(args: Accept) -> Vec<Accepted> {
 mod desk {
     //! The desk's commands.
 
-    use super::super::args::{Command, Site, SiteFile};
+    use super::super::args::{Accept, Command, Site, SiteFile};
     use super::{ExitCode, Printer, Refusal, Time, accepted, world};
     use crate::desk;
     use crate::model::RefusalName;
@@ -229,6 +236,7 @@ mod desk {
                         places: args.places,
                         fingerprint: args.fingerprint,
                         replace: args.replace,
+                        accept_forked: forked(args.accept)?,
                         output: args.output,
                         key: args.key,
                     },
@@ -265,7 +273,7 @@ mod desk {
                     &world::desk(args.desk.desk)?,
                     &desk::receive::Request {
                         places: args.places,
-                        accept_forked: args.accept.accept.contains(&RefusalName::Forked),
+                        accept_forked: forked(args.accept)?,
                     },
                     now,
                     printer,
@@ -282,6 +290,24 @@ mod desk {
             _ => {}
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Why a fork is accepted; nothing else is lifted where a word is taken in.
+    fn forked(args: Accept) -> Result<Option<String>, Refusal> {
+        if let Some(other) = args
+            .accept
+            .iter()
+            .find(|name| **name != RefusalName::Forked)
+        {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "this refusal cannot be lifted by --accept here",
+            )
+            .value("asked for", other)
+            .value("may be", RefusalName::Forked)
+            .next("leave it out; what the file is refused for then says what to do"));
+        }
+        Ok(args.reason.filter(|_| !args.accept.is_empty()))
     }
 
     fn site(

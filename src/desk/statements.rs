@@ -151,7 +151,7 @@ pub fn read_enrolled(desk: &Desk, path: &Path) -> Result<Word, Refusal> {
     unread.verify(&known.key)
 }
 
-fn not_enrolled(path: &Path, environment: &EnvironmentId, node: &NodeId) -> Refusal {
+pub(super) fn not_enrolled(path: &Path, environment: &EnvironmentId, node: &NodeId) -> Refusal {
     Refusal::new(
         RefusalName::NotEnrolled,
         "this desk does not know the node that the file is from",

@@ -88,6 +88,12 @@ pub enum DiskError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The node's key is gone.
+    #[error("the node's key {} is missing: this node can sign nothing", path.display())]
+    KeyLost {
+        /// The key file.
+        path: PathBuf,
+    },
     /// Paths that this user cannot change, or not without losing an owner, group or attribute.
     #[error("{}", .all.first().map_or_else(String::new, ToString::to_string))]
     Obstacles {
@@ -225,7 +231,9 @@ impl DiskError {
             | Self::KeyOpen { .. }
             | Self::Obstacles { .. }
             | Self::Unreadable { .. } => RefusalName::NotPermitted,
-            Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
+            Self::Damaged { .. } | Self::KeyLost { .. } | Self::Content { .. } => {
+                RefusalName::Corrupt
+            }
             Self::Mount(error) => error.refusal(),
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
             Self::Interrupted(_) => RefusalName::Interrupted,
@@ -257,7 +265,12 @@ impl DiskError {
             Self::Obstacles { .. } => String::new(),
             Self::Unreadable { line, .. } => format!("{line}, then the same command again"),
             Self::Damaged { .. } => {
-                "put .lockstep back from a backup that you trust, or ask for help; do not init again".to_owned()
+                "put .lockstep back from a backup that you trust, then: lockstep rehome --restored --enrolment FILE \
+                 --reason TEXT; do not init again".to_owned()
+            }
+            Self::KeyLost { .. } => {
+                "lockstep rehome --restored --enrolment FILE --reason TEXT, with FILE from the desk (lockstep enrol ... \
+                 --output FILE --key KEY)".to_owned()
             }
             Self::Rules { .. } => {
                 "mend the file by hand, and run the same command again".to_owned()

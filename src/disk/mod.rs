@@ -8,7 +8,7 @@
 //! | [`root`], [`stamp`], [`mounts`] | an installation's root, what stands at its paths, and on which mount |
 //! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with rights, and what bars the way |
 //! | [`space`], [`probe`] | whether there is room, and whether files can be exchanged there |
-//! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
+//! | [`founding`], [`home`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
 //! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
@@ -31,6 +31,7 @@ pub mod folder;
 pub mod founding;
 pub mod generations;
 pub mod handout;
+pub mod home;
 pub mod incoming;
 pub mod inherit;
 pub mod inventory;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::durable::{self, Draft};
+use super::home::Home;
 use super::root::Root;
 use super::{DiskError, folder};
 use crate::model::digest::Sha256Hasher;
@@ -47,6 +48,10 @@ pub struct EnvironmentFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedState {
+    /// When the key's file was born, in seconds and nanoseconds, where the file system says it: a file
+    /// that is restored may get the very inode that it had. It is a mark that never leaves the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<String>,
     /// Challenges that a patch may answer, the oldest first.
     pub challenges: Vec<OpenChallenge>,
     /// The lowest versions of vendor metadata still accepted.
@@ -56,6 +61,9 @@ pub struct TrustedState {
     pub format: u32,
     /// The generation that stands: the sequence number of the last change of files.
     pub generation: u64,
+    /// What the last rehome made of the node; nothing where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Home>,
     /// What is installed, rising by name.
     pub installed: Vec<Installed>,
     /// What ties the key to its place.
@@ -149,20 +157,20 @@ impl StateStore {
             let reason = format!("its digest is {}, {wanted} was committed", found.short());
             return Err(damaged(&folder, reason));
         }
-        let path = folder.join(STATE_FILE);
-        let bytes = files
-            .get(STATE_FILE)
-            .ok_or_else(|| damaged(&path, "it is missing"))?;
-        let state: TrustedState =
-            canonical::decode_value(bytes).map_err(|e| damaged(&path, e.to_string()))?;
-        if (state.sequence, state.format) != (pointer.sequence, FORMAT) {
-            return Err(damaged(&path, "it has another number or format"));
-        }
-        Ok(CurrentState {
-            files,
-            sequence: pointer.sequence,
-            state,
-        })
+        decoded(&folder, pointer.sequence, files)
+    }
+
+    /// The numbers of all state folders, rising, whether they were committed or not.
+    pub fn numbers(&self) -> Result<Vec<u64>, DiskError> {
+        folder::numbers(&self.folder.join("states"))
+    }
+
+    /// A state as its folder has it. Whether it was committed, and is what it was, nobody says: its
+    /// signed files are for the caller to compare with it.
+    pub fn uncertain(&self, sequence: u64) -> Result<CurrentState, DiskError> {
+        let folder = self.state_folder(sequence);
+        let files = read_files(&folder)?;
+        decoded(&folder, sequence, files)
     }
 
     /// Writes the folder of the state `sequence`, durably. What an interrupted command left under
@@ -220,10 +228,16 @@ impl StateStore {
 
     /// The numbers of all committed states that hold a receipt, rising.
     pub fn receipts(&self) -> Result<Vec<u64>, DiskError> {
-        let current = self.sequence()?;
+        let CurrentState {
+            sequence: current,
+            state,
+            ..
+        } = self.current()?;
+        // What a rehome passed over is no part of the chain, even before it is set aside.
+        let lost = |n: u64| state.home.as_ref().is_some_and(|home| home.lost(n));
         let mut numbers = Vec::new();
-        for n in folder::numbers(&self.folder.join("states"))? {
-            if n <= current && self.has_receipt(n)? {
+        for n in self.numbers()? {
+            if n <= current && !lost(n) && self.has_receipt(n)? {
                 numbers.push(n);
             }
         }
@@ -239,7 +253,7 @@ impl StateStore {
     /// Removes states without a receipt, but for the current one and the one before it.
     pub fn prune(&self) -> Result<(), DiskError> {
         let current = self.sequence()?;
-        let states = folder::numbers(&self.folder.join("states"))?;
+        let states = self.numbers()?;
         let before = states.iter().copied().filter(|n| *n < current).max();
         for n in states {
             let kept = n >= current || Some(n) == before;
@@ -254,7 +268,7 @@ impl StateStore {
     /// them and among the vendors' metadata.
     pub fn remove_uncommitted(&self) -> Result<(), DiskError> {
         let current = self.sequence()?;
-        for n in folder::numbers(&self.folder.join("states"))? {
+        for n in self.numbers()? {
             if n > current {
                 folder::remove_tree(&self.state_folder(n))?;
             }
@@ -263,10 +277,11 @@ impl StateStore {
         for vendor in folder::names(&vendors)? {
             folder::sweep_drafts(&vendors.join(vendor))?;
         }
+        self.sweep_homes()?;
         folder::sweep_drafts(&self.folder)
     }
 
-    fn state_folder(&self, sequence: u64) -> PathBuf {
+    pub(super) fn state_folder(&self, sequence: u64) -> PathBuf {
         self.folder.join("states").join(sequence.to_string())
     }
 
@@ -282,6 +297,27 @@ impl StateStore {
             Err(damaged(&path, format!("it has format {}", pointer.format)))
         }
     }
+}
+
+fn decoded(
+    folder: &Path,
+    sequence: u64,
+    files: BTreeMap<String, Vec<u8>>,
+) -> Result<CurrentState, DiskError> {
+    let path = folder.join(STATE_FILE);
+    let bytes = files
+        .get(STATE_FILE)
+        .ok_or_else(|| damaged(&path, "it is missing"))?;
+    let state: TrustedState =
+        canonical::decode_value(bytes).map_err(|e| damaged(&path, e.to_string()))?;
+    if (state.sequence, state.format) != (sequence, FORMAT) {
+        return Err(damaged(&path, "it has another number or format"));
+    }
+    Ok(CurrentState {
+        files,
+        sequence,
+        state,
+    })
 }
 
 fn damaged(path: &Path, reason: impl Into<String>) -> DiskError {

@@ -198,8 +198,11 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         environment: &file.environment,
         node: &file.node,
         key: founding.key(),
-        marks: marks::live(&root, store.folder(), &marks::Sources::default())?,
+        marks: marks::live(&root, &store.key_path(None), &marks::Sources::default())?,
         before: None,
+        sequence: 1,
+        home: None,
+        born: marks::born(&store.key_path(None)),
     };
     let next = NextState {
         site: &site,

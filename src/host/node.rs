@@ -4,10 +4,11 @@
 //! command that changes the environment: the operator's rights, the lock, the marks, and recovery
 //! of what was interrupted, in that order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::lock::{Lock, Product};
+use crate::disk::marks::Difference;
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
@@ -18,6 +19,7 @@ use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
 use crate::trust::site::{self, SITE_MAX};
+use crate::trust::verified::by_key;
 use crate::trust::{SigningKey, TrustedSite};
 
 /// A node, opened.
@@ -93,11 +95,26 @@ impl Node {
     }
 
     fn lock(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        let (root, lock) = Self::lock_root(root, command, now)?;
+        Self::load(root, Some(lock))
+    }
+
+    /// Opens the node to rehome it: its marks are not asked, and nothing is recovered yet.
+    pub(super) fn open_to_rehome(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        Self::lock(root, command, now)
+    }
+
+    /// Opens a node to rehome it of which no state may count any more: its root, with the lock.
+    pub(super) fn lock_root(
+        root: &Path,
+        command: &str,
+        now: Time,
+    ) -> Result<(Root, Lock), Refusal> {
         let root = Root::open(root)?;
         check_founded(&root)?;
         operator::check(&root, command)?;
         let lock = Lock::take(&root, command, now)?;
-        Self::load(root, Some(lock))
+        Ok((root, lock))
     }
 
     /// Opens the node for recovery itself, which is still due. The marks are asked only where there
@@ -129,8 +146,22 @@ impl Node {
         check_founded(&root)?;
         operator::check_reader(&root)?;
         let store = StateStore::open(&root);
-        let file = store.environment()?;
         let current = store.current()?;
+        Self::assemble(root, store, current, lock)
+    }
+
+    /// The node whose state that is.
+    pub(super) fn assemble(
+        root: Root,
+        store: StateStore,
+        current: CurrentState,
+        lock: Option<Lock>,
+    ) -> Result<Self, Refusal> {
+        let mut file = store.environment()?;
+        if let Some(home) = &current.state.home {
+            file.environment = home.environment.clone();
+            file.node = home.node.clone();
+        }
         let site = current.files.get("site.spr").cloned().unwrap_or_default();
         let (raw, members) = site::open(&site)?;
         let site = TrustedSite::reload(raw, members)?;
@@ -219,19 +250,27 @@ impl Node {
 
     /// A copied, moved or restored environment signs nothing.
     pub fn check_marks(&self) -> Result<(), Refusal> {
-        let sources = marks::Sources::default();
-        let live = marks::live(&self.root, &self.root.state_folder(), &sources)?;
-        let Some(difference) = marks::compare(&self.current.state.marks, &live) else {
-            return Ok(());
-        };
-        Err(Refusal::new(
-            RefusalName::WrongMachine,
-            "this environment was copied, moved or restored: its key belongs to another place",
-        )
-        .value("mark", difference)
-        .next(
-            "work on the original; a copy signs nothing (lockstep status shows where it belongs)",
-        ))
+        match super::marks::refuse(&self.displaced()?) {
+            None => Ok(()),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// The marks that are not those of the place where the node's key was made.
+    pub(super) fn displaced(&self) -> Result<Vec<Difference>, Refusal> {
+        let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
+        let mut differing = marks::compare(&self.current.state.marks, &live);
+        let born = marks::born(&self.key_path());
+        differing.extend(marks::compare_born(
+            self.current.state.born.as_ref(),
+            born.as_ref(),
+        ));
+        Ok(differing)
+    }
+
+    /// Where the node's key lies.
+    pub(super) fn key_path(&self) -> PathBuf {
+        self.store.key_path(self.current.state.home.as_ref())
     }
 
     /// Says to a service manager that asks whether the product may be started; to nobody where the
@@ -286,12 +325,28 @@ impl Node {
     /// The node's private key; the marks are checked first, so that no copy signs.
     pub fn key(&self) -> Result<SigningKey, Refusal> {
         self.check_marks()?;
-        Ok(founding::load_key(&self.store)?)
+        Ok(founding::load_key(&self.key_path())?)
+    }
+
+    /// The key that was the node's own at a sequence number: before each rehome it was another.
+    pub(super) fn key_at(&self, sequence: u64) -> Result<PublicKey, Refusal> {
+        let mut key = self.public_key()?;
+        for (number, file) in self.receipts()?.into_iter().rev() {
+            if number <= sequence {
+                break;
+            }
+            let opened = Opened::of_file(file).map_err(|e| e.refuse(&self.root.state_folder()))?;
+            let receipt = by_key::<Receipt>(opened.raw(), &key)?;
+            if let Some(rehome) = &receipt.get().rehome {
+                key = rehome.former.node.key.clone();
+            }
+        }
+        Ok(key)
     }
 
     /// The node's public key.
     pub fn public_key(&self) -> Result<PublicKey, Refusal> {
-        let key = founding::load_key(&self.store)?;
+        let key = founding::load_key(&self.key_path())?;
         key.public()
             .map_err(|e| Refusal::new(RefusalName::Corrupt, e.to_string()))
     }

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub site: String,
     /// Its version.
     pub version: u64,
+    /// SHA-256 of its statement.
+    pub sha256: String,
     /// Its owner.
     pub owner: String,
     /// Who may prepare.
@@ -49,6 +51,7 @@ impl std::fmt::Display for Outcome {
             "in force"
         };
         writeln!(f, "{word}: site {} version {}", self.site, self.version)?;
+        writeln!(f, "  sha256     {}", self.sha256)?;
         writeln!(f, "  owner      {}", self.owner)?;
         for preparer in &self.preparers {
             writeln!(f, "  preparer   {preparer}")?;
@@ -143,6 +146,7 @@ fn outcome(node: &Node, site: &TrustedSite, receipt: Option<PathBuf>) -> Outcome
         environment: node.environment().to_string(),
         site: site.name.to_string(),
         version: site.version,
+        sha256: site.sha256().to_string(),
         owner: person(&site.owner),
         preparers: site.preparers.iter().map(person).collect(),
         approvers: site.approvers.iter().map(person).collect(),

@@ -18,6 +18,7 @@ pub mod path;
 pub mod receipt;
 pub mod recipe;
 pub mod refusal;
+pub mod rehome;
 pub mod service;
 pub mod site;
 pub mod snapshot;

@@ -111,7 +111,7 @@ impl At<'_> {
     fn receive(&self, receipt: &str) -> Result<(), Refusal> {
         let request = desk::receive::Request {
             places: vec![self.world.path(receipt)],
-            accept_forked: false,
+            accept_forked: None,
         };
         desk::receive::run(&self.desk(), &request, self.now, &Unwatched).map(drop)
     }

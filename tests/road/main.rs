@@ -13,6 +13,7 @@
 )]
 
 mod adopt;
+mod chain;
 mod clocks;
 mod damage;
 mod drift;
@@ -20,6 +21,7 @@ mod exact;
 mod fit;
 mod folders;
 mod forge;
+mod forks;
 mod golden;
 mod hand;
 mod hostile_desk;
@@ -28,12 +30,14 @@ mod mounts;
 mod odd;
 mod publish_page;
 mod refusals;
+mod rehome;
 mod restart;
 mod rights;
 mod rollback;
 mod round_trip;
 mod service;
 mod signals;
+mod site_change;
 mod spot;
 mod terminal;
 mod thin;

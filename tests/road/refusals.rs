@@ -156,7 +156,12 @@ fn wrong_machine_a_copy_signs_nothing() -> Tested {
         "MOVED",
         "lockstep apply usb/PROD-2.patch.spr --root MOVED",
         11,
-        &words,
+        &[
+            "copied, moved or restored",
+            "it was",
+            "it is",
+            "move it back",
+        ],
     )?;
     Ok(())
 }

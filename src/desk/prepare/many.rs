@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use super::{Outcome, Request};
 use crate::desk::Desk;
+use crate::desk::forks::Fork;
 use crate::desk::gather::{self, Claim};
 use crate::desk::many::{Many, OneLine, Told};
 use crate::desk::statements::read_enrolled;
-use crate::desk::store::forked;
 use crate::disk::medium::PassedOver;
 use crate::model::snapshot::EnvironmentId;
 use crate::model::{Kind, Name, Refusal, RefusalName, Sha256, Time, Watch};
@@ -198,7 +198,7 @@ fn from_files(desk: &Desk, places: &[PathBuf]) -> Result<(Groups, Many<Outcome>)
             && let Some(new) = nodes.get(&node)
         {
             if old.sequence == new.sequence && old.sha256 != new.sha256 {
-                let fork = forked(&node, new.sequence, old.sha256, new.sha256);
+                let fork = Fork::twice(new.sequence, old.sha256, new.sha256).refuse(&node);
                 forks.insert(
                     environment,
                     fork.next("find out which of the two is real, and name that file alone"),

@@ -65,6 +65,7 @@ impl Decided for Decision {
                 times: Times::default(),
                 failure: None,
                 restored: None,
+                rehome: None,
             }),
             installed,
             only: true,

@@ -142,6 +142,43 @@ pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
     all
 }
 
+/// Of several sets of floors that a node is known to have had, in each role the higher one. Where the
+/// key set of a role differs, the set with the newer root (for a delegation: and newer targets) says
+/// which keys count, so that a floor that a verified change let fall does not come back.
+#[must_use]
+pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
+    let mut all: Vec<Floor> = Vec::new();
+    for floor in sets.iter().copied().flatten() {
+        if all
+            .iter()
+            .any(|f| (&f.vendor, &f.role) == (&floor.vendor, &floor.role))
+        {
+            continue;
+        }
+        let (vendor, role) = (&floor.vendor, floor.role.as_str());
+        let version = |set: &[Floor], role: &str| find(vendor, set, role).map(|f| f.version);
+        let known = sets
+            .iter()
+            .filter_map(|set| Some((*set, find(vendor, set, role)?)));
+        let newest = known.clone().max_by_key(|(set, floor)| {
+            let targets = version(set, "targets").filter(|_| !TOP_LEVEL.contains(&role));
+            (version(set, "root"), targets, floor.version)
+        });
+        let keys = newest.map_or(floor.keys, |(_, floor)| floor.keys);
+        let of_keys = known.filter(|(_, floor)| floor.keys == keys);
+        let highest = of_keys.max_by_key(|(_, floor)| floor.version);
+        all.extend(highest.map(|(_, floor)| floor.clone()));
+    }
+    all.sort_by(|a, b| (&a.vendor, &a.role).cmp(&(&b.vendor, &b.role)));
+    all
+}
+
+fn find<'a>(vendor: &Name, old: &'a [Floor], role: &str) -> Option<&'a Floor> {
+    old.iter()
+        .filter(|floor| &floor.vendor == vendor && floor.role == role)
+        .max_by_key(|floor| floor.version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +202,82 @@ mod tests {
         let vendor: Name = "stibo".parse().unwrap();
         let floors = ratchet(&vendor, &[], &set(first)).unwrap();
         ratchet(&vendor, &floors, &set(second))
+    }
+
+    #[test]
+    fn of_two_sets_the_higher_floor_but_for_keys_that_were_changed() {
+        let vendor: Name = "stibo".parse().unwrap();
+        let floors = |root: u64, targets: u64, role: (&str, u64, &str)| {
+            ratchet(
+                &vendor,
+                &[],
+                &set([
+                    ("root", root, "r"),
+                    ("targets", targets, "t"),
+                    ("snapshot", 1, "s"),
+                    role,
+                ]),
+            )
+            .unwrap()
+        };
+        let version = |sets: &[&[Floor]], role: &str| {
+            let all = highest(sets);
+            let found = all.iter().find(|floor| floor.role == role).unwrap();
+            (all.len(), found.version)
+        };
+        for (one, other, role, wanted) in [
+            (
+                floors(1, 1, ("timestamp", 7, "a")),
+                floors(1, 1, ("timestamp", 5, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "a")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                5,
+            ),
+            (
+                floors(1, 2, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(1, 2, ("core", 5, "b")),
+                floors(1, 1, ("core", 7, "a")),
+                "core",
+                5,
+            ),
+            (
+                floors(1, 2, ("core", 5, "a")),
+                floors(2, 1, ("core", 3, "a")),
+                "root",
+                2,
+            ),
+        ] {
+            for sets in [[&one[..], &other[..]], [&other[..], &one[..]]] {
+                assert_eq!(
+                    version(&sets, role),
+                    (4, wanted),
+                    "{role} {one:?} {other:?}"
+                );
+            }
+        }
+        let core = floors(1, 1, ("core", 5, "a"));
+        let timestamp = floors(1, 1, ("timestamp", 5, "a"));
+        assert_eq!(
+            highest(&[&core, &timestamp]).len(),
+            5,
+            "a role of either side stays"
+        );
     }
 
     const START: [(&str, u64, &str); 4] = [

@@ -29,7 +29,7 @@ pub use delegation::{RecipeTarget, may_own, may_replace};
 pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
-pub use floors::merge as merge_floors;
+pub use floors::{highest as highest_floors, merge as merge_floors};
 pub use strict::FILE_MAX;
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.

@@ -408,12 +408,22 @@ fn what_came_in_meanwhile_stays() -> Tested {
         .write(true)
         .open(world.path("desk/state/lock"))?;
     lock.lock()?;
-    let made = world.path("usb/PROD-0001.patch.spr");
+    // It is under way once its head is begun; its name it gets under the lock alone.
+    let begun = || -> Outcome<bool> {
+        let mut names = fs::read_dir(world.path("usb"))?;
+        Ok(names.any(|entry| {
+            entry.is_ok_and(|e| {
+                e.file_name()
+                    .to_string_lossy()
+                    .starts_with(".PROD-0001.head.spr.")
+            })
+        }))
+    };
     let line = format!("lockstep prepare --environment PROD --to {MP4} {PREPARE} --output usb");
     let ran = std::thread::scope(|scope| -> Outcome<_> {
         let preparing = scope.spawn(|| world.run(&line).map_err(|error| error.to_string()));
         for _ in 0..300 {
-            if made.exists() {
+            if begun()? {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
