@@ -391,7 +391,7 @@ fn delegations_that_take_recipes_from_others_are_refused() -> Done {
             .is_empty()
     );
     let wider = two.grant(
-        &[PATTERN, "hotfix/acme/*"],
+        &[PATTERN, "hotfix/portal/*"],
         &["webapps/portal", "webapps/more/"],
     )?;
     assert_eq!(

@@ -34,7 +34,10 @@ fn a_replacement_of_what_is_another_familys_is_a_removal() -> Tested {
     }
     world.apply("PROD", "usb/x.spr", "usb/x.receipt.spr")?;
     let listed = world.ok("lockstep components --root PROD")?.out;
-    assert!(listed.contains("restapi 7.0.39"), "{listed}");
+    assert!(
+        listed.contains("to:restapi/7.0/restapi-7.0.39.spr"),
+        "{listed}"
+    );
     Ok(())
 }
 

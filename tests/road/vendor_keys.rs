@@ -370,7 +370,7 @@ fn delegate(world: &World) -> Tested {
     fs::rename(world.path("keys/stranger"), world.path("beta-keys/beta"))?;
     world.publish(
         "delegate",
-        "--role beta --key keys/stranger.pub --path 'customer/beta/*/*/*' --path 'hotfix/beta/*' --install-path lib --install-path beta",
+        "--role beta --key keys/stranger.pub --path 'customer/beta/*/*/*' --path 'hotfix/core/beta-*' --path 'hotfix/restapi/beta-*' --install-path lib --install-path beta",
     )?;
     world.ok("mkdir copy && cp -a repository/metadata copy/")?;
     Ok(())
@@ -454,13 +454,13 @@ fn a_delegates_recipe_takes_nothing_from_the_vendors() -> Tested {
             "is installed from",
         ),
         (
-            "hotfix/beta/none",
+            "hotfix/core/beta-none",
             "lib/core.jar",
             "",
             "would belong to both",
         ),
         (
-            "hotfix/beta/wrong",
+            "hotfix/core/beta-wrong",
             "lib/core.jar",
             "--takes core=9.1.0",
             "is made for core 9.1.0",
@@ -471,18 +471,23 @@ fn a_delegates_recipe_takes_nothing_from_the_vendors() -> Tested {
     }
     world.ok(&offer(
         &world,
-        "hotfix/beta/right",
+        "hotfix/core/beta-right",
         &[("lib/core.jar", "beta's")],
         "--takes core=9.0.0",
     )?)?;
     let not_granted = offer(
         &world,
-        "hotfix/beta/api",
+        "hotfix/restapi/beta-api",
         &[("api/restapi.jar", "x")],
         "--takes restapi=7.0.39",
     )?;
     world.refused("repository", &not_granted, 30, &["api/restapi.jar", "lib"])?;
-    let beside = offer(&world, "hotfix/beta/libx", &[("libx/core.jar", "x")], "")?;
+    let beside = offer(
+        &world,
+        "hotfix/core/beta-libx",
+        &[("libx/core.jar", "x")],
+        "",
+    )?;
     world.refused("repository", &beside, 30, &["libx/core.jar"])?;
     world.ok(TAKE)?;
     for (recipe, _, _, words) in cases {
@@ -493,7 +498,7 @@ fn a_delegates_recipe_takes_nothing_from_the_vendors() -> Tested {
             &[words],
         )?;
     }
-    bring(&world, "PROD", "to:hotfix/beta/right.spr", "")?;
+    bring(&world, "PROD", "to:hotfix/core/beta-right.spr", "")?;
     assert_eq!(
         fs::read_to_string(world.path("PROD/lib/core.jar"))?,
         "beta's"

@@ -11,7 +11,7 @@ use crate::world::{Tested, World};
 fn two_vendors() -> Result<World, Box<dyn std::error::Error>> {
     let world = World::installed()?;
     world.ok("lockstep publish init --repository other --keys keys/other")?;
-    world.ok("lockstep site renew --from site.spr --vendor acme=other/metadata/1.root.json --prefix acme=customer/acme --key keys/owner --output site2.spr")?;
+    world.ok("lockstep site renew --from site.spr --vendor acme=other/metadata/1.root.json --prefix acme=customer/acme --prefix acme=hotfix/core --key keys/owner --output site2.spr")?;
     Ok(world)
 }
 
@@ -110,7 +110,7 @@ fn two_vendors_do_not_own_one_path_nor_one_component() -> Tested {
         ("customer/acme/shop/1.0/shop-1.0.0", "lib/core.jar", ""),
         ("customer/acme/shop/1.0/shop-1.0.1", "LIB/core.jar", ""),
         (
-            "customer/acme/shop/1.0/shop-1.0.2",
+            "hotfix/core/shop-1.0.2",
             "lib/core.jar",
             "--takes core=9.0.0",
         ),
@@ -125,16 +125,16 @@ fn two_vendors_do_not_own_one_path_nor_one_component() -> Tested {
     }
     for (recipe, code, words) in [
         (
-            "shop/1.0/shop-1.0.0",
+            "customer/acme/shop/1.0/shop-1.0.0",
             31,
             "would belong to both core 9.0.0 and shop 1.0.0",
         ),
-        ("shop/1.0/shop-1.0.1", 31, "by case alone"),
+        ("customer/acme/shop/1.0/shop-1.0.1", 31, "by case alone"),
         // Taking over, like replacing, is for a publisher's own.
-        ("shop/1.0/shop-1.0.2", 31, "would belong to both"),
-        ("core/9.9/core-9.9.0", 31, "is installed from"),
+        ("hotfix/core/shop-1.0.2", 31, "would belong to both"),
+        ("customer/acme/core/9.9/core-9.9.0", 31, "is installed from"),
     ] {
-        let to = format!("to:customer/acme/{recipe}.spr");
+        let to = format!("to:{recipe}.spr");
         world.refused(
             "PROD",
             &prepare(&to, "site2.spr", "usb/2.spr"),
