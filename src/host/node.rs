@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::lock::{Lock, Product};
-use crate::disk::marks::Difference;
+use crate::disk::marks::{Difference, Mark};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
@@ -261,10 +261,12 @@ impl Node {
         let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
         let mut differing = marks::compare(&self.current.state.marks, &live);
         let born = marks::born(&self.key_path());
-        differing.extend(marks::compare_born(
+        differing.extend(marks::differ(
+            Mark::Born,
             self.current.state.born.as_ref(),
             born.as_ref(),
         ));
+        differing.extend(self.store.put_back()?);
         Ok(differing)
     }
 
