@@ -113,7 +113,10 @@ fn run(arguments: &Arguments) -> Result<()> {
                 .as_deref()
                 .context("--target-dir is missing")?,
         };
-        anyhow::ensure!(!arguments.target_name.is_empty(), "--target-name is missing");
+        anyhow::ensure!(
+            !arguments.target_name.is_empty(),
+            "--target-name is missing"
+        );
         for path in &arguments.target_name {
             download.fetch(path).with_context(|| format!("{path:?}"))?;
         }

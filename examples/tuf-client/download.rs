@@ -90,7 +90,9 @@ fn is_there(artifact: &Artifact, place: &PathBuf) -> Result<bool> {
 fn local_name(path: &str) -> String {
     let quoted = quote(path);
     match quoted.strip_prefix('.') {
-        _ if quoted.is_empty() || quoted.len() > NAME_MAX => Sha256::of(path.as_bytes()).to_string(),
+        _ if quoted.is_empty() || quoted.len() > NAME_MAX => {
+            Sha256::of(path.as_bytes()).to_string()
+        }
         Some(rest) => format!("%2E{rest}"),
         None => quoted,
     }

@@ -33,7 +33,9 @@ impl FromStr for Site {
     type Err = anyhow::Error;
 
     fn from_str(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("http://").context("only http:// is read")?;
+        let rest = url
+            .strip_prefix("http://")
+            .context("only http:// is read")?;
         let (host, folder) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'?' && byte != b'#';
         ensure!(url.bytes().all(plain), "it is no plain URL");
@@ -100,7 +102,10 @@ impl Site {
         }
         match answer.length {
             Some(_) => ensure!(left == 0, "it ends {left} bytes too early"),
-            None => ensure!(left > 0, "it has more than the {max} bytes that are allowed"),
+            None => ensure!(
+                left > 0,
+                "it has more than the {max} bytes that are allowed"
+            ),
         }
         Ok(true)
     }
@@ -151,17 +156,26 @@ impl Answer {
         self.early = head.split_off(end.saturating_add(4));
         let head = String::from_utf8(head).context("its headers are no text")?;
         let mut lines = head.split("\r\n");
-        self.status = lines.next().and_then(status).context("it is no HTTP/1 answer")?;
+        self.status = lines
+            .next()
+            .and_then(status)
+            .context("it is no HTTP/1 answer")?;
         for line in lines.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').context("a header has no colon")?;
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => {
                     let length = value.trim().parse().context("its length is no number")?;
                     let before = self.length.replace(length);
-                    ensure!(before.is_none_or(|before| before == length), "it has two lengths");
+                    ensure!(
+                        before.is_none_or(|before| before == length),
+                        "it has two lengths"
+                    );
                 }
                 "transfer-encoding" | "content-encoding" => {
-                    ensure!(value.trim() == "identity", "the encoding{value} is not read");
+                    ensure!(
+                        value.trim() == "identity",
+                        "the encoding{value} is not read"
+                    );
                 }
                 _ => {}
             }
@@ -181,7 +195,11 @@ impl Answer {
 
     fn receive(&mut self, most: usize) -> Result<Vec<u8>> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        ensure!(!left.is_zero(), "it takes longer than {} s", TIME_MAX.as_secs());
+        ensure!(
+            !left.is_zero(),
+            "it takes longer than {} s",
+            TIME_MAX.as_secs()
+        );
         self.stream.set_read_timeout(Some(left))?;
         let mut bytes = vec![0; most];
         let read = self.stream.read(&mut bytes)?;

@@ -32,7 +32,11 @@ impl Store {
         let store = Self::open(folder)?;
         for name in ["root.json", "floors"] {
             let taken = store.folder.join(name).exists();
-            ensure!(!taken, "{} has {name} already; nothing was changed", folder.display());
+            ensure!(
+                !taken,
+                "{} has {name} already; nothing was changed",
+                folder.display()
+            );
         }
         store.write("floors", &Floors::new().to_bytes()?)?;
         store.write("root.json", root)

@@ -31,8 +31,8 @@ use delegation::Tree;
 pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
-pub use provider::strict as strict_cryptography;
 pub use floors::merge as merge_floors;
+pub use provider::strict as strict_cryptography;
 pub use strict::FILE_MAX;
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.

@@ -112,8 +112,10 @@ impl Check {
             return Err(ClientError::refused(&self.what, what));
         }
         let found = [
-            self.sha256.map(|(named, hash)| (named, hex(&hash.finalize()))),
-            self.sha512.map(|(named, hash)| (named, hex(&hash.finalize()))),
+            self.sha256
+                .map(|(named, hash)| (named, hex(&hash.finalize()))),
+            self.sha512
+                .map(|(named, hash)| (named, hex(&hash.finalize()))),
         ];
         for (named, found) in found.into_iter().flatten() {
             if !named.eq_ignore_ascii_case(&found) {

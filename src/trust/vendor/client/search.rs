@@ -110,7 +110,10 @@ impl<'a> Search<'a> {
             if TOP_LEVEL.contains(&role.name.as_str()) {
                 return Err(refuse("it may not be a delegated role".to_owned()));
             }
-            if !role.matches_path(self.path).map_err(|e| refuse(words(&e)))? {
+            if !role
+                .matches_path(self.path)
+                .map_err(|e| refuse(words(&e)))?
+            {
                 continue;
             }
             edges.push(Edge {

@@ -123,7 +123,9 @@ impl Roles {
     /// The file of a delegated role, as the snapshot lists it.
     pub(super) fn wanted(&self, role: &str) -> Result<Wanted, ClientError> {
         let pin = listed(&self.snapshot, role)?;
-        Ok(self.ground.wanted(role, pin.version, most(pin, TARGETS_MAX)))
+        Ok(self
+            .ground
+            .wanted(role, pin.version, most(pin, TARGETS_MAX)))
     }
 
     /// Reads a delegated role by the snapshot's word; who signed it is for the delegator to say.

@@ -30,8 +30,12 @@ fn said(keys: &str, version: u64, named: &[(&str, u64)]) -> Said {
 fn floors_come_back_as_they_were_written_and_damaged_ones_do_not() {
     let mut floors = Floors::new();
     floors.saw_root(3);
-    floors.hear_timestamp(said("t", 7, &[("snapshot", 5)])).unwrap();
-    floors.hear_snapshot(said("s", 5, &[("targets.json", 2)])).unwrap();
+    floors
+        .hear_timestamp(said("t", 7, &[("snapshot", 5)]))
+        .unwrap();
+    floors
+        .hear_snapshot(said("s", 5, &[("targets.json", 2)]))
+        .unwrap();
     let bytes = floors.to_bytes().unwrap();
     assert_eq!(Floors::from_bytes(&bytes), Ok(floors));
     for end in 0..bytes.len() {
@@ -42,8 +46,12 @@ fn floors_come_back_as_they_were_written_and_damaged_ones_do_not() {
 #[test]
 fn what_a_role_said_holds_for_as_long_as_its_keys_do() {
     let mut floors = Floors::new();
-    floors.hear_timestamp(said("t", 7, &[("snapshot", 5)])).unwrap();
-    floors.hear_snapshot(said("s", 5, &[("targets.json", 2)])).unwrap();
+    floors
+        .hear_timestamp(said("t", 7, &[("snapshot", 5)]))
+        .unwrap();
+    floors
+        .hear_snapshot(said("s", 5, &[("targets.json", 2)]))
+        .unwrap();
     let keys = |text: &str| Sha256::of(text.as_bytes());
     let older = said("t", 7, &[("snapshot", 4)]);
     floors.reset(&keys("t"), &keys("s"));

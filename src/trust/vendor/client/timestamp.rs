@@ -69,7 +69,9 @@ impl Timestamps {
             _ => (offered, Took::New),
         };
         let mut ground = self.0.clone();
-        ground.floors.hear_timestamp(self.said(timestamp.signed())?)?;
+        ground
+            .floors
+            .hear_timestamp(self.said(timestamp.signed())?)?;
         ground.fresh("timestamp", timestamp.signed())?;
         Ok((Snapshots::new(ground, timestamp.into_signed())?, took))
     }
