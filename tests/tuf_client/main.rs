@@ -4,6 +4,13 @@
 //! A suite by others can be run against the same program (`docs/trust.md`); what is here goes further
 //! where such suites do not go: a store cut short, keys under two names, answers without end.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test works on its own files, and may fail loudly"
+)]
+
 mod artifacts;
 mod attacks;
 mod delegations;

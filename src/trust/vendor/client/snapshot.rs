@@ -18,7 +18,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub(super) fn new(ground: Ground, timestamp: Timestamp) -> Result<Self, ClientError> {
+    pub(super) fn new(ground: Ground, timestamp: &Timestamp) -> Result<Self, ClientError> {
         let pin = timestamp.snapshot_meta().cloned();
         let pin = pin.ok_or_else(|| ClientError::refused("timestamp", "it names no snapshot"))?;
         Ok(Self { ground, pin })

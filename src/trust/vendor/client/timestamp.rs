@@ -73,7 +73,7 @@ impl Timestamps {
             .floors
             .hear_timestamp(self.said(timestamp.signed())?)?;
         ground.fresh("timestamp", timestamp.signed())?;
-        Ok((Snapshots::new(ground, timestamp.into_signed())?, took))
+        Ok((Snapshots::new(ground, timestamp.signed())?, took))
     }
 
     /// The stored timestamp, where it is the very one that the floors were moved by.
