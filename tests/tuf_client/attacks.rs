@@ -1,5 +1,8 @@
 //! Attacks on the top-level roles: who signed, which version, how old, and what belongs together.
 
+use std::time::Duration;
+
+use lockstep::model::Time;
 use serde_json::json;
 
 use crate::Done;
@@ -126,12 +129,13 @@ fn each_role_that_has_expired_is_refused_and_what_came_before_it_is_kept() -> Do
 #[test]
 fn a_timestamp_that_is_never_renewed_expires_although_it_is_kept() -> Done {
     let mut world = World::new()?;
-    let soon = jiff::Timestamp::now().as_second().saturating_add(4);
-    let soon = lockstep::model::Time::from_unix(soon).to_string();
-    world.repository.role("timestamp")?["expires"] = json!(soon);
+    // Long enough for the first refresh on a busy machine.
+    let start = jiff::Timestamp::now().as_second();
+    let soon = Time::from_unix(start.saturating_add(10));
+    world.repository.role("timestamp")?["expires"] = json!(soon.to_string());
     world.repository.publish(&["timestamp"])?;
     world.refresh()?;
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(11));
     world.refused("timestamp: it expired")?;
     world.repository.role("timestamp")?["expires"] = json!(LATER);
     world.repository.publish(&["timestamp"])?;
