@@ -271,7 +271,8 @@ fn check_names(targets: &Targets) -> Result<(), String> {
     Ok(())
 }
 
-fn bounded(role: &str, version: u64) -> Result<u64, String> {
+/// A version that floors can hold.
+pub(super) fn bounded(role: &str, version: u64) -> Result<u64, String> {
     if version == 0 || version >= VERSION_END {
         return Err(format!("role {role} has version {version}"));
     }

@@ -3,9 +3,11 @@
 //! On top of TUF 1.0 stand rules of ours: strict JSON ([`strict`]), distinct public keys for every
 //! threshold ([`keys`]), one level of delegation ([`chain`]), floors that only rise ([`floors`]),
 //! expiry judged by who asks ([`expiry`]), and, for a delegate, where its files may be installed
-//! ([`delegation`]).
+//! ([`delegation`]). [`client`] is the general kind of TUF client, without these rules, so that the
+//! verification can be measured from outside.
 
 mod chain;
+pub mod client;
 mod delegation;
 mod expiry;
 mod files;
@@ -30,6 +32,7 @@ pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
 pub use floors::{highest as highest_floors, merge as merge_floors};
+pub use provider::strict as strict_cryptography;
 pub use strict::FILE_MAX;
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.
