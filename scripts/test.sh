@@ -158,6 +158,8 @@ run_tests() {
     cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/cargo-test.log"
 }
 
+sample_mutations() { scripts/mutate.sh --sample; }
+
 sample_faults() { scripts/faults.sh --sample; }
 
 # Whether the measurement runs at all; what it says of so few files and this build is of no account.
@@ -229,6 +231,7 @@ stage "tests" 600 run_tests
 stage "downtime, sample" 30 sample_downtime
 if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
 stage "faults, sample" 240 sample_faults
+stage "mutations, sample" 120 sample_mutations
 stage "documentation" 90 build_docs
 stage "host build" 240 build_host
 if have_tool deny; then stage "cargo-deny" 30 run_deny; fi

@@ -139,7 +139,7 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<(), DiskError> {
 /// Makes one file, or a folder's entries, durable. Every fsync of the program is this one.
 pub(super) fn sync(file: &File) -> std::io::Result<()> {
     #[cfg(feature = "faulty")]
-    if super::faulty::has(super::faulty::Fault::Syncs) {
+    if crate::model::faulty::has(crate::model::faulty::Fault::Syncs) {
         return Ok(());
     }
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -150,7 +150,7 @@ pub(super) fn sync(file: &File) -> std::io::Result<()> {
 /// one.
 pub(super) fn sync_file_system(open: impl AsFd) -> std::io::Result<()> {
     #[cfg(feature = "faulty")]
-    if super::faulty::has(super::faulty::Fault::Syncs) {
+    if crate::model::faulty::has(crate::model::faulty::Fault::Syncs) {
         return Ok(());
     }
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]

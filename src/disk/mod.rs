@@ -25,8 +25,6 @@ pub mod durable;
 pub mod entropy;
 mod error;
 pub mod exchange;
-#[cfg(feature = "faulty")]
-pub mod faulty;
 pub mod folder;
 pub mod founding;
 pub mod generations;

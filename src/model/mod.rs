@@ -7,6 +7,8 @@
 
 pub mod digest;
 pub mod enrolment;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 pub mod floor;
 pub mod glob;
 pub mod installed;

@@ -67,6 +67,7 @@ pub struct Snapshot {
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentId {
     /// Its identity.
+    #[serde(deserialize_with = "super::wire::spelled")]
     pub id: Uuid,
     /// What people call it.
     pub name: Name,
