@@ -16,6 +16,7 @@ mod adopt;
 mod chain;
 mod clocks;
 mod damage;
+mod desk_word;
 mod drift;
 mod exact;
 mod fit;
