@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{Accept, Command, Gc, Init, Status};
+use super::args::{Accept, Command, Gc, Init, Receipt, Status};
 use super::print::Printer;
 use super::world;
 use crate::audit;
@@ -78,15 +78,7 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 args.check,
             )?);
         }
-        Command::Receipt(args) if args.all => printer.outcome(&host::receipt::all(
-            &world::root(args.root.root)?,
-            args.output.as_deref(),
-        )?),
-        Command::Receipt(args) => printer.outcome(&host::receipt::run(
-            &world::root(args.root.root)?,
-            args.sequence,
-            args.output.as_deref(),
-        )?),
+        Command::Receipt(args) => receipt(args, printer)?,
         Command::Trust(args) => {
             let root = world::root(args.root.root)?;
             printer.outcome(&if args.site == Path::new("show") {
@@ -157,6 +149,17 @@ fn status(args: Status, printer: &Printer) -> Result<ExitCode, Refusal> {
 /// This program's own file, or where that cannot be found out, what it is called: it is only shown.
 fn program() -> PathBuf {
     world::program().unwrap_or_else(|_| "lockstep".into())
+}
+
+fn receipt(args: Receipt, printer: &Printer) -> Result<(), Refusal> {
+    let root = world::root(args.root.root)?;
+    let output = args.output.as_deref();
+    if args.all {
+        printer.outcome(&host::receipt::all(&root, output)?);
+    } else {
+        printer.outcome(&host::receipt::run(&root, args.sequence, output)?);
+    }
+    Ok(())
 }
 
 fn gc(args: Gc, now: Time, printer: &Printer) -> Result<(), Refusal> {

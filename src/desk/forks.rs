@@ -17,6 +17,7 @@ use super::statements::Word;
 use super::store::{NodeRecord, SEEN_MAX, SeenReceipt, SeenSnapshot};
 use crate::model::receipt::Action;
 use crate::model::{Name, Refusal, RefusalName, Sha256};
+use crate::trust::verified::Verified;
 
 /// How a node's word contradicts what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl NodeRecord {
     pub(super) fn hold(&self, word: &Word) -> Lies {
         let snapshot = word.snapshot.get();
         let (sequence, sha256) = (snapshot.sequence, word.snapshot.sha256());
-        let receipt = word.receipt.as_ref().map(|receipt| receipt.sha256());
+        let receipt = word.receipt.as_ref().map(Verified::sha256);
         let own = [Some(sha256), receipt, snapshot.receipt];
         if let Some(refused) = own.into_iter().flatten().find(|s| self.refused.contains(s)) {
             return Lies::Forked(Fork::refused(sequence, refused));
@@ -165,7 +166,7 @@ impl NodeRecord {
         self.receipts.retain(|known| kept.contains(&known.sha256));
         self.seen.retain(|seen| seen.sequence < cut);
         self.refused.extend(refused);
-        let own = word.receipt.as_ref().map(|receipt| receipt.sha256());
+        let own = word.receipt.as_ref().map(Verified::sha256);
         let own = [Some(word.snapshot.sha256()), own, snapshot.receipt];
         self.refused
             .retain(|refused| !own.contains(&Some(*refused)));

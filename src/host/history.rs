@@ -140,7 +140,7 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
     if check {
         let chain = Chain::check(&raws, &node.public_key()?)?;
         chain.check_head(node.state().sequence, Some(node.state().receipt))?;
-        intact::check_all(&node)?;
+        intact::check_all(&node.store, &chain)?;
     }
     Ok(Outcome {
         environment: node.environment().to_string(),

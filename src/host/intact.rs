@@ -4,12 +4,12 @@
 //! itself says is compared with them. So a state that was changed is found, and one that `current` can
 //! no longer name may still be gone on from.
 
-use super::Node;
 use crate::disk::state::{CurrentState, RECEIPT_FILE, StateStore};
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::Snapshot;
 use crate::model::{Kind, PublicKey, Refusal, RefusalName, Statement};
 use crate::spr::{Opened, RawStatement, SprError};
+use crate::trust::chain::Chain;
 use crate::trust::site;
 use crate::trust::verified::{Verified, by_key, by_stated_key};
 use crate::trust::{TrustError, TrustedSite};
@@ -54,10 +54,11 @@ impl Intact {
     }
 }
 
-/// Every state of the chain that is kept with its receipt.
-pub(super) fn check_all(node: &Node) -> Result<(), Refusal> {
-    for (sequence, _) in node.receipts()? {
-        Intact::read(&node.store, sequence, Some(&node.key_at(sequence)?))?;
+/// Every state of a chain that was checked, by the key that was the node's own then.
+pub(super) fn check_all(store: &StateStore, chain: &Chain) -> Result<(), Refusal> {
+    for receipt in chain.receipts() {
+        let receipt = receipt.get();
+        Intact::read(store, receipt.sequence, Some(&receipt.node.key))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 pub mod apply;
 mod change;
 pub mod components;
+mod deeds;
 mod full;
 pub mod gc;
 mod generations;

@@ -12,14 +12,12 @@ use crate::disk::marks::{Difference, Mark};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
-use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::{EnvironmentId, Installed};
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
 use crate::trust::site::{self, SITE_MAX};
-use crate::trust::verified::by_key;
 use crate::trust::{SigningKey, TrustedSite};
 
 /// A node, opened.
@@ -330,22 +328,6 @@ impl Node {
         Ok(founding::load_key(&self.key_path())?)
     }
 
-    /// The key that was the node's own at a sequence number: before each rehome it was another.
-    pub(super) fn key_at(&self, sequence: u64) -> Result<PublicKey, Refusal> {
-        let mut key = self.public_key()?;
-        for (number, file) in self.receipts()?.into_iter().rev() {
-            if number <= sequence {
-                break;
-            }
-            let opened = Opened::of_file(file).map_err(|e| e.refuse(&self.root.state_folder()))?;
-            let receipt = by_key::<Receipt>(opened.raw(), &key)?;
-            if let Some(rehome) = &receipt.get().rehome {
-                key = rehome.former.node.key.clone();
-            }
-        }
-        Ok(key)
-    }
-
     /// The node's public key.
     pub fn public_key(&self) -> Result<PublicKey, Refusal> {
         let key = founding::load_key(&self.key_path())?;
@@ -370,27 +352,6 @@ impl Node {
                     installed: installed.clone(),
                     recipe: Arc::new(recipe),
                 })
-            })
-            .collect()
-    }
-
-    /// Every receipt with its sequence number, rising.
-    pub fn receipts(&self) -> Result<Vec<(u64, Vec<u8>)>, Refusal> {
-        let mut receipts = Vec::new();
-        for sequence in self.store.receipts()? {
-            receipts.extend(self.store.receipt(sequence)?.map(|file| (sequence, file)));
-        }
-        Ok(receipts)
-    }
-
-    /// What every receipt says, rising; their signatures are for whoever needs them.
-    pub(super) fn deeds(&self) -> Result<Vec<Receipt>, Refusal> {
-        self.receipts()?
-            .into_iter()
-            .map(|(_, file)| {
-                Opened::of_file(file)
-                    .and_then(|opened| opened.decode())
-                    .map_err(|e| e.refuse(&self.root.state_folder()))
             })
             .collect()
     }

@@ -540,11 +540,13 @@ fn in_mid_change() -> Outcome<World> {
     )?;
     let rules = world.path("PROD/.lockstep/node.toml");
     let mut text = fs::read_to_string(&rules)?;
-    for step in ["stop", "start"] {
-        text.push_str(&format!(
+    let command = |step: &str| {
+        format!(
             "[service.{step}]\ncommand = [\"/bin/sh\", \"../kill.sh\", \"{step}\"]\nseconds = 30\n"
-        ));
-    }
+        )
+    };
+    text.push_str(&command("stop"));
+    text.push_str(&command("start"));
     fs::write(&rules, text)?;
     world.write("kill", "")?;
     let ran = world.run("lockstep apply usb/PROD-2.patch.spr --root PROD --receipt usb/k.spr")?;

@@ -32,7 +32,7 @@ pub(super) fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Out
     let count = receipts.len();
     Ok(Outcome {
         receipts: Some(count),
-        ..finish(auditor, Kind::Receipt, failed)
+        ..finish(auditor, Kind::Receipt, failed.as_ref())
     })
 }
 

@@ -56,12 +56,12 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let kind = opened.raw().kind;
     let mut auditor = Auditor::new(request, now, watch);
     let failed = auditor.check(opened).err();
-    Ok(finish(auditor, kind, failed))
+    Ok(finish(auditor, kind, failed.as_ref()))
 }
 
 /// What every check together comes to.
-fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<Refusal>) -> Outcome {
-    if let Some(refusal) = &failed {
+fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<&Refusal>) -> Outcome {
+    if let Some(refusal) = failed {
         let values: Vec<String> = refusal
             .values
             .iter()
@@ -73,7 +73,7 @@ fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<Refusal>) -> Outc
             format!("{} ({})", refusal.what, values.join("; ")),
         );
     }
-    let code = match &failed {
+    let code = match failed {
         Some(refusal) => Some(refusal.name.code()),
         None if auditor.pinned => None,
         None => Some(RefusalName::UntrustedSigner.code()),

@@ -59,24 +59,19 @@ pub(super) struct Drafted {
 }
 
 impl Drafted {
-    /// Gives patch and head their names, or says which patch has none. The head has its own before the
-    /// patch: where the patch is, both are.
-    pub(super) fn commit(self) -> Result<Made, (Sha256, Refusal)> {
+    /// Gives patch and head their names, or neither. The head has its own before the patch: where the
+    /// patch is, both are.
+    pub(super) fn commit(self) -> Result<Made, Refusal> {
         let Self { made, patch, head } = self;
         // Somebody may have taken them since they were asked for.
-        let free = handout::check_free(&made.file).and_then(|()| handout::check_free(&made.head));
-        let named = free.and_then(|()| {
-            head.commit_new()?;
-            patch.commit_new().or_else(|error| {
-                folder::remove_file(&made.head)?;
-                Err(error)
-            })?;
-            Ok(())
-        });
-        match named {
-            Ok(()) => Ok(made),
-            Err(refusal) => Err((made.patch, refusal)),
-        }
+        handout::check_free(&made.file)?;
+        handout::check_free(&made.head)?;
+        head.commit_new()?;
+        patch.commit_new().or_else(|error| {
+            folder::remove_file(&made.head)?;
+            Err(error)
+        })?;
+        Ok(made)
     }
 }
 

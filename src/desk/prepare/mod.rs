@@ -147,9 +147,10 @@ pub fn run(
     // The record first: a crash between leaves a patch on the list that nobody got, and that is
     // prepared again. The other way round a signed patch would be out of which the desk knows nothing.
     remember(desk, &nodes, request, &drafted.made, now)?;
+    let patch = drafted.made.patch;
     let made = match drafted.commit() {
         Ok(made) => made,
-        Err((patch, refusal)) => {
+        Err(refusal) => {
             forget(desk, &nodes, patch)?;
             return Err(refusal);
         }

@@ -312,19 +312,6 @@ fn go_on(
     watch.go_on()?;
     let path = node.store.key_path(Some(home));
     let key = founding::make_key(&path)?;
-    let deed = Deed {
-        rehome: Some(Rehome {
-            former: Former {
-                environment: node.environment().clone(),
-                node: found.former.clone(),
-                receipt: node.state().receipt,
-                sequence: node.state().sequence,
-            },
-            how: next.how,
-            reason: request.reason.clone(),
-        }),
-        ..Deed::plain(Action::Rehome, operator::User::current().name)
-    };
     let state = NextState {
         site: &next.site,
         installed: node.installed().to_vec(),
@@ -334,7 +321,7 @@ fn go_on(
         time_floor: next.time_floor,
         now,
         inventory: None,
-        deed: Some(deed),
+        deed: Some(deed(found, next, request)),
         only: true,
     };
     let written = state.write(&Signing {
@@ -365,6 +352,25 @@ fn go_on(
         fingerprint: public.fingerprint(),
         receipt: written.receipt.unwrap_or_default(),
     })
+}
+
+/// What the receipt tells.
+fn deed(found: &Found, next: &Next, request: &Request) -> Deed {
+    let node = &found.node;
+    let former = Former {
+        environment: node.environment().clone(),
+        node: found.former.clone(),
+        receipt: node.state().receipt,
+        sequence: node.state().sequence,
+    };
+    Deed {
+        rehome: Some(Rehome {
+            former,
+            how: next.how,
+            reason: request.reason.clone(),
+        }),
+        ..Deed::plain(Action::Rehome, operator::User::current().name)
+    }
 }
 
 /// What was written before the commit goes again.
