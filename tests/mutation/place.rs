@@ -10,6 +10,8 @@ use super::world::{Outcome, Tested, Tree, World};
 
 /// What stays where it is when a folder is put back: a node's key is tied to its inode.
 const KEY: &str = ".lockstep/key";
+/// What is put back as the very file that it was: the state knows itself by it.
+const CURRENT: &str = ".lockstep/current";
 
 /// A folder of the world, and a copy of it as it was.
 pub(crate) struct Place {
@@ -24,7 +26,8 @@ impl Place {
     /// Keeps a copy of the folder `name` of the world.
     pub(crate) fn keep(world: &World, name: &'static str) -> Outcome<Self> {
         world.ok(&format!(
-            "mkdir -p kept && if [ ! -e kept/{name} ]; then cp -a {name} kept/{name}; fi"
+            "mkdir -p kept && if [ ! -e kept/{name} ]; then cp -a {name} kept/{name}; \
+             if [ -e {name}/{CURRENT} ]; then ln -f {name}/{CURRENT} kept/{name}/{CURRENT}; fi; fi"
         ))?;
         Ok(Self {
             name,
@@ -109,6 +112,8 @@ fn fill(root: &Path, from: &Path, to: &Path) -> Tested {
             }
             fill(root, &source, &target)?;
             fs::set_permissions(&target, source.metadata()?.permissions())?;
+        } else if source.strip_prefix(root)? == Path::new(CURRENT) {
+            fs::hard_link(&source, &target)?;
         } else {
             fs::copy(&source, &target)?;
         }

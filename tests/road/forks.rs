@@ -13,7 +13,7 @@ struct Machine<'a>(&'a World);
 
 impl Machine<'_> {
     fn save(&self) -> Tested {
-        self.0.ok("rm -rf saved && mkdir saved && cp -a PROD/.lockstep/current PROD/.lockstep/states PROD/lib PROD/api PROD/conf saved")?;
+        self.0.ok("rm -rf saved && mkdir saved && ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states PROD/lib PROD/api PROD/conf saved")?;
         Ok(())
     }
 
@@ -223,7 +223,7 @@ fn the_branch_that_is_accepted_goes_on_and_the_other_is_refused() -> Tested {
 fn what_follows_on_the_other_branch_is_refused_as_well() -> Tested {
     let world = reverted()?;
     // Both branches live on: the other one is a clone with every mark.
-    world.ok("cp -a PROD/.lockstep/current cur && cp -a PROD/.lockstep/states st")?;
+    world.ok("ln PROD/.lockstep/current cur && cp -a PROD/.lockstep/states st")?;
     snapshot(&world, "3b.spr")?;
     world.ok(&format!("lockstep enrol usb/3b.spr {DESK} {ACCEPT}"))?;
     world.revert_state("PROD", "st", "cur")?;

@@ -29,6 +29,7 @@ mod hostile_desk;
 mod hostile_recipe;
 mod mounts;
 mod odd;
+mod once;
 mod publish_page;
 mod refusals;
 mod rehome;

@@ -283,7 +283,7 @@ fn downgrade_must_be_accepted_on_both_sides() -> Tested {
 #[test]
 fn forked_two_snapshots_of_one_sequence() -> Tested {
     let world = World::installed()?;
-    world.ok("cp -a PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
+    world.ok("ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
     world.ok("lockstep snapshot --root PROD --output usb/one.spr")?;
     // Set back behind its own back, as a virtual machine is; the key file is never touched.
     world.revert_state("PROD", "states", "saved")?;

@@ -352,7 +352,7 @@ fn files_of_several_environments_are_kept_apart() -> Tested {
 #[test]
 fn two_files_of_one_sequence_number_are_a_fork() -> Tested {
     let world = monthly()?;
-    world.ok("cp -a PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
+    world.ok("ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
     world.ok("lockstep snapshot --root PROD --output usb/one.spr")?;
     world.revert_state("PROD", "states", "saved")?;
     world.ok("lockstep snapshot --root PROD --output usb/two.spr")?;
