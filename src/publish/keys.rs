@@ -24,7 +24,7 @@ impl KeyFolder {
 
     /// Reads the key of a role; where it has a passphrase, `watch` is asked for it.
     pub fn load(&self, role: &str, watch: &dyn Watch) -> Result<SigningKey, Refusal> {
-        Ok(keys::load(&self.path.join(role), watch)?.into_key())
+        keys::load(&self.path.join(role), watch)?.into_key()
     }
 
     /// Reads the key of a role, or makes one; says whether it was made.
