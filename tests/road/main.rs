@@ -13,6 +13,8 @@
 )]
 
 mod adopt;
+mod agent;
+mod approvals;
 mod damage;
 mod drift;
 mod exact;
@@ -21,6 +23,7 @@ mod folders;
 mod forge;
 mod golden;
 mod hand;
+mod keys;
 mod mounts;
 mod odd;
 mod refusals;
