@@ -26,6 +26,7 @@ mod hand;
 mod keys;
 mod mounts;
 mod odd;
+mod page;
 mod refusals;
 mod restart;
 mod rights;
