@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::disk::syslog;
+use crate::disk::{secret, syslog};
 use crate::model::text::shell_word;
 use crate::model::{Refusal, RefusalName, Watch as _};
 use args::Cli;
@@ -54,7 +54,15 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, json),
     };
-    let mut printer = Printer::new(cli.json, cli.quiet);
+    let printer = Printer::new(cli.json, cli.quiet);
+    let passphrase = match cli.passphrase_fd.map(secret::from_descriptor).transpose() {
+        Ok(passphrase) => passphrase,
+        Err(refusal) => {
+            printer.refusal(&refusal);
+            return ExitCode::from(refusal.name.code());
+        }
+    };
+    let mut printer = printer.with_keys(passphrase, world::agent());
     let on_host = cli.command.changes_a_host();
     let noted = if on_host {
         printer.note_signals()

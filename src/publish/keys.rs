@@ -48,7 +48,7 @@ impl KeyFolder {
 
     /// Reads the first key of a role.
     pub fn load(&self, role: &str, watch: &dyn Watch) -> Result<SigningKey, Refusal> {
-        Ok(keys::load(&self.path.join(role), watch)?.into_key())
+        keys::load(&self.path.join(role), watch)?.into_key()
     }
 
     /// Reads the key of a role, or makes one; says whether it was made.
@@ -85,7 +85,7 @@ impl KeyFolder {
         let first = [self.path.join(role)];
         let files: &[PathBuf] = if files.is_empty() { &first } else { &files };
         for file in files {
-            signers.add(role, keys::load(file, watch)?.into_key())?;
+            signers.add(role, keys::load(file, watch)?.into_key()?)?;
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl KeyFolder {
             .map(|number| {
                 let path = folder.join(numbered(role, number));
                 if path.is_file() {
-                    Ok(keys::load(&path, watch)?.into_key())
+                    keys::load(&path, watch)?.into_key()
                 } else {
                     self.make(&path)
                 }
@@ -118,7 +118,7 @@ impl KeyFolder {
         watch: &dyn Watch,
     ) -> Result<(), Refusal> {
         for file in files(&self.path.join(NEXT), role) {
-            signers.add(role, keys::load(&file, watch)?.into_key())?;
+            signers.add(role, keys::load(&file, watch)?.into_key()?)?;
         }
         Ok(())
     }

@@ -89,7 +89,13 @@ impl Parts {
         self.put(path, &statement, &[(name, signature.armoured)])
     }
 
-    fn put(&self, path: &Path, statement: &[u8], signatures: &[(String, Vec<u8>)]) -> Tested {
+    /// Writes the file around these very bytes of a statement.
+    pub(crate) fn put(
+        &self,
+        path: &Path,
+        statement: &[u8],
+        signatures: &[(String, Vec<u8>)],
+    ) -> Tested {
         let mut writer = SprWriter::new(Vec::new(), self.kind, statement)?;
         for (name, bytes) in signatures.iter().chain(&self.members) {
             writer.bytes(name, bytes)?;

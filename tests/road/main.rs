@@ -13,6 +13,8 @@
 )]
 
 mod adopt;
+mod agent;
+mod approvals;
 mod chain;
 mod clocks;
 mod damage;
@@ -27,9 +29,11 @@ mod golden;
 mod hand;
 mod hostile_desk;
 mod hostile_recipe;
+mod keys;
 mod mounts;
 mod odd;
 mod once;
+mod page;
 mod publish_page;
 mod refusals;
 mod rehome;

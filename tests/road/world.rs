@@ -289,6 +289,19 @@ impl World {
         }
     }
 
+    /// Runs `verify`, which must end with this exit code and say this.
+    pub(crate) fn refused_verify(&self, more: &str, code: i32, says: &str) -> Tested {
+        let ran = self.run(&format!("lockstep verify {more}"))?;
+        if ran.code == code && ran.out.contains("not verified") && ran.out.contains(says) {
+            return Ok(());
+        }
+        Err(format!(
+            "verify {more}\nexit code {}\n{}{}",
+            ran.code, ran.out, ran.err
+        )
+        .into())
+    }
+
     /// Everything under a folder.
     pub(crate) fn tree(&self, folder: &str) -> Outcome<Tree> {
         let mut tree = Tree::new();

@@ -273,6 +273,10 @@ impl Watch for Together<'_> {
         self.watch.fingerprint(whom)
     }
 
+    fn agent(&self) -> Option<PathBuf> {
+        self.watch.agent()
+    }
+
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
         let Ok(mut known) = self.passphrases.lock() else {
             return self.watch.passphrase(key_file);

@@ -66,6 +66,8 @@ pub struct PatchContext<'a> {
 pub enum Approvals<'a> {
     /// These, armoured: policy says how many must be among them.
     Given(&'a [Vec<u8>]),
+    /// These, some of which were only found beside the patch.
+    Offered(approval::Offered<'a>),
     /// None can be there yet: the desk checks the patch that it has just made.
     NotYet,
 }
@@ -101,7 +103,7 @@ pub struct VerifiedPatch {
     site: TrustedSite,
     newer_site: bool,
     preparer: Signer,
-    approvals: Vec<Principal>,
+    approvals: approval::Counted,
     snapshots: BTreeMap<Name, Verified<Snapshot>>,
     vendors: Vec<VerifiedVendor>,
     vendor_files: Vec<(Name, String, Vec<u8>)>,
@@ -116,17 +118,23 @@ pub fn verify(
     checks: &mut Checklist,
 ) -> Result<VerifiedPatch, TrustError> {
     let PatchParts { raw, members } = parts;
-    let (site, newer_site) = site_in_force(&members, context.site, checks)?;
-    let (patch, preparer) = prepared(&raw, &site, checks)?;
+    let Chosen {
+        site,
+        newer_site,
+        patch,
+        preparer,
+    } = chosen(&raw, &members, context.site, checks)?;
     drop(raw);
-    check_site_ref(&patch.get().site, &site, checks)?;
     let mut parts = Parts::of(patch.get(), members)?;
     parts.take(SITE_MEMBER);
+    let enough = |offered| approval::enough(patch.bytes(), offered, site.site(), &preparer);
     let approvals = match context.approvals {
-        Approvals::Given(given) => approval::count(patch.bytes(), given, site.site(), &preparer)?,
-        Approvals::NotYet => Vec::new(),
+        Approvals::Given(named) => enough(approval::Offered { named, found: &[] })?,
+        Approvals::Offered(offered) => enough(offered)?,
+        Approvals::NotYet => approval::Counted::default(),
     };
-    checks.pass("approvals", said(&approvals, site.site().policy.approvals));
+    let needed = site.site().policy.approvals;
+    checks.pass("approvals", said(&approvals.people, needed));
     let (statement, sha256) = patch.into_statement();
     let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;
@@ -161,6 +169,38 @@ pub fn verify(
         floors,
         patch: statement,
         sha256,
+    })
+}
+
+/// A patch of which it is known who chose it, under which site file, and nothing more.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The site file that will be in force.
+    pub site: TrustedSite,
+    /// Whether it came inside the patch.
+    pub newer_site: bool,
+    /// The statement, and the bytes that an approver signs.
+    pub patch: Verified<Patch>,
+    /// The preparer.
+    pub preparer: Signer,
+}
+
+/// Verifies who chose what is in a patch, and that it rests on the site file that will be in force.
+/// `members` need hold no more than the site file that the patch may carry.
+pub fn chosen(
+    raw: &RawStatement,
+    members: &BTreeMap<String, Vec<u8>>,
+    ours: &TrustedSite,
+    checks: &mut Checklist,
+) -> Result<Chosen, TrustError> {
+    let (site, newer_site) = site_in_force(members, ours, checks)?;
+    let (patch, preparer) = prepared(raw, &site, checks)?;
+    check_site_ref(&patch.get().site, &site, checks)?;
+    Ok(Chosen {
+        site,
+        newer_site,
+        patch,
+        preparer,
     })
 }
 
@@ -288,7 +328,7 @@ impl VerifiedPatch {
     /// Who approved it, rising by name.
     #[must_use]
     pub fn approvals(&self) -> &[Principal] {
-        &self.approvals
+        &self.approvals.people
     }
 
     /// The recipes inside, by digest.
@@ -334,6 +374,7 @@ impl VerifiedPatch {
         self.vendors
             .iter()
             .flat_map(VerifiedVendor::warnings)
+            .chain(&self.approvals.passed_over)
             .map(String::as_str)
     }
 }
