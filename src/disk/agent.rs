@@ -19,7 +19,7 @@ use crate::model::{PublicKey, Refusal, RefusalName};
 /// Largest answer that is taken, in bytes, as OpenSSH has it.
 const ANSWER_MAX: usize = 256 * 1024;
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;

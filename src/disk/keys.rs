@@ -39,7 +39,7 @@ pub struct KeyFile {
 
 /// Where the private half is.
 enum Half {
-    Here(SigningKey),
+    Here(Box<SigningKey>),
     Agent(Agent),
 }
 
@@ -144,7 +144,7 @@ fn open(path: &Path, text: &[u8], watch: &dyn Watch) -> Result<KeyFile, Refusal>
     Ok(KeyFile {
         public: key.public().map_err(|e| refuse(path, &e))?,
         comment: key.comment(),
-        half: Half::Here(key),
+        half: Half::Here(Box::new(key)),
         path: path.to_owned(),
     })
 }
@@ -228,7 +228,7 @@ impl KeyFile {
     /// The key itself, for those who sign other things than statements.
     pub fn into_key(self) -> Result<SigningKey, Refusal> {
         match self.half {
-            Half::Here(key) => Ok(key),
+            Half::Here(key) => Ok(*key),
             Half::Agent(_) => Err(Refusal::new(
                 RefusalName::Usage,
                 "an agent signs statements, and not a repository's metadata",
