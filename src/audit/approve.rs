@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::disk::{DiskError, handout, keys};
 use crate::model::patch::Patch;
 use crate::model::statement::APPROVAL_NAMESPACE;
+use crate::model::text::Shown;
 use crate::model::{Refusal, Watch};
 use crate::spr::Opened;
 
@@ -54,11 +55,11 @@ impl std::fmt::Display for Outcome {
         }
         writeln!(f, "  patch      {}", self.patch)?;
         writeln!(f, "  key        {}", self.fingerprint)?;
-        writeln!(f, "  signature  {}", self.signature.display())?;
+        writeln!(f, "  signature  {}", Shown(&self.signature))?;
         write!(
             f,
             "  next       carry it beside the patch, or: lockstep apply PATCH.spr --approval {}",
-            self.signature.display()
+            Shown(&self.signature)
         )
     }
 }

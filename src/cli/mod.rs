@@ -7,6 +7,7 @@
 mod args;
 #[cfg(feature = "desk")]
 mod desk_args;
+mod document;
 mod print;
 mod progress;
 #[cfg(feature = "publish")]
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::disk::syslog;
-use crate::model::text::shell_word;
+use crate::model::text::{Escaped, shell_word};
 use crate::model::{Refusal, RefusalName, Watch as _};
 use args::Cli;
 use print::Printer;
@@ -122,7 +123,7 @@ fn spoken(arguments: Vec<OsString>) -> Result<Vec<OsString>, Refusal> {
     }
     let spoken = spot::translate(&arguments)?;
     for hint in &spoken.hints {
-        print::line_to_stderr(hint);
+        print::line_to_stderr(&Escaped(hint).to_string());
     }
     Ok(spoken.arguments)
 }

@@ -23,6 +23,7 @@ mod golden;
 mod hand;
 mod mounts;
 mod odd;
+mod printed;
 mod refusals;
 mod restart;
 mod rights;
