@@ -30,7 +30,8 @@ pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
 pub use floors::merge as merge_floors;
-pub use strict::FILE_MAX;
+pub use keys::ROLE_MAX;
+pub use strict::{FILE_MAX, TOTAL_MAX, check as check_strict};
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.
 #[derive(Debug, Clone)]
