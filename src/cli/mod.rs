@@ -7,6 +7,7 @@
 mod args;
 #[cfg(feature = "desk")]
 mod desk_args;
+mod document;
 mod print;
 mod progress;
 #[cfg(feature = "publish")]
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::disk::{secret, syslog};
-use crate::model::text::shell_word;
+use crate::model::text::{Escaped, shell_word};
 use crate::model::{Refusal, RefusalName, Watch as _};
 use args::Cli;
 use print::Printer;
@@ -131,7 +132,7 @@ fn spoken(arguments: Vec<OsString>) -> Result<Vec<OsString>, Refusal> {
     }
     let spoken = spot::translate(&arguments)?;
     for hint in &spoken.hints {
-        print::line_to_stderr(hint);
+        print::line_to_stderr(&Escaped(hint).to_string());
     }
     Ok(spoken.arguments)
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::document;
 use super::progress::{Progress, Unit};
 use super::signals::{self, Obeyed, Signals};
 #[cfg(feature = "desk")]
@@ -210,7 +211,7 @@ impl Watch for Printer {
 
 fn json_to_stdout<T: Serialize>(value: &T) {
     // As it is written: a statement that is shown may have a hundred megabytes.
-    match serde_json::to_writer_pretty(BufWriter::new(std::io::stdout().lock()), value) {
+    match document::write(BufWriter::new(std::io::stdout().lock()), value) {
         Ok(()) => line_to_stdout(""),
         // A reader that has gone away (`| head`) is no reason to complain.
         Err(error) if error.is_io() => {}

@@ -17,6 +17,7 @@ use super::many::{OneLine, Told};
 use super::statements::{self, Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
 use crate::model::snapshot::NodeId;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 
 /// What `enrol` is asked.
@@ -75,7 +76,7 @@ impl std::fmt::Display for Outcome {
             )?;
         }
         if let Some(output) = &self.output {
-            writeln!(f, "  enrolment  {}", output.display())?;
+            writeln!(f, "  enrolment  {}", Shown(output))?;
         }
         write!(f, "  next       lockstep prepare SNAPSHOT.spr --to RECIPE")
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::disk::{durable, handout, keys};
 use crate::model::site::{Policy, Signer, Site};
 use crate::model::statement::FORMAT;
+use crate::model::text::Shown;
 use crate::model::{Kind, Member, Name, Refusal, RefusalName, Time, Watch};
 use crate::spr::{MemberBytes, RawSignature, canonical, encode_small};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
@@ -74,7 +75,7 @@ impl std::fmt::Display for Outcome {
             "site {} version {} is in {}",
             self.site,
             self.version,
-            self.file.display()
+            Shown(&self.file)
         )?;
         writeln!(f, "  owner      {}", self.fingerprint)?;
         for (label, lines) in [
@@ -96,15 +97,15 @@ impl std::fmt::Display for Outcome {
             write!(
                 f,
                 "  next       on each host: lockstep init --root DIR --name NAME --site {} --fingerprint {}",
-                self.file.display(),
+                Shown(&self.file),
                 self.fingerprint
             )
         } else {
             write!(
                 f,
                 "  next       lockstep prepare ... --site {} carries it; or on a host: lockstep trust {}",
-                self.file.display(),
-                self.file.display()
+                Shown(&self.file),
+                Shown(&self.file)
             )
         }
     }

@@ -29,7 +29,7 @@ pub fn from_descriptor(number: u32) -> Result<Zeroizing<String>, Refusal> {
         .value("descriptor", number)
         .next("open it for the command: lockstep ... --passphrase-fd 3 3< FILE")
     };
-    let mut open = open(number).map_err(|_| refuse("the descriptor is not open for reading"))?;
+    let mut open = open(number).map_err(|e| refuse(&format!("the descriptor is not open: {e}")))?;
     if open.is_terminal() {
         return Err(refuse(
             "the descriptor is a terminal, which shows what is typed; without --passphrase-fd it is asked for",

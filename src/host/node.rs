@@ -14,6 +14,7 @@ use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState
 use crate::disk::{durable, founding, marks, operator, recover};
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::{EnvironmentId, Installed};
+use crate::model::text::Shown;
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
@@ -317,7 +318,7 @@ impl Node {
             "environment {}, node {}, root {}, generation {}",
             self.environment(),
             self.name(),
-            self.root.path().display(),
+            Shown(self.root.path()),
             self.state().generation
         )
     }

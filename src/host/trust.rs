@@ -12,6 +12,7 @@ use super::survey::Survey;
 use crate::disk::operator;
 use crate::model::receipt::Action;
 use crate::model::site::Signer;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::trust::TrustedSite;
 use crate::trust::site::Renewal;
@@ -67,7 +68,7 @@ impl std::fmt::Display for Outcome {
             Some(receipt) => write!(
                 f,
                 "  next       carry the receipt to the desk: lockstep receive {}",
-                receipt.display()
+                Shown(receipt)
             ),
             None => write!(f, "  next       lockstep trust SITE.spr takes a newer one"),
         }

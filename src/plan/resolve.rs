@@ -12,6 +12,9 @@ use crate::model::patch::Downgrade;
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, RefusalName, Version};
 
+/// Most reasons that a refusal lists: two recipes may clash at every path that they have.
+const FAULTS_SHOWN: usize = 20;
+
 /// What was asked for.
 #[derive(Debug, Default)]
 pub struct Ask {
@@ -263,8 +266,28 @@ pub fn unsatisfiable(faults: &[String]) -> Refusal {
         RefusalName::Unsatisfiable,
         "the components asked for do not fit",
     );
-    for fault in faults {
+    for fault in faults.iter().take(FAULTS_SHOWN) {
         refusal = refusal.value("because", fault);
     }
+    let more = faults.len().saturating_sub(FAULTS_SHOWN);
+    if more > 0 {
+        refusal = refusal.value("and", format!("{more} more"));
+    }
     refusal.next("lockstep prepare ... --to RECIPE,RECIPE with recipes that fit together")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_recipes_that_clash_everywhere_fill_no_screen() {
+        let faults: Vec<String> = (0..250_000).map(|n| format!("{n} clashes")).collect();
+        let refusal = unsatisfiable(&faults);
+        assert_eq!(refusal.values.len(), FAULTS_SHOWN + 1);
+        let last = refusal.values.last().unwrap();
+        assert_eq!(last, &("and".to_owned(), "249980 more".to_owned()));
+        let few = unsatisfiable(&faults[..FAULTS_SHOWN]);
+        assert_eq!(few.values.len(), FAULTS_SHOWN);
+    }
 }

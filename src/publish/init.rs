@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::KeyFolder;
 use super::keys::public_key;
 use crate::disk::durable;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::layout::{METADATA, TOP_LEVEL};
 use crate::release::tuf::{Key, Lifetimes, RoleKeys, Root};
@@ -221,7 +222,7 @@ fn digest(path: &Path) -> Result<Sha256, Refusal> {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "made an empty release repository")?;
-        writeln!(f, "  root     {}", self.root.display())?;
+        writeln!(f, "  root     {}", Shown(&self.root))?;
         if let Some(sha256) = &self.root_sha256 {
             writeln!(f, "  sha256   {sha256}")?;
         }
@@ -237,14 +238,14 @@ impl fmt::Display for Outcome {
         } else {
             format!("made {}", self.keys_made.join(", "))
         };
-        writeln!(f, "  keys     {}: {made}", self.keys.display())?;
+        writeln!(f, "  keys     {}: {made}", Shown(&self.keys))?;
         let key = self.keys.join("root");
         if self.root_sha256.is_some() {
             write!(
                 f,
                 "  next     give {} and its sha256 to the site owner, and move {} to a safe place: no daily command needs it",
-                self.root.display(),
-                key.display()
+                Shown(&self.root),
+                Shown(&key)
             )
         } else {
             write!(

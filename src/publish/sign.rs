@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::KeyFolder;
 use crate::disk::{durable, handout};
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::envelope::Signature;
 use crate::release::layout::TOP_LEVEL;
@@ -168,7 +169,7 @@ fn refuse(paper: &Paper, signature: &Signature) -> Refusal {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.bytes, &self.added) {
-            (Some(out), _) => writeln!(f, "wrote what is to be signed to {}", out.display())?,
+            (Some(out), _) => writeln!(f, "wrote what is to be signed to {}", Shown(out))?,
             (None, Some(key)) => writeln!(f, "signed {} with key {key}", self.file)?,
             (None, None) => writeln!(f, "nothing to do: this key has signed {}", self.file)?,
         }

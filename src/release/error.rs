@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::disk::DiskError;
+use crate::model::text::clipped;
 use crate::model::{RecipePath, Refusal, RefusalName, Sha256};
 use crate::trust::KeyFileError;
 
@@ -169,7 +170,8 @@ impl ReleaseError {
     pub fn corrupt(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Corrupt {
             file: file.into(),
-            why: why.to_string(),
+            // The parser repeats what it does not know, however long.
+            why: clipped(&why.to_string()),
         }
     }
 

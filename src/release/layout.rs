@@ -7,6 +7,7 @@
 
 use super::ReleaseError;
 use crate::model::{Blake3, RecipePath, Sha256};
+use crate::trust::vendor::ROLE_MAX;
 
 /// The folder of TUF metadata.
 pub const METADATA: &str = "metadata";
@@ -23,8 +24,6 @@ pub const METADATA_MAX: u64 = 16 * 1024 * 1024;
 /// Largest recipe file, in bytes: a statement and an SBOM.
 pub const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 
-/// Longest name of a role, in bytes: `customer-` and the longest name.
-const ROLE_MAX: usize = 48;
 /// What the roles of customers begin with.
 const CUSTOMER: &str = "customer-";
 
@@ -35,7 +34,7 @@ pub fn metadata_file(role: &str, version: u64) -> Result<String, ReleaseError> {
     } else {
         Err(ReleaseError::Name {
             name: role.chars().take(ROLE_MAX).collect(),
-            why: "a role is 1 to 80 of A-Z a-z 0-9 . _ -, the first a letter or digit",
+            why: "a role is 1 to 48 of A-Z a-z 0-9 . _ -, the first a letter or digit",
         })
     }
 }
@@ -229,7 +228,11 @@ mod tests {
     #[test]
     fn metadata_names_are_plain() {
         assert_eq!(metadata_file("restapi", 3).unwrap(), "3.restapi.json");
-        for bad in ["", "../x", "a/b", ".x", "a b"] {
+        let (longest, longer) = ("a".repeat(ROLE_MAX), "a".repeat(ROLE_MAX + 1));
+        assert!(metadata_file(&longest, 1).is_ok());
+        let why = metadata_file(&longer, 1).unwrap_err().to_string();
+        assert!(why.contains(&format!("1 to {ROLE_MAX} of")), "{why}");
+        for bad in ["", "../x", "a/b", ".x", "a b", &longer] {
             assert!(metadata_file(bad, 1).is_err(), "{bad}");
         }
         for (file, good) in [

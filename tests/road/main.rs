@@ -34,6 +34,7 @@ mod mounts;
 mod odd;
 mod once;
 mod page;
+mod printed;
 mod publish_page;
 mod refusals;
 mod rehome;

@@ -4,7 +4,7 @@ mod ownership;
 
 use super::*;
 use crate::model::Refusal;
-use crate::model::patch::{CarriedRecipe, CarriedVendor, PatchNode};
+use crate::model::patch::{CarriedRecipe, CarriedVendor, Pack, PatchNode};
 use crate::model::recipe::{Entry, FileContent, Hot, Mode, Recipe, What};
 use crate::model::site::Site;
 use crate::model::snapshot::{Challenge, Installed, Marks, NodeId, Program};
@@ -373,6 +373,25 @@ fn members_are_the_ones_that_were_signed() {
         change(&|p| drop(p.members.insert("x".to_owned(), vec![]))),
         corrupt
     );
+}
+
+#[test]
+fn a_hundred_thousand_packs_are_gone_through_once() {
+    let bench = Bench::new();
+    let mut patch = bench.patch.clone();
+    for number in 0..100_000 {
+        let member = format!("packs/{number:06}.zst");
+        patch.members.push(Member::of(member.as_str(), b""));
+        patch.packs.push(Pack { member, size: 1 });
+    }
+    let began = std::time::Instant::now();
+    members::Parts::of(&patch, BTreeMap::new())
+        .unwrap()
+        .finish()
+        .unwrap();
+    let took = began.elapsed();
+    // A scan of all packs for each of them takes minutes, this less than a second.
+    assert!(took.as_secs() < 20, "{took:?}");
 }
 
 #[test]

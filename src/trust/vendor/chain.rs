@@ -10,16 +10,18 @@
 //! | one delegated role twice in a list, with other keys for the same name | role names are unique and plain |
 //! | a delegate that delegates further | one level only |
 //! | a delegated role named like a top-level one | refused, in targets and in the snapshot |
+//! | a role whose file name is longer than names may be, refused only once the change stands | [`ROLE_MAX`] |
 //! | a version that no floor can hold | 1 to 2^53 - 1 |
 
 use std::collections::BTreeSet;
 
 use sigstore_tuf::{Error, Targets, TrustedMetadataSet};
 
+use crate::model::text::clipped;
 use crate::model::{Name, RecipePath, Time};
 
 use super::floors::Offered;
-use super::keys::{self, TOP_LEVEL};
+use super::keys::{self, ROLE_MAX, TOP_LEVEL};
 use super::{VendorFiles, provider, strict};
 use crate::trust::TrustError;
 
@@ -113,7 +115,7 @@ impl<'a> Chain<'a> {
         };
         TrustError::Vendor {
             vendor: self.vendor.clone(),
-            what: format!("{role}: {}", words(error)),
+            what: clipped(&format!("{role}: {}", words(error))),
             values,
         }
     }
@@ -134,7 +136,7 @@ impl<'a> Chain<'a> {
             return Ok(());
         };
         for role in &delegations.roles {
-            let plain = role.name.parse::<Name>().is_ok();
+            let plain = role.name.parse::<Name>().is_ok() && role.name.len() <= ROLE_MAX;
             if !plain || TOP_LEVEL.contains(&role.name.as_str()) {
                 return Err(format!("{:?} may not be a delegated role", role.name));
             }
@@ -255,7 +257,8 @@ pub(super) fn time(stamp: jiff::Timestamp) -> Time {
 pub(super) fn untrusted(vendor: &Name, what: String) -> TrustError {
     TrustError::Vendor {
         vendor: vendor.clone(),
-        what,
+        // It may repeat a name of the file, however long.
+        what: clipped(&what),
         values: Vec::new(),
     }
 }

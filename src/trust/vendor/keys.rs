@@ -16,6 +16,8 @@ use crate::model::Sha256;
 
 /// What TUF calls the algorithm, as key type and as scheme.
 const ED25519: &str = "ed25519";
+/// Longest name of a delegated role, in bytes. Its file, `VERSION.ROLE.json`, is kept on the host.
+pub const ROLE_MAX: usize = 48;
 /// The roles that every root must name.
 pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 

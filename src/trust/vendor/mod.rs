@@ -32,8 +32,9 @@ pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
 pub use floors::{highest as highest_floors, merge as merge_floors};
+pub use keys::ROLE_MAX;
 pub use provider::strict as strict_cryptography;
-pub use strict::FILE_MAX;
+pub use strict::{FILE_MAX, TOTAL_MAX, check as check_strict};
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.
 #[derive(Debug, Clone)]

@@ -474,6 +474,11 @@ fn malformed_delegations_are_refused() {
     .refusal("delegates further");
     change(&|r| r.targets["delegations"]["roles"][0]["name"] = json!("snapshot"))
         .refusal("may not be a delegated role");
+    change(&|r| {
+        let long = "r".repeat(ROLE_MAX + 1);
+        r.targets["delegations"]["roles"][0]["name"] = json!(long);
+    })
+    .refusal("may not be a delegated role");
     change(&|r| r.targets["delegations"]["roles"][0]["install_paths"] = json!(["../x"]))
         .refusal("install_paths");
     change(&|r| r.snapshot["meta"]["root.json"] = json!({"version": 1}))
