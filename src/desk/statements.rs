@@ -126,7 +126,11 @@ impl Unread {
 
     fn inner_snapshot(&self) -> Result<RawStatement, Refusal> {
         inner_snapshot(&self.members).ok_or_else(|| {
+            let found: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
             Refusal::new(RefusalName::Corrupt, "the receipt holds no signed snapshot")
+                .value("wanted", "snapshot.json and its signature")
+                .value("found", found.join(", "))
+                .next("ask for the receipt again: lockstep receipt --output FILE on the host")
         })
     }
 }
