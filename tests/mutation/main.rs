@@ -3,6 +3,10 @@
 //! `cargo test --test mutation` runs a few of each kind; `scripts/mutate.sh` runs as many as it is
 //! asked for, and the controls: the program with a check taken out, which must be found bad.
 
+#![allow(
+    clippy::pedantic,
+    reason = "a test bench that moves values about; its findings are judged by what it catches"
+)]
 #![cfg(all(feature = "desk", feature = "publish"))]
 #![expect(
     clippy::disallowed_methods,
