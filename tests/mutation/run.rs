@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
     /// What commands that refused all the same changed.
     fn left(&self, ran: &[Ran]) -> Outcome<Vec<String>> {
         let refusals = ran.iter().filter_map(|(_, result)| result.as_ref().err());
-        let allowed = refusals.last().and_then(|r| self.bench.may_leave(r));
+        let allowed = refusals.next_back().and_then(|r| self.bench.may_leave(r));
         let mut faults = Vec::new();
         for place in self.bench.places() {
             let mut now = place.now(&self.stage.world)?;
