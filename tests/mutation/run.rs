@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
 
     /// What commands that refused all the same changed.
     fn left(&self, ran: &[Ran]) -> Outcome<Vec<String>> {
-        let refusals = ran.iter().filter_map(|(_, result)| result.as_ref().err());
+        let mut refusals = ran.iter().filter_map(|(_, result)| result.as_ref().err());
         let allowed = refusals.next_back().and_then(|r| self.bench.may_leave(r));
         let mut faults = Vec::new();
         for place in self.bench.places() {
