@@ -1,5 +1,11 @@
 //! The table of attacks in docs/trust.md names tests that are there.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::map_err_ignore,
+    reason = "a test works on its own files"
+)]
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
