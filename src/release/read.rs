@@ -264,7 +264,7 @@ mod tests {
     use std::io::Read;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    const SIZE: usize = 1 << 20;
+    const SIZE: u64 = 1 << 20;
 
     /// A source that has every root, of this size, and counts the bytes that are read of it.
     struct Endless(AtomicU64);
@@ -274,8 +274,8 @@ mod tests {
             if !file.ends_with(".root.json") {
                 return Ok(None);
             }
-            self.0.fetch_add(SIZE as u64, Ordering::Relaxed);
-            Ok(Some(vec![b' '; SIZE]))
+            self.0.fetch_add(SIZE, Ordering::Relaxed);
+            Ok(Some(vec![b' '; usize::try_from(SIZE).unwrap()]))
         }
 
         fn target(&self, _: &RecipePath, _: &Sha256, _: u64) -> Result<Vec<u8>, ReleaseError> {
@@ -296,6 +296,6 @@ mod tests {
         let source = Endless(AtomicU64::new(0));
         let error = fetch(&source, 0, Wanted::All).unwrap_err().to_string();
         assert!(error.contains("larger than 67108864 bytes"), "{error}");
-        assert_eq!(source.0.into_inner(), TOTAL_MAX + SIZE as u64);
+        assert_eq!(source.0.into_inner(), TOTAL_MAX + SIZE);
     }
 }
