@@ -44,11 +44,20 @@ fn check_writable(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// Writes a new file, durably.
+/// Writes a new file, durably, for everybody to read.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    put(path, bytes, 0o644)
+}
+
+/// [`write`], for its owner alone to read.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    put(path, bytes, 0o600)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Refusal> {
     use std::io::Write as _;
     check_free(path)?;
-    let mut draft = Draft::create(path, 0o644)?;
+    let mut draft = Draft::create(path, mode)?;
     draft
         .file()
         .write_all(bytes)

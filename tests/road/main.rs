@@ -15,6 +15,7 @@
 mod adopt;
 mod damage;
 mod drift;
+mod edges;
 mod exact;
 mod fit;
 mod folders;
