@@ -137,6 +137,13 @@ fn a_desk_says_whose_word_it_begins_with() -> Tested {
 #[test]
 fn a_delegate_squats_on_no_release() -> Tested {
     let world = World::installed()?;
+    let addon = "to:step/trailblazer/step-trailblazer-9.1-mp1.spr";
+    world.publish(
+        "release",
+        &format!(
+            "--recipe {addon} --component core=9.1.0 --component portal=1.0.0 --component restapi=7.0.40"
+        ),
+    )?;
     let squatted = "customer/acme/restapi/7.0/restapi-7.0.40";
     world.component(squatted, &[("portal/restapi.jar", "squatted")], "")?;
     world.ok(&format!(
@@ -150,11 +157,6 @@ fn a_delegate_squats_on_no_release() -> Tested {
     );
     assert!(!inspected.out.contains(squatted), "{}", inspected.out);
     // An add-on that nothing else is called like can still be named by a release.
-    let addon = "to:step/trailblazer/step-trailblazer-9.1-mp1.spr";
-    world.publish(
-        "release",
-        &format!("--recipe {addon} --component core=9.1.0 --component portal=1.0.0 --component restapi=7.0.40"),
-    )?;
     world.ok(&format!(
         "lockstep prepare --environment PROD --to {addon} --desk desk --source repository --output usb/3.patch.spr"
     ))?;

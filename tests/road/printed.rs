@@ -117,7 +117,8 @@ fn texts_of_files_forge_no_lines() -> Tested {
         "ended": HOSTILE, "output": format!("{HOSTILE}\n{HOSTILE}"), "step": "start"
     });
     let receipt = "usb/PROD.receipt.spr";
-    let rows: [(&str, &str, &[(&str, Value)]); 4] = [
+    type Fields<'a> = &'a [(&'a str, Value)];
+    let rows: [(&str, &str, Fields<'_>); 4] = [
         (
             receipt,
             "PROD/.lockstep/key",

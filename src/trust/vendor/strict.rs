@@ -34,7 +34,8 @@ const SIGNATURES_MAX: u32 = 64;
 /// and takes at least 140 bytes: 480,000 in the largest file.
 const VALUES_MAX: u32 = 1_000_000;
 /// Most objects among the values: 240,000 in the largest file of recipes. An object of one entry
-/// takes 640 bytes in the library, which is why they are counted apart.
+/// takes 640 bytes in the library, and the library has it twice, which is why they are counted apart: what
+/// is taken costs up to 0.5 GB, as the largest file of recipes does.
 const OBJECTS_MAX: u32 = 300_000;
 /// Deepest nesting; TUF needs eight.
 const DEPTH_MAX: usize = 24;
