@@ -127,6 +127,9 @@ pub(super) struct Prepare {
     /// The site file; remembered
     #[arg(long, value_name = "SITE.spr")]
     pub(super) site: Option<PathBuf>,
+    /// The fingerprint of the site's owner, from a second source: the site file must be by that key
+    #[arg(long, value_name = "SHA256:...", requires = "site")]
+    pub(super) fingerprint: Option<String>,
     /// The preparer's private key; remembered
     #[arg(long)]
     pub(super) key: Option<PathBuf>,

@@ -273,6 +273,7 @@ mod desk {
                         whole: args.whole,
                         sources: args.source,
                         site: args.site,
+                        fingerprint: args.fingerprint,
                         key: args.key,
                         output: args.output,
                         accepted: accepted(args.accept),

@@ -17,6 +17,10 @@ use crate::spr::canonical;
 const RECORD_MAX: u64 = 16 * 1024 * 1024;
 /// Largest statement file that is kept, in bytes.
 pub(super) const STATEMENT_FILE_MAX: u64 = 160 * 1024 * 1024;
+/// The mode of the desk's folders, and of the files in them: what is installed where, and what differs
+/// there, is the operator's business alone.
+pub(super) const FOLDER_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
 /// How many sequence numbers are remembered per node, to find forks.
 pub(super) const SEEN_MAX: usize = 512;
 
@@ -199,7 +203,7 @@ impl Desk {
     /// Held while what the desk knows is read, changed and written: two commands at a time would
     /// each forget what the other learned. Another command is waited for, some seconds long.
     pub fn lock(&self, command: &str, now: Time) -> Result<Lock, Refusal> {
-        durable::make_folders(&self.state, 0o755)?;
+        durable::make_folders(&self.state, FOLDER_MODE)?;
         Ok(Lock::wait(&self.state.join("lock"), command, now)?)
     }
 
@@ -270,7 +274,7 @@ impl Desk {
             return Ok(());
         }
         make_parent(&path)?;
-        Ok(durable::write(&path, file, 0o644)?)
+        Ok(durable::write(&path, file, FILE_MODE)?)
     }
 
     /// A statement file kept before.
@@ -292,7 +296,7 @@ impl Desk {
             return Ok(());
         }
         make_parent(&path)?;
-        Ok(durable::write(&path, file, 0o644)?)
+        Ok(durable::write(&path, file, FILE_MODE)?)
     }
 
     /// A recipe file kept before, if it is still what it was.
@@ -326,12 +330,12 @@ fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Refusal> {
 fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), Refusal> {
     make_parent(path)?;
     let bytes = canonical::encode(record).map_err(|e| e.refuse(path))?;
-    Ok(durable::write(path, &bytes, 0o644)?)
+    Ok(durable::write(path, &bytes, FILE_MODE)?)
 }
 
 fn make_parent(path: &Path) -> Result<(), Refusal> {
     if let Some(parent) = path.parent() {
-        durable::make_folders(parent, 0o755)?;
+        durable::make_folders(parent, FOLDER_MODE)?;
     }
     Ok(())
 }

@@ -216,9 +216,41 @@ pub fn make_folders(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
 }
 
+/// Makes a folder that must be new, durably: one that is there may be a link, or another's.
+pub fn make_folder_new(path: &Path, mode: u32) -> Result<(), DiskError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => sync_parent(path),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(DiskError::InTheWay {
+            path: path.to_owned(),
+            reason: "somebody made it just now; it may be a link, or another's folder",
+        }),
+        Err(e) => Err(DiskError::io("create the folder", path)(e)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_must_be_new_is_neither_a_link_nor_one_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("theirs")).unwrap();
+        std::os::unix::fs::symlink(at("theirs"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+        for name in ["theirs", "link", "dangling"] {
+            let error = make_folder_new(&at(name), 0o700).unwrap_err();
+            assert!(
+                matches!(error, DiskError::InTheWay { .. }),
+                "{name}: {error}"
+            );
+        }
+        assert!(!at("nowhere").exists());
+        make_folder_new(&at("new"), 0o700).unwrap();
+        assert!(at("new").is_dir());
+    }
 
     #[test]
     fn a_draft_leaves_nothing_unless_committed() {

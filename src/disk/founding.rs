@@ -40,7 +40,8 @@ impl<'a> Founding<'a> {
         }
         let store = StateStore::at(nursery(root));
         folder::remove_tree(store.folder())?;
-        durable::make_folders(store.folder(), 0o700)?;
+        // Others may write into the root: what they put there meanwhile gets no key.
+        durable::make_folder_new(store.folder(), 0o700)?;
         for name in ["generations", "installed", "stage", "states", "vendor"] {
             durable::make_folders(&store.folder().join(name), 0o700)?;
         }
@@ -204,6 +205,19 @@ mod tests {
         let store = StateStore::open(&root);
         assert_eq!(store.environment().unwrap(), samples::environment());
         assert_eq!(folder::names(folder.path()).unwrap(), [".lockstep"]);
+    }
+
+    /// The key goes where the folder is made, and nowhere that somebody led the name to.
+    #[test]
+    fn a_link_in_the_place_of_the_nursery_leads_no_key_away() {
+        let (folder, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = Root::open(folder.path()).unwrap();
+        std::os::unix::fs::symlink(theirs.path(), nursery(&root)).unwrap();
+        crate::disk::probe::at_founding(&root, &samples::environment()).unwrap();
+        std::os::unix::fs::symlink(theirs.path(), nursery(&root)).unwrap();
+        drop(Founding::begin(&root, &samples::environment(), None).unwrap());
+        assert!(nursery(&root).symlink_metadata().unwrap().is_dir());
+        assert_eq!(folder::names(theirs.path()).unwrap().len(), 0);
     }
 
     #[test]

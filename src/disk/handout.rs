@@ -54,11 +54,20 @@ pub fn is_there(path: &Path, bytes: &[u8]) -> Result<bool, Refusal> {
     }
 }
 
-/// Writes a new file, durably.
+/// Writes a new file, durably, for everybody to read.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    put(path, bytes, 0o644)
+}
+
+/// [`write`], for its owner alone to read.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    put(path, bytes, 0o600)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Refusal> {
     use std::io::Write as _;
     check_free(path)?;
-    let mut draft = Draft::create(path, 0o644)?;
+    let mut draft = Draft::create(path, mode)?;
     draft
         .file()
         .write_all(bytes)

@@ -36,7 +36,8 @@ pub fn check(root: &Root, points: &[TreePath]) -> Result<(), DiskError> {
 pub fn at_founding(root: &Root, environment: &EnvironmentFile) -> Result<Vec<String>, DiskError> {
     check_type(root, None)?;
     let nursery = founding::nursery(root);
-    durable::make_folders(&nursery, 0o700)?;
+    folder::remove_tree(&nursery)?;
+    durable::make_folder_new(&nursery, 0o700)?;
     let answer = try_in(root.path(), &nursery);
     folder::remove_tree(&nursery)?;
     answer?;

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::Node;
 use super::full::{Full, Listed};
-use super::output::{commit, place, unfinished, write_out};
+use super::output::{commit, place, unfinished};
 use super::statement::{NextState, Signing};
 use super::survey::Survey;
+use crate::disk::handout;
 use crate::model::text::{Shown, bytes};
 use crate::model::{Refusal, Time, Watch};
 
@@ -102,7 +103,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     watch.say(&node.header());
     let sequence = node.state().sequence.saturating_add(1);
     let name = format!("{}-{sequence:04}.snapshot.spr", node.environment().name);
-    place(request.output.as_deref(), &name)?;
+    let file = place(request.output.as_deref(), &name)?;
     let key = node.key()?;
     let components = node.components()?;
     let survey = Survey::of(&node, &components, watch)?;
@@ -133,15 +134,17 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         node.state().challenges.len()
     };
     commit(&node.store, written.prepared, written.sequence)?;
-    let file =
-        write_out(request.output.as_deref(), &name, &written.snapshot).map_err(|refusal| {
-            unfinished(
-                &refusal,
-                "the snapshot could not be written",
-                written.sequence,
-            )
+    // A full one lists every file below the root, the customer's own too.
+    let write_file = if inventory.is_some() {
+        handout::write_private
+    } else {
+        handout::write
+    };
+    write_file(&file, &written.snapshot).map_err(|refusal| {
+        let what = "the snapshot could not be written";
+        unfinished(&refusal, what, written.sequence)
             .next("lockstep snapshot --output FILE takes another")
-        })?;
+    })?;
     node.store.prune().map_err(|error| {
         let what = "older states could not be removed";
         unfinished(&error.into(), what, written.sequence)

@@ -4,16 +4,18 @@
 //! | attack | defence |
 //! |---|---|
 //! | `../../etc/passwd`, `/etc/passwd`, `a//b`, `a/./b` | every segment is a plain name, at least one |
-//! | a recipe that owns the node's own key or state | the first segment is never `.lockstep`, in any case |
-//! | a recipe that owns what is staged or kept on another mount | no segment is `.lockstep-mount`, in any case |
+//! | a recipe that owns the node's own key or state | the first segment is never `.lockstep`, however a disk that is blind to case folds it |
+//! | a recipe that owns what is staged or kept on another mount | no segment is `.lockstep-mount`, folded alike |
 //! | line breaks, NUL, escapes in a name | no control characters |
 //! | `README` and `readme` in one tree, carried to a case-blind disk | [`TreePath::folded`] names both alike |
+//! | `.lock\u{200d}step`, `.lock\u{17f}tep`: other names here, and the same on a disk that ignores or folds more than letters | [`fold`] does what such disks do |
 //! | a link that leads out of the root | [`TreePath::link_stays_inside`] |
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::text::ignorable;
 use super::wire::string_serde;
 use super::{Blake3, Name, Version};
 
@@ -63,7 +65,7 @@ impl TreePath {
     /// The path with case folded away: two paths that fold alike may not both be owned.
     #[must_use]
     pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+        fold(&self.0)
     }
 
     /// A digest of [`Self::folded`], which stands for it where there are hundreds of thousands.
@@ -131,9 +133,9 @@ impl TreePath {
             .skip_while(|segment| *segment == "..")
             .collect();
         let climbed = target.split('/').count().saturating_sub(rest.len());
-        let plain = rest.iter().all(|segment| {
-            segment_fault(segment).is_none() && segment.to_lowercase() != STATE_FOLDER
-        });
+        let plain = rest
+            .iter()
+            .all(|segment| segment_fault(segment).is_none() && !folds_to(segment, STATE_FOLDER));
         // A link to the root itself would make a path to everything in it, the node's state too.
         plain && (climbed < depth || (climbed == depth && !rest.is_empty()))
     }
@@ -171,12 +173,32 @@ impl<'de> serde::Deserialize<'de> for TreePath {
     }
 }
 
+/// A name as a disk that is blind to case compares it (ext4 with `+F`, CIFS, drvfs): without the
+/// characters that Unicode has ignored, and in lower case, with the four further characters that
+/// fold to ASCII letters.
+fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let seen: String = text.chars().filter(|c| !ignorable(*c)).collect();
+    let lower = seen.to_lowercase();
+    lower
+        .replace('\u{17f}', "s")
+        .replace('\u{212a}', "k")
+        .replace(['\u{fb05}', '\u{fb06}'], "st")
+}
+
+/// Whether a name folds to one of ours. Nearly all begin with a letter and are told apart by that.
+fn folds_to(name: &str, ours: &str) -> bool {
+    (name.starts_with('.') || !name.is_ascii()) && fold(name) == ours
+}
+
 fn tree_fault(text: &str) -> Option<&'static str> {
     if text.len() > PATH_MAX {
         return Some("longer than 3072 bytes");
     }
     let first = text.split('/').next().unwrap_or_default();
-    if first.starts_with('.') && first.to_lowercase() == STATE_FOLDER {
+    if folds_to(first, STATE_FOLDER) {
         return Some("lies in the node's own state");
     }
     text.split('/').find_map(segment_fault)
@@ -188,9 +210,7 @@ fn segment_fault(segment: &str) -> Option<&'static str> {
         "." | ".." => Some("a segment that is . or .."),
         _ if segment.len() > SEGMENT_MAX => Some("a segment longer than 255 bytes"),
         _ if segment.chars().any(char::is_control) => Some("a control character"),
-        _ if segment.starts_with('.') && segment.to_lowercase() == MOUNT_FOLDER => {
-            Some("a segment that is .lockstep-mount")
-        }
+        _ if folds_to(segment, MOUNT_FOLDER) => Some("a segment that is .lockstep-mount"),
         _ => None,
     }
 }
@@ -419,6 +439,16 @@ mod tests {
             "data/.lockstep-mount/stage/1/0",
             "a/.LocKstep-Mount",
             "a/.loc\u{212a}step-mount/b",
+            ".lock\u{200d}step/key",
+            ".lock\u{17f}tep/key",
+            ".loc\u{212a}\u{17f}TEP",
+            ".lock\u{fb06}ep/key",
+            ".lock\u{fb05}ep/key",
+            "\u{200b}.lockstep",
+            "\u{feff}.lock\u{ad}step/key",
+            ".lockstep\u{fe0f}/key",
+            ".lockstep\u{e0001}/key",
+            "a/\u{2060}.lock\u{17f}tep-mount/b",
             &long,
         ] {
             assert!(bad.parse::<TreePath>().is_err(), "{bad:?}");
@@ -439,6 +469,23 @@ mod tests {
     }
 
     #[test]
+    fn paths_that_a_case_blind_disk_takes_for_one_fold_alike() {
+        let key = |text: &str| text.parse::<TreePath>().unwrap().fold_key();
+        for (a, b, alike) in [
+            ("lib/A.jar", "LIB/a.jar", true),
+            ("lib/Ü", "lib/ü", true),
+            ("lib/core", "lib/co\u{200d}re", true),
+            ("lib/core", "\u{feff}lib/core", true),
+            ("lib/soap", "lib/\u{17f}oap", true),
+            ("lib/kit", "lib/\u{212a}it", true),
+            ("lib/step", "lib/\u{fb06}ep", true),
+            ("lib/core", "lib/c0re", false),
+        ] {
+            assert_eq!(key(a) == key(b), alike, "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
     fn links_stay_inside() {
         let path: TreePath = "lib/a/link".parse().unwrap();
         for good in ["b", "../b", "../../c", "x/y", ".."] {
@@ -450,6 +497,8 @@ mod tests {
             "../../../x",
             "../../.lockstep/key",
             "../../.LOCKSTEP",
+            "../../.lock\u{200d}step/key",
+            "../../\u{2060}.lock\u{fb06}ep",
             "a\nb",
             "x/../y",
             "../..",

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Sha256;
-use super::text::Escaped;
+use super::text::{Escaped, clipped};
 
 /// The format that this program writes, and the only one it reads. It stays 0, free to change,
 /// until the format is declared 1.
@@ -122,7 +122,7 @@ impl Member {
 
 /// A statement that is well formed as JSON but breaks a rule of its kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{}", Escaped(.0))]
+#[error("{}", Escaped(&clipped(.0.as_str())))]
 pub struct RuleError(pub String);
 
 /// A signed document: the first member of a `.spr` file.

@@ -6,6 +6,7 @@
 //! | a line break in a file name, which writes a line of a result that is none | the same, where the name is put into its line: [`Shown`] |
 //! | an error text of a hundred megabytes, copied from a file | [`clipped`] |
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -48,9 +49,10 @@ const CLIPPED: usize = 300;
 
 /// The beginning of a text that may repeat what a file holds.
 #[must_use]
-pub fn clipped(text: &str) -> String {
+pub fn clipped<'a>(text: impl Into<Cow<'a, str>>) -> String {
+    let text = text.into();
     match text.char_indices().nth(CLIPPED) {
-        None => text.to_owned(),
+        None => text.into_owned(),
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
     }
 }

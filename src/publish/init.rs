@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
 use super::KeyFolder;
 use super::keys::public_key;
-use crate::disk::durable;
+use crate::disk::{DiskError, durable};
 use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::layout::{METADATA, TOP_LEVEL};
@@ -200,18 +200,40 @@ fn other_root_keys(files: &[PathBuf]) -> Result<Vec<Key>, Refusal> {
     Ok(keys)
 }
 
-/// A repository is copied to where everybody reads it; keys are not.
+/// A repository is copied to where everybody reads it; keys are not, however either is spelled.
 fn check_apart(request: &Request) -> Result<(), Refusal> {
-    if !request.keys.path.starts_with(&request.repository) {
+    let (keys, repository) = (real(&request.keys.path)?, real(&request.repository)?);
+    let what = if keys.starts_with(&repository) {
+        "the keys would lie in the repository, which is published"
+    } else if repository.starts_with(&keys) {
+        "the repository would lie among the keys, and is copied to where everybody reads it"
+    } else {
         return Ok(());
+    };
+    Err(Refusal::new(RefusalName::Usage, what)
+        .value("keys", request.keys.path.display())
+        .value("repository", request.repository.display())
+        .next("name another folder: --keys DIR"))
+}
+
+/// Where a path leads, links followed as far as it exists: what does not exist yet becomes folders.
+fn real(path: &Path) -> Result<PathBuf, Refusal> {
+    let start = if path.is_absolute() { "/" } else { "." };
+    let start = Path::new(start);
+    let mut real = start.canonicalize().map_err(DiskError::io("find", start))?;
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => {
+                real.push(name);
+                if let Ok(led) = real.canonicalize() {
+                    real = led;
+                }
+            }
+            Component::ParentDir => drop(real.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
     }
-    Err(Refusal::new(
-        RefusalName::Usage,
-        "the keys would lie in the repository, which is published",
-    )
-    .value("keys", request.keys.path.display())
-    .value("repository", request.repository.display())
-    .next("name another folder: --keys DIR"))
+    Ok(real)
 }
 
 fn digest(path: &Path) -> Result<Sha256, Refusal> {

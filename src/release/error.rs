@@ -171,7 +171,7 @@ impl ReleaseError {
         Self::Corrupt {
             file: file.into(),
             // The parser repeats what it does not know, however long.
-            why: clipped(&why.to_string()),
+            why: clipped(why.to_string()),
         }
     }
 

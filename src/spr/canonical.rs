@@ -118,7 +118,7 @@ fn check_header(bytes: &[u8], kind: Kind) -> Result<(), SprError> {
 /// An error of the parser repeats the key or value that it does not know, however long: its beginning
 /// tells enough, and a file that nobody signed fills neither memory nor screen.
 fn plain(error: &serde_json::Error) -> String {
-    Escaped(&clipped(&error.to_string())).to_string()
+    Escaped(&clipped(error.to_string())).to_string()
 }
 
 /// Checks that `bytes` are one canonical JSON object and nothing more.
@@ -380,6 +380,8 @@ mod tests {
             let text = error.to_string();
             assert!(text.len() < 1_000, "{}", text.len());
         }
+        let rule = crate::model::statement::RuleError(long.clone()).to_string();
+        assert!(rule.len() < 1_000, "{}", rule.len());
         let unknown = decode_value::<Nothing>(&bytes).unwrap_err().to_string();
         assert!(unknown.contains("unknown field `aaa"), "{unknown}");
     }

@@ -4,7 +4,7 @@
 //! | attack | defence |
 //! |---|---|
 //! | a few bytes that decompress to gigabytes | output stops one byte past the limit |
-//! | a frame that asks for a window of gigabytes | [`WINDOW_LOG_MAX`] |
+//! | a frame that asks for a window of gigabytes | [`METADATA_WINDOW_LOG`]; a recipe has none, it is decompressed in one piece |
 //! | further frames or other bytes behind the first | exactly one frame, to the last byte |
 
 use std::io::Read;
@@ -12,8 +12,11 @@ use std::io::Read;
 use zstd::stream::read::Decoder;
 use zstd::zstd_safe;
 
-/// Largest window, as a power of two: 128 MiB, what `zstd -d` takes without further options.
+/// Largest window of a recipe, as a power of two: 128 MiB, what `zstd -d` takes without further
+/// options.
 pub const WINDOW_LOG_MAX: u32 = 27;
+/// Largest window of metadata: 16 MiB, as large as a whole file of it may be.
+const METADATA_WINDOW_LOG: u32 = 24;
 
 /// Bytes that do not decompress within the limit.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum UnzstdError {
     TooLarge(u64),
 }
 
-/// Decompresses one zstd frame of at most `limit` bytes of content. `dictionary` is plain content,
+/// Decompresses one zstd frame of metadata, of at most `limit` bytes of content. `dictionary` is plain content,
 /// as `zstd -D` takes it.
 pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec<u8>, UnzstdError> {
     #[cfg(feature = "faulty")]
@@ -40,7 +43,9 @@ pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec
     let mut decoder = Decoder::with_dictionary(bytes, dictionary)
         .map_err(unreadable)?
         .single_frame();
-    decoder.window_log_max(WINDOW_LOG_MAX).map_err(unreadable)?;
+    decoder
+        .window_log_max(METADATA_WINDOW_LOG)
+        .map_err(unreadable)?;
     let mut out = Vec::new();
     let read = (&mut decoder)
         .take(limit.saturating_add(1))
@@ -95,6 +100,27 @@ mod tests {
         let small = pack(&plain, &base);
         assert_eq!(unzstd(&small, Some(&base), 700), Ok(plain.clone()));
         assert_eq!(unzstd_exact(&small, &base, 700), Ok(plain));
+    }
+
+    #[test]
+    fn a_window_larger_than_any_metadata_is_refused() {
+        for (log, taken) in [
+            (METADATA_WINDOW_LOG, true),
+            (METADATA_WINDOW_LOG + 1, false),
+            (27, false),
+        ] {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+            encoder.window_log(log).unwrap();
+            // Flushed before it ends, so that the frame states a window and not its size.
+            std::io::Write::write_all(&mut encoder, b"metadata").unwrap();
+            std::io::Write::flush(&mut encoder).unwrap();
+            let frame = encoder.finish().unwrap();
+            assert_eq!(
+                unzstd(&frame, None, 100).is_ok(),
+                taken,
+                "window of 2^{log}"
+            );
+        }
     }
 
     #[test]

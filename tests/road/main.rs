@@ -20,6 +20,7 @@ mod clocks;
 mod damage;
 mod desk_word;
 mod drift;
+mod edges;
 mod exact;
 mod fit;
 mod folders;

@@ -14,6 +14,9 @@ const FORGED: &str = "FORGED";
 /// A line break, the forged line, escapes of both kinds, and what turns or hides text.
 const HOSTILE: &str = "x\nFORGED  refused    PROD: done\u{1b}[2J\u{9b}1A\u{85}\u{202e}\u{200b}";
 
+/// Fields of a statement, each with what is put there.
+type Fields<'a> = &'a [(&'a str, Value)];
+
 /// Runs a line; what it prints must show the hostile text, as one line and escaped.
 fn shown(world: &World, line: &str) -> Outcome<Ran> {
     let ran = world.run(line)?;
@@ -117,7 +120,7 @@ fn texts_of_files_forge_no_lines() -> Tested {
         "ended": HOSTILE, "output": format!("{HOSTILE}\n{HOSTILE}"), "step": "start"
     });
     let receipt = "usb/PROD.receipt.spr";
-    let rows: [(&str, &str, &[(&str, Value)]); 4] = [
+    let rows: [(&str, &str, Fields<'_>); 4] = [
         (
             receipt,
             "PROD/.lockstep/key",

@@ -56,6 +56,8 @@ pub struct Request {
     pub sources: Vec<String>,
     /// The site file; remembered.
     pub site: Option<PathBuf>,
+    /// The fingerprint of the key of the site's owner, which that file must have.
+    pub fingerprint: Option<String>,
     /// The preparer's key file; remembered.
     pub key: Option<PathBuf>,
     /// The patch file, or a folder for it.
@@ -85,7 +87,7 @@ pub fn run(
 ) -> Result<Outcome, Refusal> {
     let settings = desk.settings()?;
     let nodes = Nodes::gather(desk, request, now)?;
-    let site = sign::in_force(desk, request, &nodes)?;
+    let site = sign::in_force(desk, request, &nodes, watch)?;
     check_acceptable(&request.accepted, &site.policy)?;
     nodes.check_age(&site.policy, request, now)?;
     let signer = sign::Preparer::load(request, &settings, &site, watch)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::desk::Desk;
-use crate::desk::store::Settings;
+use crate::desk::store::{FILE_MODE, FOLDER_MODE, Settings};
 use crate::disk::{durable, keys};
 use crate::model::site::Signer;
 use crate::model::{Kind, Refusal, RefusalName, Watch};
@@ -19,9 +19,10 @@ pub(super) fn in_force(
     desk: &Desk,
     request: &Request,
     nodes: &Nodes,
+    watch: &dyn Watch,
 ) -> Result<TrustedSite, Refusal> {
     let kept = durable::read_if_there(&desk.site_path(), SITE_MAX)?;
-    let kept = kept.map(|bytes| pin(&bytes)).transpose()?;
+    let kept = kept.map(|bytes| pin(&bytes, None)).transpose()?;
     let given = request
         .site
         .as_deref()
@@ -35,7 +36,7 @@ pub(super) fn in_force(
             );
         }
         (Some(site), None) => site,
-        (kept, Some(bytes)) => take(kept, &bytes)?,
+        (kept, Some(bytes)) => take(kept, &bytes, request.fingerprint.as_deref(), watch)?,
     };
     for snapshot in nodes.snapshots() {
         let (theirs, ours) = (&snapshot.site, site.site_ref());
@@ -63,16 +64,36 @@ pub(super) fn in_force(
 /// stays.
 pub(super) fn keep(desk: &Desk, site: &TrustedSite) -> Result<(), Refusal> {
     let kept = durable::read_if_there(&desk.site_path(), SITE_MAX)?;
-    let kept = kept.map(|bytes| pin(&bytes)).transpose()?;
+    let kept = kept.map(|bytes| pin(&bytes, None)).transpose()?;
     if kept.is_some_and(|kept| kept.version > site.version) {
         return Ok(());
     }
-    durable::make_folders(&desk.state, 0o755)?;
-    Ok(durable::write(&desk.site_path(), &site.to_spr()?, 0o644)?)
+    durable::make_folders(&desk.state, FOLDER_MODE)?;
+    Ok(durable::write(
+        &desk.site_path(),
+        &site.to_spr()?,
+        FILE_MODE,
+    )?)
 }
 
-fn take(kept: Option<TrustedSite>, bytes: &[u8]) -> Result<TrustedSite, Refusal> {
-    let Some(kept) = kept else { return pin(bytes) };
+/// The first one is pinned, and everything the desk will ever take follows from that: it is said whose
+/// it is, unless the owner's fingerprint was given.
+fn take(
+    kept: Option<TrustedSite>,
+    bytes: &[u8],
+    fingerprint: Option<&str>,
+    watch: &dyn Watch,
+) -> Result<TrustedSite, Refusal> {
+    let Some(kept) = kept else {
+        let first = pin(bytes, fingerprint)?;
+        if fingerprint.is_none() {
+            watch.warn(&first_word(&first));
+        }
+        return Ok(first);
+    };
+    if fingerprint.is_some() {
+        pin(bytes, fingerprint)?;
+    }
     let (raw, members) = site::open(bytes)?;
     Ok(match kept.renew(raw, members)? {
         Renewal::Same => kept,
@@ -80,9 +101,17 @@ fn take(kept: Option<TrustedSite>, bytes: &[u8]) -> Result<TrustedSite, Refusal>
     })
 }
 
-fn pin(bytes: &[u8]) -> Result<TrustedSite, Refusal> {
+fn first_word(site: &TrustedSite) -> String {
+    let Signer { key, principal } = &site.owner;
+    let (name, fingerprint) = (&site.name, key.fingerprint());
+    format!(
+        "trusting site {name} of owner {principal} {fingerprint} from now on: compare that with the owner's own word (--fingerprint does)"
+    )
+}
+
+fn pin(bytes: &[u8], fingerprint: Option<&str>) -> Result<TrustedSite, Refusal> {
     let (raw, members) = site::open(bytes)?;
-    Ok(TrustedSite::pin(raw, members, None)?)
+    Ok(TrustedSite::pin(raw, members, fingerprint)?)
 }
 
 /// The key that signs, and the person the site knows it as.

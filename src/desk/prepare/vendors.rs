@@ -254,7 +254,7 @@ impl<'a> Vendors<'a> {
         let fits =
             |path: &&RecipePath| path.name() == &pin.component && path.version() == &pin.version;
         let paths: Vec<RecipePath> = vendor.verified.recipes().filter(fits).cloned().collect();
-        match paths.as_slice() {
+        match nearest(&paths).as_slice() {
             [path] => self.component_of(name, vendor, path),
             [] => Err(refuse(
                 "the release names a component that its vendor does not have",
@@ -351,6 +351,15 @@ impl<'a> Vendors<'a> {
         // One byte more than the recipe says would be noticed, and no bomb goes beyond it.
         Ok(Box::new(content.take(file.size.saturating_add(1))))
     }
+}
+
+/// Of the recipes that a pin fits, those of the vendor's own families, where there are any. Anybody to
+/// whom `customer/NAME` is delegated may call a component there as they like, and would else have every
+/// release that names that component be refused for naming several.
+fn nearest(paths: &[RecipePath]) -> Vec<&RecipePath> {
+    let others = |path: &&RecipePath| path.is_hotfix() || path.as_str().starts_with("customer/");
+    let (others, own): (Vec<_>, Vec<_>) = paths.iter().partition(others);
+    if own.is_empty() { others } else { own }
 }
 
 /// The component that a recipe file of a vendor describes, with the digest that the vendor's

@@ -115,7 +115,7 @@ impl<'a> Chain<'a> {
         };
         TrustError::Vendor {
             vendor: self.vendor.clone(),
-            what: clipped(&format!("{role}: {}", words(error))),
+            what: clipped(format!("{role}: {}", words(error))),
             values,
         }
     }
@@ -262,7 +262,7 @@ pub(super) fn untrusted(vendor: &Name, what: String) -> TrustError {
     TrustError::Vendor {
         vendor: vendor.clone(),
         // It may repeat a name of the file, however long.
-        what: clipped(&what),
+        what: clipped(what),
         values: Vec::new(),
     }
 }
