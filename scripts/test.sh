@@ -10,6 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly TUF_VERSION=7.0.1
 readonly TARGET=x86_64-unknown-linux-gnu
 readonly VENV=.tools/venv
+# A security key in software, out of the package of OpenSSH's own tests: unpacked, not installed, because it asks for a server.
+readonly SK_DUMMY=.tools/openssh-tests/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so
 readonly LOGS=target/test-logs
 
 table=()
@@ -19,6 +21,10 @@ failed=""
 # command and the Debian package that has it
 readonly COMMANDS=(
     "ssh-keygen openssh-client"
+    "ssh-agent openssh-client"
+    "stty coreutils"
+    "timeout coreutils"
+    "dpkg dpkg"
     "jq jq"
     "zstd zstd"
     "tar tar"
@@ -145,6 +151,17 @@ install_python() {
     echo "python-tuf $TUF_VERSION in $VENV"
 }
 
+fetch_security_key() {
+    local folder=.tools/openssh-tests
+    if [[ ! -e $SK_DUMMY ]]; then
+        rm -rf "$folder" && mkdir -p "$folder"
+        if ((EUID == 0)); then retry apt-get update -q; fi
+        (cd "$folder" && retry apt-get download -q openssh-tests && dpkg -x openssh-tests_*.deb .)
+    fi
+    [[ -e $SK_DUMMY ]] || die "the package openssh-tests holds no $SK_DUMMY"
+    echo "a security key in software: $SK_DUMMY"
+}
+
 fetch_crates() { retry cargo fetch --locked; }
 
 check_format() { cargo fmt --check; }
@@ -157,6 +174,8 @@ run_tests() {
     mkdir -p "$LOGS"
     cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/cargo-test.log"
 }
+
+sample_mutations() { scripts/mutate.sh --sample; }
 
 sample_faults() { scripts/faults.sh --sample; }
 
@@ -217,10 +236,12 @@ totals() {
 
 stage "install packages" 120 install_packages
 stage "install python-tuf" 60 install_python
+stage "fetch a security key" 60 fetch_security_key
 stage "fetch crates" 60 fetch_crates
 export CARGO_NET_OFFLINE=true
 LOCKSTEP_PYTHON=$PWD/$VENV/bin/python
-export LOCKSTEP_PYTHON
+LOCKSTEP_SK_DUMMY=$PWD/$SK_DUMMY
+export LOCKSTEP_PYTHON LOCKSTEP_SK_DUMMY
 
 stage "format" 10 check_format
 stage "clippy" 120 clippy_full
@@ -229,6 +250,7 @@ stage "tests" 600 run_tests
 stage "downtime, sample" 30 sample_downtime
 if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
 stage "faults, sample" 240 sample_faults
+stage "mutations, sample" 120 sample_mutations
 stage "documentation" 90 build_docs
 stage "host build" 240 build_host
 if have_tool deny; then stage "cargo-deny" 30 run_deny; fi

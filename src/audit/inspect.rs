@@ -15,7 +15,7 @@ use crate::model::patch::{Codec, Patch};
 use crate::model::recipe::{Hot, Recipe};
 use crate::model::site::Site;
 use crate::model::snapshot::{SiteRef, Snapshot};
-use crate::model::text::{Escaped, bytes, escaped_lines};
+use crate::model::text::{Escaped, Shown, bytes, escaped_lines, path_as_text};
 use crate::model::{Kind, Member, Refusal, Sha256, Statement};
 use crate::plan::change::describe;
 use crate::spr::{Opened, RawStatement, SprError};
@@ -24,6 +24,7 @@ use crate::spr::{Opened, RawStatement, SprError};
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// Its kind.
     pub kind: Kind,
@@ -44,7 +45,7 @@ impl std::fmt::Display for Outcome {
         writeln!(
             f,
             "{}: a {}, not verified (lockstep verify checks it)",
-            self.file.display(),
+            Shown(&self.file),
             self.kind
         )?;
         writeln!(f, "  statement    {}", self.sha256)?;

@@ -21,6 +21,10 @@ pub(super) struct Cli {
     /// Print nothing but warnings and refusals
     #[arg(long, global = true, display_order = 901)]
     pub(super) quiet: bool,
+    /// Read the passphrase of key files from this open descriptor, to its first line feed; without it,
+    /// the terminal is asked
+    #[arg(long, global = true, value_name = "N", display_order = 902)]
+    pub(super) passphrase_fd: Option<u32>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -326,10 +330,16 @@ pub(super) struct Approve {
     /// A patch, or its head
     #[arg(value_name = "PATCH.spr|HEAD.spr")]
     pub(super) file: PathBuf,
-    /// The approver's private key
-    #[arg(long)]
-    pub(super) key: PathBuf,
-    /// Where the signature goes [default: beside the file]
+    /// The approver's private key, or the .pub file of one that an SSH agent holds
+    #[arg(long, required_unless_present = "signature")]
+    pub(super) key: Option<PathBuf>,
+    /// What ssh-keygen -Y sign -n lockstep-approval made of the file's patch.json
+    #[arg(long, value_name = "SIG", conflicts_with = "key")]
+    pub(super) signature: Option<PathBuf>,
+    /// The site file that is trusted: checks preparer and approver, and says how many are missing
+    #[arg(long, value_name = "SITE.spr")]
+    pub(super) site: Option<PathBuf>,
+    /// Where the signature goes [default: beside the file, where apply finds it]
     #[arg(long, short, value_name = "SIG")]
     pub(super) output: Option<PathBuf>,
 }

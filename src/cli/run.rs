@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{Accept, Command, Gc, Init, Receipt, Status};
+use super::args::{Accept, Approve, Command, Gc, Init, Receipt, Status};
 use super::print::Printer;
 use super::world;
 use crate::audit;
 use crate::host;
 use crate::model::patch::Accepted;
-use crate::model::{Refusal, Time};
+use crate::model::{Refusal, RefusalName, Time};
 
 /// Runs one command and prints what it did.
 pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refusal> {
@@ -84,7 +84,12 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer.outcome(&if args.site == Path::new("show") {
                 host::trust::show(&root)?
             } else {
-                host::trust::run(&root, &args.site, args.receipt.as_deref(), now, printer)?
+                let request = host::trust::Request {
+                    root,
+                    site: args.site,
+                    receipt: args.receipt,
+                };
+                host::trust::run(&request, now, printer)?
             });
         }
         Command::Inspect(_) | Command::Verify(_) | Command::Approve(_) => {
@@ -190,17 +195,29 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
                 return Ok(ExitCode::from(code));
             }
         }
-        Command::Approve(args) => printer.outcome(&audit::approve::run(
-            &audit::approve::Request {
-                file: args.file,
-                key: args.key,
-                output: args.output,
-            },
-            printer,
-        )?),
+        Command::Approve(args) => printer.outcome(&approve(args, printer)?),
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn approve(args: Approve, printer: &Printer) -> Result<audit::approve::Outcome, Refusal> {
+    use audit::approve::{By, Request};
+    let by = match (args.key, args.signature) {
+        (_, Some(signature)) => By::Signature(signature),
+        (Some(key), None) => By::Key(key),
+        (None, None) => {
+            let refusal = Refusal::new(RefusalName::Usage, "an approval is signed by a key");
+            return Err(refusal.next("lockstep approve FILE --key KEY"));
+        }
+    };
+    let request = Request {
+        file: args.file,
+        by,
+        site: args.site,
+        output: args.output,
+    };
+    audit::approve::run(&request, printer)
 }
 
 fn accepted(args: Accept) -> Vec<Accepted> {
@@ -219,9 +236,8 @@ mod desk {
     //! The desk's commands.
 
     use super::super::args::{Accept, Command, Site, SiteFile};
-    use super::{ExitCode, Printer, Refusal, Time, accepted, world};
+    use super::{ExitCode, Printer, Refusal, RefusalName, Time, accepted, world};
     use crate::desk;
-    use crate::model::RefusalName;
 
     pub(super) fn run(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {
         match command {
@@ -330,6 +346,7 @@ mod desk {
                 from: args.from,
                 name: args.name,
                 vendors: args.vendor,
+                replace_roots: args.replace_root,
                 prefixes: args.prefix,
                 preparers: args.preparer,
                 approvers: args.approver,

@@ -45,7 +45,7 @@ pub(super) fn fault() -> Result<(), Refusal> {
     let fault = named
         .parse()
         .map_err(|e: &str| Refusal::new(RefusalName::Usage, e).value("LOCKSTEP_FAULTY", &named))?;
-    crate::disk::faulty::build_in(fault);
+    crate::model::faulty::build_in(fault);
     Ok(())
 }
 
@@ -57,6 +57,11 @@ pub(super) fn root(named: Option<PathBuf>) -> Result<PathBuf, Refusal> {
             .path()
             .to_owned()),
     }
+}
+
+/// The socket of the SSH agent that this session has.
+pub(super) fn agent() -> Option<PathBuf> {
+    variable("SSH_AUTH_SOCK")
 }
 
 /// The desk's folders: those under the one named, or the XDG ones.
@@ -88,7 +93,6 @@ fn home() -> Option<PathBuf> {
     variable("HOME")
 }
 
-#[cfg(feature = "desk")]
 fn variable(name: &str) -> Option<PathBuf> {
     #[expect(
         clippy::disallowed_methods,

@@ -14,9 +14,10 @@ use serde::Serialize;
 use super::Desk;
 use super::learn::Acceptance;
 use super::many::{OneLine, Told};
-use super::statements::{Unread, Word, check_key};
+use super::statements::{self, Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
 use crate::model::snapshot::NodeId;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 
 /// What `enrol` is asked.
@@ -75,7 +76,7 @@ impl std::fmt::Display for Outcome {
             )?;
         }
         if let Some(output) = &self.output {
-            writeln!(f, "  enrolment  {}", output.display())?;
+            writeln!(f, "  enrolment  {}", Shown(output))?;
         }
         write!(f, "  next       lockstep prepare SNAPSHOT.spr --to RECIPE")
     }
@@ -131,12 +132,15 @@ fn one(
     let mut record = desk
         .environment(&environment)?
         .unwrap_or_else(|| EnvironmentRecord::new(environment.clone()));
+    statements::check_name(&record, &environment, file)?;
     check_name(desk, &record, &word)?;
     let known = is_known(&record, &node);
     if !known {
+        if !compared {
+            check_not_joined(&record, &node)?;
+        }
         take_key(&mut record, &word, request, file)?;
     }
-    record.environment = environment.clone();
     // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
     let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
@@ -170,6 +174,23 @@ fn one(
         known,
         output,
     })
+}
+
+/// A node that says it belongs to an environment that is known here has read the environment's id, which
+/// stands in every file: nobody but a person who compared its key lets it in.
+fn check_not_joined(record: &EnvironmentRecord, node: &NodeId) -> Result<(), Refusal> {
+    if record.nodes.is_empty() || record.node(&node.name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = record.nodes.iter().map(|n| n.name.as_str()).collect();
+    Err(Refusal::new(
+        RefusalName::NotEnrolled,
+        "another node would join an environment that is known here, and its key was not compared",
+    )
+    .value("environment", &record.environment)
+    .value("new node", &node.name)
+    .value("known nodes", known.join(", "))
+    .next("read the fingerprint from that host's lockstep status: lockstep enrol FILE --fingerprint SHA256:..."))
 }
 
 fn is_known(record: &EnvironmentRecord, node: &NodeId) -> bool {

@@ -163,6 +163,7 @@ fn one(
     }
     // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
+    desk.keep_statement(receipt.sha256(), &word.file)?;
     let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
         now,
         reason: reason.clone(),

@@ -28,6 +28,12 @@ pub enum DiskError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A folder, pipe or device where a plain file is wanted.
+    #[error("{} is not a plain file", path.display())]
+    NotAFile {
+        /// Which path.
+        path: PathBuf,
+    },
     /// Something is there already that is only ever made new.
     #[error("{} is there already", path.display())]
     AlreadyThere {
@@ -220,6 +226,7 @@ impl DiskError {
             Self::Io { source, .. } => io_refusal(source.kind()),
             Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
             Self::AlreadyThere { .. }
+            | Self::NotAFile { .. }
             | Self::NotARoot { .. }
             | Self::Rules { .. }
             | Self::ServiceFile { .. } => RefusalName::Usage,
@@ -245,6 +252,7 @@ impl DiskError {
             Self::Io { source, .. } => io_next(io_refusal(source.kind())).to_owned(),
             Self::TooLarge { .. } => "look at the file; this program did not write it".to_owned(),
             Self::AlreadyThere { .. } => "lockstep status".to_owned(),
+            Self::NotAFile { .. } => "name the file itself".to_owned(),
             Self::NotARoot { .. } => "name the installation with --root DIR".to_owned(),
             Self::Blocked { .. } => {
                 "put the folder itself where the link is, and run the same command again".to_owned()

@@ -28,7 +28,7 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
     }
     journal.check().map_err(|e| damaged(root, e.to_string()))?;
     #[cfg(feature = "faulty")]
-    if super::faulty::has(super::faulty::Fault::Journal) {
+    if crate::model::faulty::has(crate::model::faulty::Fault::Journal) {
         return Ok(());
     }
     durable::write(&path, &encode(root, journal)?, 0o600)
@@ -82,7 +82,7 @@ fn encode(root: &Root, journal: &Journal) -> Result<Vec<u8>, DiskError> {
 }
 
 /// The journal in sealed bytes, or what is wrong with them.
-pub(super) fn decode(bytes: &[u8]) -> Result<Journal, String> {
+pub fn decode(bytes: &[u8]) -> Result<Journal, String> {
     let (seal, rest) = bytes
         .split_first_chunk::<64>()
         .ok_or("it is too short for a seal")?;
@@ -155,6 +155,32 @@ mod tests {
         }
         remove(&root).unwrap();
         assert!(!is_there(&root).unwrap());
+    }
+
+    /// What is left out where it says nothing is not taken where it is there, and a number in text has
+    /// no sign and no zeros in front.
+    #[test]
+    fn a_second_spelling_is_refused() {
+        let mut whole = journal();
+        whole.entries.clear();
+        let body = String::from_utf8(canonical::encode(&whole).unwrap()).unwrap();
+        let place = serde_json::to_string(&journal().entries).unwrap();
+        let moved = body.replace("[]", &place);
+        let sealed = |body: &str| format!("{}\n{body}", Sha256::of(body.as_bytes()));
+        for good in [&body, &moved] {
+            assert!(decode(sealed(good).as_bytes()).is_ok(), "{good}");
+        }
+        let max = u64::MAX.to_string();
+        for bad in [
+            body.replace("{\"entries", "{\"areas\":[],\"entries"),
+            body.replace('}', ",\"shut\":[]}"),
+            moved.replace("\"path\"", "\"area\":0,\"path\""),
+            moved.replace(&max, "+1"),
+            moved.replace(&max, "01"),
+        ] {
+            assert!(bad != body && bad != moved);
+            assert!(decode(sealed(&bad).as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

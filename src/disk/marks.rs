@@ -3,6 +3,7 @@
 //! None of the values leaves the host as it is: each but the inode is an HMAC under a constant of
 //! this program, so that a snapshot can be compared but tells nobody a machine-id.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -44,9 +45,8 @@ impl Default for Sources {
 /// different.
 pub fn live(root: &Root, key: &Path, sources: &Sources) -> Result<Marks, DiskError> {
     use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::MetadataExt as _;
     let inode = match key.symlink_metadata() {
-        Ok(metadata) => metadata.ino(),
+        Ok(metadata) => inode_of(&metadata),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let path = key.to_owned();
             return Err(DiskError::KeyLost { path });
@@ -56,27 +56,40 @@ pub fn live(root: &Root, key: &Path, sources: &Sources) -> Result<Marks, DiskErr
     Ok(Marks {
         hardware: text(&sources.product_uuid)
             .map(|uuid| keyed(&APPLICATION, uuid.to_lowercase().as_bytes())),
-        inode: inode & INTEGER_MAX,
+        inode,
         machine: text(&sources.machine_id).and_then(|id| machine(&id)),
         root: keyed(&APPLICATION, root.path().as_os_str().as_bytes()),
     })
 }
 
+/// A file's inode, cut to what a statement holds.
+#[must_use]
+pub fn inode_of(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.ino() & INTEGER_MAX
+}
+
 /// When a file was born; nothing where its file system does not say it.
 #[must_use]
-pub fn born(path: &Path) -> Option<String> {
-    let born = path.symlink_metadata().ok()?.created().ok()?;
+pub fn born_of(metadata: &Metadata) -> Option<String> {
+    let born = metadata.created().ok()?;
     let born = born.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(format!("{}.{:09}", born.as_secs(), born.subsec_nanos()))
 }
 
-/// Whether two times of birth differ; one that is unknown does not.
+/// [`born_of`] the file at `path`.
 #[must_use]
-pub fn compare_born(stored: Option<&String>, live: Option<&String>) -> Option<Difference> {
+pub fn born(path: &Path) -> Option<String> {
+    born_of(&path.symlink_metadata().ok()?)
+}
+
+/// Whether two values of a mark differ; one that is unknown does not.
+#[must_use]
+pub fn differ(mark: Mark, stored: Option<&String>, live: Option<&String>) -> Option<Difference> {
     let (old, new) = (stored?, live?);
     (old != new).then(|| Difference {
-        mark: Mark::Born,
-        values: format!("{}: it was {old}, it is {new}", Mark::Born.word()),
+        mark,
+        values: format!("{}: it was {old}, it is {new}", mark.word()),
     })
 }
 
@@ -102,6 +115,10 @@ pub enum Mark {
     Inode,
     /// When the key file was born: a restored one may have the inode that it had.
     Born,
+    /// The inode of the file that says which state counts.
+    StateInode,
+    /// When that file was born: one that was written over keeps its inode, and says another birth.
+    StateBorn,
 }
 
 impl Mark {
@@ -112,6 +129,8 @@ impl Mark {
             Self::Root => "path of the root",
             Self::Inode => "inode of the key",
             Self::Born => "birth of the key",
+            Self::StateInode => "inode of the state",
+            Self::StateBorn => "birth of the state",
         }
     }
 }
@@ -236,12 +255,15 @@ mod tests {
         let key = folder.path().join("key");
         durable::write(&key, b"one", 0o600).unwrap();
         let first = born(&key);
-        assert_eq!(compare_born(first.as_ref(), born(&key).as_ref()), None);
-        assert_eq!(compare_born(first.as_ref(), None), None);
+        assert_eq!(
+            differ(Mark::Born, first.as_ref(), born(&key).as_ref()),
+            None
+        );
+        assert_eq!(differ(Mark::Born, first.as_ref(), None), None);
         std::fs::remove_file(&key).unwrap();
         durable::write(&key, b"one", 0o600).unwrap();
         let again = born(&key);
-        let told = compare_born(first.as_ref(), again.as_ref());
+        let told = differ(Mark::Born, first.as_ref(), again.as_ref());
         assert_eq!(told.is_some(), first.is_some() && again.is_some());
     }
 

@@ -13,25 +13,27 @@
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
-//! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
+//! | [`keys`], [`agent`], [`secret`], [`terminal`], [`ignored`] | people's keys, in files or held by an agent, and the passphrases that open them |
+//! | [`handout`], [`medium`], [`beside`], [`syslog`] | files handed out and brought in, approvals beside a patch, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
 
 pub mod acl;
+pub mod agent;
 pub mod area;
 mod attributes;
 pub mod batch;
+pub mod beside;
 pub mod command;
 pub mod durable;
 pub mod entropy;
 mod error;
 pub mod exchange;
-#[cfg(feature = "faulty")]
-pub mod faulty;
 pub mod folder;
 pub mod founding;
 pub mod generations;
 pub mod handout;
 pub mod home;
+pub mod ignored;
 pub mod incoming;
 pub mod inherit;
 pub mod inventory;
@@ -52,6 +54,7 @@ pub mod rights;
 pub mod root;
 pub mod rules;
 pub mod scan;
+pub mod secret;
 pub mod shut;
 pub mod space;
 mod sparse;

@@ -214,6 +214,12 @@ impl StagedFile {
     /// Ends the file: refused unless its size and both its digests are the expected ones.
     pub fn finish(self, expected: &ContentId) -> Result<Mark, DiskError> {
         let found = self.hasher.finish();
+        #[cfg(feature = "faulty")]
+        let expected = if crate::model::faulty::has(crate::model::faulty::Fault::Contents) {
+            &found
+        } else {
+            expected
+        };
         if found != *expected {
             return Err(DiskError::Content {
                 path: self.path,

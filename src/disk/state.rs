@@ -1,6 +1,8 @@
 //! The node's trusted state: one immutable folder for each sequence number, and the one file that
 //! says which of them counts.
 //!
+//! `current` also names its own inode and birth: whoever restores an earlier one restores another file.
+//!
 //! `states/<n>/` is written whole and made durable; then `current`, which holds n and the folder's
 //! SHA-256, is replaced by one rename: that is the commit. What is missing or does not fit its
 //! digest is refused as damaged, never taken for a first use.
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::{self, Draft};
 use super::home::Home;
+use super::marks::{self, Difference, Mark};
 use super::root::Root;
 use super::{DiskError, folder};
 use crate::model::digest::Sha256Hasher;
@@ -93,8 +96,14 @@ impl TrustedState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pointer {
+    /// When this very file was born, where its file system says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    born: Option<String>,
     folder_sha256: Sha256,
     format: u32,
+    /// The inode of this very file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inode: Option<u64>,
     sequence: u64,
 }
 
@@ -190,14 +199,18 @@ impl StateStore {
         for (name, bytes) in files {
             durable::write(&folder.join(name), bytes, 0o600)?;
         }
+        let path = self.folder.join("current");
+        let mut current = Draft::create(&path, 0o600)?;
+        let itself = current.file().metadata();
+        let itself = itself.map_err(DiskError::io("look at", &path))?;
         let pointer = Pointer {
+            born: marks::born_of(&itself),
             folder_sha256: digest(files),
             format: FORMAT,
+            inode: Some(marks::inode_of(&itself)),
             sequence,
         };
-        let path = self.folder.join("current");
         let text = canonical::encode(&pointer).map_err(|e| damaged(&path, e.to_string()))?;
-        let mut current = Draft::create(&path, 0o600)?;
         current
             .file()
             .write_all(&text)
@@ -283,6 +296,24 @@ impl StateStore {
 
     pub(super) fn state_folder(&self, sequence: u64) -> PathBuf {
         self.folder.join("states").join(sequence.to_string())
+    }
+
+    /// How the file that says what counts differs from the one that was committed: it names itself, so
+    /// that a restored one is a stranger even where the key beside it was left as it was.
+    pub fn put_back(&self) -> Result<Vec<Difference>, DiskError> {
+        let pointer = self.pointer()?;
+        let path = self.folder.join("current");
+        let live = path
+            .symlink_metadata()
+            .map_err(DiskError::io("look at", &path))?;
+        let (inode, born) = (marks::inode_of(&live), marks::born_of(&live));
+        let inode = marks::differ(
+            Mark::StateInode,
+            pointer.inode.map(|n| n.to_string()).as_ref(),
+            Some(&inode.to_string()),
+        );
+        let born = marks::differ(Mark::StateBorn, pointer.born.as_ref(), born.as_ref());
+        Ok(inode.into_iter().chain(born).collect())
     }
 
     fn pointer(&self) -> Result<Pointer, DiskError> {

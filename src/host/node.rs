@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::lock::{Lock, Product};
-use crate::disk::marks::Difference;
+use crate::disk::marks::{Difference, Mark};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::{EnvironmentId, Installed};
+use crate::model::text::Shown;
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
@@ -259,10 +260,12 @@ impl Node {
         let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
         let mut differing = marks::compare(&self.current.state.marks, &live);
         let born = marks::born(&self.key_path());
-        differing.extend(marks::compare_born(
+        differing.extend(marks::differ(
+            Mark::Born,
             self.current.state.born.as_ref(),
             born.as_ref(),
         ));
+        differing.extend(self.store.put_back()?);
         Ok(differing)
     }
 
@@ -315,7 +318,7 @@ impl Node {
             "environment {}, node {}, root {}, generation {}",
             self.environment(),
             self.name(),
-            self.root.path().display(),
+            Shown(self.root.path()),
             self.state().generation
         )
     }

@@ -8,6 +8,7 @@ use super::Node;
 use super::output::write_out;
 use crate::disk::handout;
 use crate::model::receipt::Receipt;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName};
 use crate::spr::Opened;
 
@@ -22,11 +23,11 @@ pub struct Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "receipt {} is in {}", self.sequence, self.file.display())?;
+        writeln!(f, "receipt {} is in {}", self.sequence, Shown(&self.file))?;
         write!(
             f,
             "  next       carry it to the desk: lockstep receive {}",
-            self.file.display()
+            Shown(&self.file)
         )
     }
 }

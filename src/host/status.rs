@@ -12,7 +12,7 @@ use crate::disk::systemd;
 use crate::disk::walk::walk;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
-use crate::model::text::{Escaped, bytes};
+use crate::model::text::{Escaped, Shown, bytes};
 use crate::model::{Refusal, RefusalName, TreePath, Watch};
 
 /// The warning where no unit runs recovery.
@@ -116,7 +116,7 @@ impl std::fmt::Display for Outcome {
             "environment {} ({}), node {}",
             self.environment, self.id, self.node
         )?;
-        writeln!(f, "  root       {}", self.root.display())?;
+        writeln!(f, "  root       {}", Shown(&self.root))?;
         writeln!(f, "  key        {}", self.fingerprint)?;
         writeln!(
             f,

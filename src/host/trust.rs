@@ -1,6 +1,6 @@
 //! `trust`: take a newer site file, or show the one in force.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::survey::Survey;
 use crate::disk::operator;
 use crate::model::receipt::Action;
 use crate::model::site::Signer;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::trust::TrustedSite;
 use crate::trust::site::Renewal;
@@ -40,7 +41,7 @@ pub struct Outcome {
     /// Whether it was taken just now.
     pub taken: bool,
     /// The receipt of that.
-    pub receipt: Option<std::path::PathBuf>,
+    pub receipt: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Outcome {
@@ -67,7 +68,7 @@ impl std::fmt::Display for Outcome {
             Some(receipt) => write!(
                 f,
                 "  next       carry the receipt to the desk: lockstep receive {}",
-                receipt.display()
+                Shown(receipt)
             ),
             None => write!(f, "  next       lockstep trust SITE.spr takes a newer one"),
         }
@@ -81,17 +82,21 @@ pub fn show(root: &Path) -> Result<Outcome, Refusal> {
     Ok(outcome(&node, node.site(), None))
 }
 
-/// Takes a newer site file, signed by the owner that is trusted now. The receipt goes to the file or
-/// folder named.
-pub fn run(
-    root: &Path,
-    site: &Path,
-    receipt: Option<&Path>,
-    now: Time,
-    watch: &dyn Watch,
-) -> Result<Outcome, Refusal> {
-    let (raw, members) = read_site(site)?;
-    let node = Node::open_to_change(root, "trust", now, watch)?;
+/// What `trust` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// The newer site file.
+    pub site: PathBuf,
+    /// Where the receipt goes: a file or a folder.
+    pub receipt: Option<PathBuf>,
+}
+
+/// Takes a newer site file, signed by the owner that is trusted now.
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let (raw, members) = read_site(&request.site)?;
+    let node = Node::open_to_change(&request.root, "trust", now, watch)?;
     watch.say(&node.header());
     let newer = match node.site().renew(raw, members)? {
         Renewal::Newer(newer) => *newer,
@@ -106,6 +111,7 @@ pub fn run(
     };
     let sequence = node.state().sequence.saturating_add(1);
     let name = format!("{}-{sequence:04}.receipt.spr", node.environment().name);
+    let receipt = request.receipt.as_deref();
     place(receipt, &name)?;
     let key = node.key()?;
     let survey = Survey::of(&node, &node.components()?, watch)?;
@@ -114,7 +120,7 @@ pub fn run(
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
-        floors: node.state().floors.clone(),
+        floors: newer.floors_since(node.site().version, &node.state().floors),
         time_floor: node.state().time_floor,
         now,
         inventory: None,
@@ -124,18 +130,18 @@ pub fn run(
     watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
     commit(&node.store, written.prepared, written.sequence)?;
-    let receipt =
-        write_out(receipt, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
-            unfinished(
-                &refusal,
-                "the receipt could not be written",
-                written.sequence,
-            )
-        })?;
+    let receipt = write_out(receipt, &name, &written.receipt.unwrap_or_default());
+    let receipt = receipt.map_err(|refusal| {
+        unfinished(
+            &refusal,
+            "the receipt could not be written",
+            written.sequence,
+        )
+    })?;
     Ok(outcome(&node, &newer, Some(receipt)))
 }
 
-fn outcome(node: &Node, site: &TrustedSite, receipt: Option<std::path::PathBuf>) -> Outcome {
+fn outcome(node: &Node, site: &TrustedSite, receipt: Option<PathBuf>) -> Outcome {
     let person = |signer: &Signer| format!("{} {}", signer.principal, signer.key.fingerprint());
     Outcome {
         environment: node.environment().to_string(),

@@ -7,7 +7,10 @@
 
 pub mod digest;
 pub mod enrolment;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 pub mod floor;
+pub mod glob;
 pub mod installed;
 pub mod inventory;
 pub mod key;

@@ -7,6 +7,7 @@ use super::rehome::Rehome;
 use super::service::Failure;
 use super::snapshot::{EnvironmentId, NodeId, SiteRef};
 use super::statement::{RuleError, check_rising};
+use super::wire::at_most;
 use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Version};
 
 /// What a node says it did.
@@ -14,17 +15,20 @@ use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Ve
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// Refusals that were lifted, with reasons.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub accepted: Vec<Accepted>,
     /// What was done.
     pub action: Action,
     /// State digest afterwards.
     pub after: Sha256,
     /// Who approved.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub approvals: Vec<Principal>,
     /// State digest before; absent for the first receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Sha256>,
     /// Components that changed, rising by name.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub changes: Vec<Change>,
     /// When, by the host's clock.
     pub created: Time,

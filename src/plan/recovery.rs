@@ -17,7 +17,11 @@ use crate::model::{Blake3, TreePath};
 #[serde(deny_unknown_fields)]
 pub struct Journal {
     /// The mount points, other than the root, where staging areas of the change lie; rising.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "some",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub areas: Vec<TreePath>,
     /// The moves, in the order in which they are made.
     pub entries: Vec<Move>,
@@ -26,7 +30,11 @@ pub struct Journal {
     /// The number of the state that commits the change.
     pub sequence: u64,
     /// Folders that are opened for the moves and closed after them, rising by path.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "some",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub shut: Vec<Shut>,
 }
 
@@ -60,7 +68,11 @@ pub struct Move {
     /// What is done.
     pub action: Action,
     /// Which staging area has the slot: 0 is the root's own, then those of the journal in turn.
-    #[serde(default, skip_serializing_if = "is_root")]
+    #[serde(
+        default,
+        deserialize_with = "not_root",
+        skip_serializing_if = "is_root"
+    )]
     pub area: u64,
     /// Where in the installation.
     pub path: TreePath,
@@ -256,6 +268,26 @@ const fn is_root(area: &u64) -> bool {
     *area == 0
 }
 
+/// A list that is there: one that is empty is left out, and has no second spelling.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(from)?;
+    if list.is_empty() {
+        Err(serde::de::Error::custom("an empty list is left out"))
+    } else {
+        Ok(list)
+    }
+}
+
+/// The number of an area that is there: the root's own is left out.
+fn not_root<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let area = u64::deserialize(from)?;
+    if is_root(&area) {
+        Err(serde::de::Error::custom("the area 0 is left out"))
+    } else {
+        Ok(area)
+    }
+}
+
 fn is(seen: Option<Seen>, mark: Option<&Mark>) -> bool {
     match (seen, mark) {
         (None, None) => true,
@@ -279,7 +311,12 @@ impl Serialize for Inode {
 impl<'de> Deserialize<'de> for Inode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(serde::de::Error::custom)
+        let inode = text.parse().map(Self).map_err(serde::de::Error::custom)?;
+        if inode.to_string() == text {
+            Ok(inode)
+        } else {
+            Err(serde::de::Error::custom("an inode in another spelling"))
+        }
     }
 }
 

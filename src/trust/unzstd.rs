@@ -29,6 +29,12 @@ pub enum UnzstdError {
 /// Decompresses one zstd frame of at most `limit` bytes of content. `dictionary` is plain content,
 /// as `zstd -D` takes it.
 pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec<u8>, UnzstdError> {
+    #[cfg(feature = "faulty")]
+    let limit = if crate::model::faulty::has(crate::model::faulty::Fault::Bounds) {
+        u64::MAX
+    } else {
+        limit
+    };
     let unreadable = |e: std::io::Error| UnzstdError::Unreadable(e.to_string());
     let dictionary = dictionary.unwrap_or_default();
     let mut decoder = Decoder::with_dictionary(bytes, dictionary)

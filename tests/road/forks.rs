@@ -13,14 +13,14 @@ struct Machine<'a>(&'a World);
 
 impl Machine<'_> {
     fn save(&self) -> Tested {
-        self.0.ok("rm -rf saved && mkdir saved && cp -a PROD/.lockstep/current PROD/.lockstep/states PROD/lib PROD/api PROD/conf saved")?;
+        self.0.ok("rm -rf saved && mkdir saved && ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states PROD/lib PROD/api PROD/conf saved")?;
         Ok(())
     }
 
     /// Goes back to what was saved.
     fn revert(&self) -> Tested {
-        self.0.ok("rm -r PROD/.lockstep/states PROD/lib PROD/api PROD/conf PROD/.lockstep/generations/* 2>/dev/null; cp -a saved/states PROD/.lockstep/states && cp -a saved/current PROD/.lockstep/current && cp -a saved/lib saved/api saved/conf PROD")?;
-        Ok(())
+        self.0.ok("rm -r PROD/lib PROD/api PROD/conf PROD/.lockstep/generations/* 2>/dev/null; cp -a saved/lib saved/api saved/conf PROD")?;
+        self.0.revert_state("PROD", "saved/states", "saved/current")
     }
 }
 
@@ -223,10 +223,10 @@ fn the_branch_that_is_accepted_goes_on_and_the_other_is_refused() -> Tested {
 fn what_follows_on_the_other_branch_is_refused_as_well() -> Tested {
     let world = reverted()?;
     // Both branches live on: the other one is a clone with every mark.
-    world.ok("cp -a PROD/.lockstep/current cur && cp -a PROD/.lockstep/states st")?;
+    world.ok("ln PROD/.lockstep/current cur && cp -a PROD/.lockstep/states st")?;
     snapshot(&world, "3b.spr")?;
     world.ok(&format!("lockstep enrol usb/3b.spr {DESK} {ACCEPT}"))?;
-    world.ok("rm -r PROD/.lockstep/states && cp -a st PROD/.lockstep/states && cp cur PROD/.lockstep/current")?;
+    world.revert_state("PROD", "st", "cur")?;
     world.apply("PROD", "usb/a.patch.spr", "usb/3c.receipt.spr")?;
     snapshot(&world, "4c.spr")?;
     for (line, word) in [

@@ -13,8 +13,12 @@
 )]
 
 mod adopt;
+mod agent;
+mod approvals;
 mod chain;
+mod clocks;
 mod damage;
+mod desk_word;
 mod drift;
 mod exact;
 mod fit;
@@ -23,8 +27,15 @@ mod forge;
 mod forks;
 mod golden;
 mod hand;
+mod hostile_desk;
+mod hostile_recipe;
+mod keys;
 mod mounts;
 mod odd;
+mod once;
+mod page;
+mod printed;
+mod publish_page;
 mod refusals;
 mod rehome;
 mod restart;
@@ -37,4 +48,6 @@ mod site_change;
 mod spot;
 mod terminal;
 mod thin;
+mod vendor_keys;
+mod vendors;
 mod world;

@@ -309,6 +309,9 @@ fn restored_it_takes_what_is_higher_and_goes_on() -> Tested {
         "rm -r PROD && tar xf backup.tar",
         // The states and recipes of after the backup are still there.
         "tar xf backup.tar && cp PROD/.lockstep/current c && rm -r PROD/lib PROD/api PROD/conf && tar xf backup.tar",
+        // Written over in place, or with the key passed over as unchanged: the key is the very file it was.
+        "rm -r PROD/lib PROD/api PROD/conf && mkdir b && tar xf backup.tar -C b && cp -a b/PROD/. PROD",
+        "rm -r PROD/lib PROD/api PROD/conf && tar xf backup.tar --exclude=PROD/.lockstep/key",
     ] {
         let world = world()?;
         set_back(&world, restore)?;

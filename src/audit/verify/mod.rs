@@ -26,7 +26,8 @@ use crate::trust::site::TrustedSite;
 use crate::trust::vendor::Expiry;
 use crate::trust::verified::{by_key, by_signers};
 pub use outcome::{Line, Outcome};
-use reading::{allowed_signers, pin, read_members, recipes};
+pub(super) use reading::pin;
+use reading::{allowed_signers, read_members, recipes};
 
 /// What `verify` is asked.
 #[derive(Debug)]
@@ -269,7 +270,7 @@ impl<'a> Auditor<'a> {
             .request
             .approvals
             .iter()
-            .map(|path| Ok(durable::read(path, SIGNATURE_MAX)?))
+            .map(|path| Ok(durable::read_plain(path, SIGNATURE_MAX)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
         let snapshots: Vec<Snapshot> = patch
             .nodes
@@ -279,7 +280,7 @@ impl<'a> Auditor<'a> {
             .collect();
         let floors: Vec<_> = snapshots
             .iter()
-            .flat_map(|snapshot| snapshot.floors.clone())
+            .flat_map(|snapshot| site.floors_since(snapshot.site.version, &snapshot.floors))
             .collect();
         let bases = recipes(&self.request.recipes)?;
         let context = PatchContext {

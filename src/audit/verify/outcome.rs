@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::model::Kind;
+use crate::model::text::{Escaped, Shown, path_as_text};
 
 /// Every check, and what came of it.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// Its kind.
     pub kind: Kind,
@@ -65,12 +67,14 @@ impl Line {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}: {}", self.file.display(), self.subject())?;
+        writeln!(f, "{}: {}", Shown(&self.file), self.subject())?;
         for line in &self.checks {
             writeln!(
                 f,
                 "  {:<12} {:<22} {}",
-                line.result, line.check, line.detail
+                line.result,
+                line.check,
+                Escaped(&line.detail)
             )?;
         }
         write!(

@@ -269,7 +269,7 @@ impl Parts<'_> {
         let floors: Vec<_> = self
             .nodes
             .snapshots()
-            .flat_map(|s| s.floors.clone())
+            .flat_map(|s| self.site.floors_since(s.site.version, &s.floors))
             .collect();
         let context = PatchContext {
             site: self.site,

@@ -23,6 +23,10 @@ pub(in crate::host) fn undo(node: &Node, refusal: Refusal) -> Refusal {
     if refusal.name == RefusalName::AppliedUnfinished {
         return refusal;
     }
+    #[cfg(feature = "faulty")]
+    if crate::model::faulty::has(crate::model::faulty::Fault::Leftovers) {
+        return refusal;
+    }
     if let Some(sequence) = in_force(node) {
         return unfinished(&refusal, "its commit was not confirmed", sequence)
             .next("lockstep recover, then lockstep status");

@@ -352,9 +352,9 @@ fn files_of_several_environments_are_kept_apart() -> Tested {
 #[test]
 fn two_files_of_one_sequence_number_are_a_fork() -> Tested {
     let world = monthly()?;
-    world.ok("cp -a PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
+    world.ok("ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
     world.ok("lockstep snapshot --root PROD --output usb/one.spr")?;
-    world.ok("rm -r PROD/.lockstep/states && cp -a states PROD/.lockstep/states && cp -a saved PROD/.lockstep/current")?;
+    world.revert_state("PROD", "states", "saved")?;
     world.ok("lockstep snapshot --root PROD --output usb/two.spr")?;
     let line = format!("lockstep prepare usb --to {MP5} {PREPARE} --output usb");
     let words = [
