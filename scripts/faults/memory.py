@@ -19,6 +19,8 @@ class Memory:
     """A place like [`place.Place`], whose images are what is in them."""
 
     folders = ("",)
+    # What was kept is put back around the one key, which so must stay the same file.
+    copies = False
 
     def __init__(self, name):
         self.name = name

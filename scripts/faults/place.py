@@ -29,6 +29,8 @@ class Place:
     name: str
     kind: str
     folders: tuple = ("",)
+    # Whether what was kept is the whole file system, inodes and all.
+    copies = True
 
     def make(self, image):
         """Writes an empty image; what is mounted inside the root needs the root first."""

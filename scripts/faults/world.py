@@ -157,7 +157,8 @@ class Chain:
         self.keep("third", "rollback of kinds", back)
         self.host(*typed, "--receipt", f"{say}.8.spr")
         self.keep("back", "forward again", back)
-        self.displaced(name, say)
+        if self.place.copies:
+            self.displaced(name, say)
 
     def displaced(self, name, say):
         """The node's key is another file than it was: a copy, a move to another disk, or a backup."""
