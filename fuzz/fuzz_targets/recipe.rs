@@ -86,7 +86,7 @@ fn more_files(statement: &mut Json, dice: &mut Bytes<'_>) {
         };
         files.push(Json::of(serde_json::json!({"path": path, "what": what})));
     }
-    statement.set("files", Json::List(files));
+    statement.set("files", &Json::List(files));
 }
 
 fn check(file: &[u8]) {

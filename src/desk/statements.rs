@@ -117,6 +117,8 @@ impl Unread {
     fn inner_snapshot(&self) -> Result<RawStatement, Refusal> {
         inner_snapshot(&self.members).ok_or_else(|| {
             Refusal::new(RefusalName::Corrupt, "the receipt holds no signed snapshot")
+                .value("members", self.members.len())
+                .next("lockstep receipt --output FILE on the host writes it again")
         })
     }
 }

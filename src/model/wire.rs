@@ -101,7 +101,8 @@ mod tests {
             let read = serde_json::from_value::<EnvironmentId>(environment(text));
             assert_eq!(read.is_ok(), good, "{text}");
         }
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
         let commented = format!("{key} anna");
         for (text, good) in [(key, true), (&commented, false)] {
             let read = serde_json::from_value::<PublicKey>(json!(text));
