@@ -10,6 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly TUF_VERSION=7.0.1
 readonly TARGET=x86_64-unknown-linux-gnu
 readonly VENV=.tools/venv
+# A security key in software, out of the package of OpenSSH's own tests: unpacked, not installed, because it asks for a server.
+readonly SK_DUMMY=.tools/openssh-tests/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so
 readonly LOGS=target/test-logs
 
 table=()
@@ -19,6 +21,10 @@ failed=""
 # command and the Debian package that has it
 readonly COMMANDS=(
     "ssh-keygen openssh-client"
+    "ssh-agent openssh-client"
+    "stty coreutils"
+    "timeout coreutils"
+    "dpkg dpkg"
     "jq jq"
     "zstd zstd"
     "tar tar"
@@ -145,6 +151,17 @@ install_python() {
     echo "python-tuf $TUF_VERSION in $VENV"
 }
 
+fetch_security_key() {
+    local folder=.tools/openssh-tests
+    if [[ ! -e $SK_DUMMY ]]; then
+        rm -rf "$folder" && mkdir -p "$folder"
+        if ((EUID == 0)); then retry apt-get update -q; fi
+        (cd "$folder" && retry apt-get download -q openssh-tests && dpkg -x openssh-tests_*.deb .)
+    fi
+    [[ -e $SK_DUMMY ]] || die "the package openssh-tests holds no $SK_DUMMY"
+    echo "a security key in software: $SK_DUMMY"
+}
+
 fetch_crates() { retry cargo fetch --locked; }
 
 check_format() { cargo fmt --check; }
@@ -219,10 +236,12 @@ totals() {
 
 stage "install packages" 120 install_packages
 stage "install python-tuf" 60 install_python
+stage "fetch a security key" 60 fetch_security_key
 stage "fetch crates" 60 fetch_crates
 export CARGO_NET_OFFLINE=true
 LOCKSTEP_PYTHON=$PWD/$VENV/bin/python
-export LOCKSTEP_PYTHON
+LOCKSTEP_SK_DUMMY=$PWD/$SK_DUMMY
+export LOCKSTEP_PYTHON LOCKSTEP_SK_DUMMY
 
 stage "format" 10 check_format
 stage "clippy" 120 clippy_full

@@ -14,11 +14,12 @@ use lockstep::spr::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, c
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Files whose types make up statements.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "enrolment.rs",
     "floor.rs",
     "patch.rs",
     "receipt.rs",
+    "rehome.rs",
     "service.rs",
     "recipe.rs",
     "site.rs",

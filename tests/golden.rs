@@ -25,7 +25,7 @@ fn outcome(file: &Path, now: Time) -> String {
     let folder = folder();
     let inspected = audit::inspect::run(file);
     let request = audit::verify::Request {
-        file: file.to_owned(),
+        files: vec![file.to_owned()],
         site: Some(folder.join("site.spr")),
         fingerprint: None,
         allowed_signers: Some(folder.join("nodes")),

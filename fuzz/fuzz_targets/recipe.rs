@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use lockstep::model::recipe::{PathGlobs, Recipe, What};
+use lockstep::model::glob::PathGlobs;
+use lockstep::model::recipe::{Recipe, What};
 use lockstep::spr::{Opened, encode_unsigned};
 
 use archive::Archive;

@@ -93,6 +93,11 @@ def receipt(bench, _start):
     own(bench, "states", str(holds[0]), "receipt.spr").unlink()
 
 
+def key(bench, _start):
+    """A key that does not count, beside the one that does."""
+    own(bench, "key.later").touch()
+
+
 def journal(bench, _start):
     """A journal that nobody can read."""
     own(bench, "journal").write_text("damaged")
@@ -123,6 +128,7 @@ SPOILT = (
     (floor, "fell from"),
     (time_floor, "the time floor fell"),
     (receipt, "history --check"),
+    (key, "left over: .lockstep/key.later"),
     (journal, "recover does not go through"),
     (draft, "left over"),
     (started, "the product was started on mixed"),

@@ -38,6 +38,8 @@ COUNTS = {
     "full": (1, 20),
 }
 
+# Starts of the sample's power cuts.
+SAMPLED = ("apply", "rollback", "rehome, moved")
 # Seconds that the sample and the full run may take.
 LONGEST = (900, 6 * 3600)
 # Rows that are summed up, by the beginnings of their names.
@@ -165,7 +167,7 @@ class Run:
         for kind, places in (("ext4", ("ext4", "mounts")), ("xfs", ("xfs",))):
             starts = self.chosen(*places)
             if not self.whole:
-                starts = [start for start in starts if start.key in ("apply", "rollback")]
+                starts = [start for start in starts if start.key in SAMPLED]
             recordings = [self.pool.one(power.record, start) for start in starts]
             cuts = {r.start.name: r.cuts() for r in recordings}
             counts = shared(cuts, self.count(f"prefix {kind}"))

@@ -88,10 +88,15 @@ def state(root):
 
 
 def leftovers(root):
-    """What recovery must not leave: a journal, anything in a stage, drafts, later states."""
-    found = []
+    """What recovery must not leave: a journal, anything in a stage, drafts, later states, other keys."""
     own = os.path.join(root, ".lockstep")
-    current = state(root)["sequence"]
+    counts = state(root)
+    current = counts["sequence"]
+    key = f"key.{counts['home']['since']}" if "home" in counts else "key"
+    keys = [name for name in os.listdir(own) if name.split(".")[0] == "key"]
+    found = [f".lockstep/{name}" for name in keys if name != key]
+    if key not in keys:
+        found.append(f".lockstep without its {key}")
     for path in listing(root, own=True):
         parts = path.split("/")
         name = parts[-1]

@@ -3,6 +3,7 @@ environment per place, with an image of it at each situation from which a sweep 
 """
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import place
@@ -13,6 +14,8 @@ from releases import RELEASES, STEP, fits, folder_of, lay
 
 EDITED = "conf/server.properties"
 EDIT = b"port=8080\nthreads=64\n# ours\n"
+# Starts whose command changes no file of the product.
+STAYS = ("snapshot", "trust", "rehome, moved", "rehome, copied", "rehome, restored")
 
 
 @dataclass
@@ -72,6 +75,8 @@ class World:
                 "--vendor", "stibo=repository/metadata/1.root.json",
                 "--preparer", "keys/desk.pub", "--key", "keys/owner",
                 "--output", "site.spr")  # fmt: skip
+        self.do("site", "renew", "--from", "site.spr", "--key", "keys/owner",
+                "--output", "site2.spr")  # fmt: skip
 
     def do(self, *words):
         """A command of the program that must succeed."""
@@ -135,6 +140,8 @@ class Chain:
         self.keep("update", "apply", apply(second))
         snapshot = ["snapshot", "--output", "{out}/s.spr"]
         self.keep("update", "snapshot", snapshot)
+        site = str(self.world.folder / "site2.spr")
+        self.keep("update", "trust", ["trust", site, "--receipt", "{out}/r.spr"])
         if self.serviced:
             self.keep("update", "product unwell", apply(second))
             unwell = self.starts["product unwell"]
@@ -150,6 +157,24 @@ class Chain:
         self.keep("third", "rollback of kinds", back)
         self.host(*typed, "--receipt", f"{say}.8.spr")
         self.keep("back", "forward again", back)
+        self.displaced(name, say)
+
+    def displaced(self, name, say):
+        """The node's key is another file than it was: a copy, a move to another disk, or a backup."""
+        enrolment = f"{say}.enrolment.spr"
+        self.world.do("enrol", f"{say}.8.spr", "--desk", "desk", "--key", "keys/desk",
+                      "--output", enrolment)  # fmt: skip
+        key = self.bench.root / ".lockstep/key"
+        other = key.with_name("other")
+        shutil.copy2(key, other)
+        other.replace(key)
+        tail = ["--reason", "a sweep", "--environment", name.upper(), "--receipt", "{out}/r.spr"]
+        for how, words in (
+            ("moved", ["--moved"]),
+            ("copied", ["--copy", "--name", f"{name.upper()}-2"]),
+            ("restored", ["--restored", "--enrolment", enrolment]),
+        ):
+            self.keep("displaced", f"rehome, {how}", ["rehome", *words, *tail])
 
     def service(self):
         """Who stops and starts the product: the program, where it can."""
@@ -203,7 +228,7 @@ def learn(bench, start):
         ok(words(bench, start.command))
         new = stand.read(bench.root)
     here, there = release_of(start, old), release_of(start, new)
-    if (start.key == "snapshot") != (here == there):
+    if (start.key in STAYS) != (here == there):
         raise Broken(f"{start.name}: from release {here} to {there}")
     gone = set(old.challenges) - set(new.challenges)
     # Which of several a patch answers, the snapshot of the same state does not say: all are closed.

@@ -14,8 +14,8 @@ use crate::model::enrolment::Enrolment;
 use crate::model::patch::{Codec, Patch};
 use crate::model::recipe::{Hot, Recipe};
 use crate::model::site::Site;
-use crate::model::snapshot::Snapshot;
-use crate::model::text::{Escaped, bytes, escaped_lines};
+use crate::model::snapshot::{SiteRef, Snapshot};
+use crate::model::text::{Escaped, Shown, bytes, escaped_lines, path_as_text};
 use crate::model::{Kind, Member, Refusal, Sha256, Statement};
 use crate::plan::change::describe;
 use crate::spr::{Opened, RawStatement, SprError};
@@ -24,6 +24,7 @@ use crate::spr::{Opened, RawStatement, SprError};
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// Its kind.
     pub kind: Kind,
@@ -44,7 +45,7 @@ impl std::fmt::Display for Outcome {
         writeln!(
             f,
             "{}: a {}, not verified (lockstep verify checks it)",
-            self.file.display(),
+            Shown(&self.file),
             self.kind
         )?;
         writeln!(f, "  statement    {}", self.sha256)?;
@@ -139,7 +140,7 @@ fn enrolment(e: &Enrolment) -> Lines {
         ),
         ("created", e.created.to_string()),
         ("sequence", e.sequence.to_string()),
-        ("site", format!("version {}", e.site.version)),
+        ("site", site_ref(&e.site)),
     ]
 }
 
@@ -157,7 +158,7 @@ fn snapshot(s: &Snapshot) -> Lines {
         ("sequence", s.sequence.to_string()),
         ("challenge", s.challenge.to_string()),
         ("state", s.state.to_string()),
-        ("site", format!("version {}", s.site.version)),
+        ("site", site_ref(&s.site)),
         ("program", Escaped(&s.program.version).to_string()),
     ];
     lines.extend(s.components.iter().map(|c| {
@@ -235,7 +236,7 @@ fn patch(p: &Patch) -> Lines {
             .iter()
             .map(|v| ("vendor", format!("{}, metadata of {}", v.name, v.issued))),
     );
-    lines.push(("site", format!("version {}", p.site.version)));
+    lines.push(("site", site_ref(&p.site)));
     let count = |codec: Codec| p.operations.iter().filter(|op| op.codec == codec).count();
     let travels = p
         .packs
@@ -252,6 +253,11 @@ fn patch(p: &Patch) -> Lines {
         ),
     ));
     lines
+}
+
+/// A site file, as another statement names it.
+fn site_ref(site: &SiteRef) -> String {
+    format!("version {}, sha256 {}", site.version, site.sha256)
 }
 
 fn site(s: &Site) -> Lines {

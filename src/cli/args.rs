@@ -21,6 +21,10 @@ pub(super) struct Cli {
     /// Print nothing but warnings and refusals
     #[arg(long, global = true, display_order = 901)]
     pub(super) quiet: bool,
+    /// Read the passphrase of key files from this open descriptor, to its first line feed; without it,
+    /// the terminal is asked
+    #[arg(long, global = true, value_name = "N", display_order = 902)]
+    pub(super) passphrase_fd: Option<u32>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -35,6 +39,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// host: put right what a crash interrupted
     Recover(Recover),
+    /// host: give a copied, moved or restored environment a key of its own
+    Rehome(Rehome),
     /// host: bring back the files of an earlier generation
     Rollback(Rollback),
     /// host: make room: remove old generations, which only a rollback needs
@@ -92,6 +98,7 @@ impl Command {
                 | Self::Snapshot(_)
                 | Self::Apply(_)
                 | Self::Recover(_)
+                | Self::Rehome(_)
                 | Self::Rollback(_)
                 | Self::Gc(_)
                 | Self::Trust(_)
@@ -265,7 +272,11 @@ pub(super) struct History {
 #[derive(Args)]
 pub(super) struct Receipt {
     /// Its sequence number [default: the last]
+    #[arg(conflicts_with = "all")]
     pub(super) sequence: Option<u64>,
+    /// Every receipt, each under its own name, into the folder that --output names [default: here]
+    #[arg(long)]
+    pub(super) all: bool,
     #[command(flatten)]
     pub(super) root: Root,
     /// Where it goes: a file or a folder
@@ -280,6 +291,9 @@ pub(super) struct Trust {
     pub(super) site: PathBuf,
     #[command(flatten)]
     pub(super) root: Root,
+    /// Where the receipt goes: a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -290,8 +304,10 @@ pub(super) struct Inspect {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Any .spr file
-    pub(super) file: PathBuf,
+    /// Any one .spr file; or all receipts of a node, and a snapshot newer than the last, or a folder with
+    /// them: whether they are its whole chain
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(super) files: Vec<PathBuf>,
     /// The site file that is trusted
     #[arg(long, value_name = "SITE.spr")]
     pub(super) site: Option<PathBuf>,
@@ -314,10 +330,16 @@ pub(super) struct Approve {
     /// A patch, or its head
     #[arg(value_name = "PATCH.spr|HEAD.spr")]
     pub(super) file: PathBuf,
-    /// The approver's private key
-    #[arg(long)]
-    pub(super) key: PathBuf,
-    /// Where the signature goes [default: beside the file]
+    /// The approver's private key, or the .pub file of one that an SSH agent holds
+    #[arg(long, required_unless_present = "signature")]
+    pub(super) key: Option<PathBuf>,
+    /// What ssh-keygen -Y sign -n lockstep-approval made of the file's patch.json
+    #[arg(long, value_name = "SIG", conflicts_with = "key")]
+    pub(super) signature: Option<PathBuf>,
+    /// The site file that is trusted: checks preparer and approver, and says how many are missing
+    #[arg(long, value_name = "SITE.spr")]
+    pub(super) site: Option<PathBuf>,
+    /// Where the signature goes [default: beside the file, where apply finds it]
     #[arg(long, short, value_name = "SIG")]
     pub(super) output: Option<PathBuf>,
 }
@@ -334,6 +356,7 @@ pub(super) struct Demo {
 pub(super) use super::desk_args::{Compare, DeskFolder, Enrol, Prepare, Receive, Site, SiteFile};
 #[cfg(feature = "publish")]
 pub(super) use super::publish_args::Publish;
+pub(super) use super::rehome_args::Rehome;
 
 /// A size in bytes, with K, M or G for powers of 1024.
 fn size(text: &str) -> Result<u64, String> {

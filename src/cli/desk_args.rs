@@ -19,8 +19,17 @@ pub(super) enum Site {
     /// Write the first site file; its key is kept offline
     New(SiteFile),
     /// Write the next site file; what is not named again stays
+    #[command(after_help = RENEW_EXAMPLES)]
     Renew(SiteFile),
 }
+
+const RENEW_EXAMPLES: &str = "examples:
+  lockstep site renew --from site.spr --remove anna@acme.example --key owner --output site2.spr
+  lockstep site renew --from site.spr --vendor acme=acme/metadata/1.root.json --prefix acme=customer/acme --key owner --output site2.spr
+  lockstep site renew --from site.spr --vendor stibo=anew/metadata/1.root.json --replace-root stibo --key owner --output site2.spr
+
+a vendor that changes its keys is followed without a new site file; --replace-root is for one that lost
+its root keys and started anew.";
 
 #[derive(Args)]
 pub(super) struct SiteFile {
@@ -33,6 +42,10 @@ pub(super) struct SiteFile {
     /// A vendor and its TUF root
     #[arg(long, value_name = "NAME=ROOT.json")]
     pub(super) vendor: Vec<String>,
+    /// A vendor whose root takes the place of one that it does not follow: it started anew, and the
+    /// versions that hosts have seen of it count no more
+    #[arg(long, value_name = "NAME")]
+    pub(super) replace_root: Vec<Name>,
     /// Recipes that a vendor may serve [default: all]
     #[arg(long, value_name = "VENDOR=PREFIX")]
     pub(super) prefix: Vec<String>,
@@ -70,6 +83,8 @@ pub(super) struct Enrol {
     /// Let another key take the place of the one that is known
     #[arg(long)]
     pub(super) replace: bool,
+    #[command(flatten)]
+    pub(super) accept: Accept,
     /// Write an enrolment file, which a restored host will need
     #[arg(long, short, value_name = "ENROLMENT.spr", requires = "key")]
     pub(super) output: Option<PathBuf>,

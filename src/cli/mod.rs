@@ -7,10 +7,12 @@
 mod args;
 #[cfg(feature = "desk")]
 mod desk_args;
+mod document;
 mod print;
 mod progress;
 #[cfg(feature = "publish")]
 mod publish_args;
+mod rehome_args;
 mod run;
 mod signals;
 mod spot;
@@ -21,8 +23,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::disk::syslog;
-use crate::model::text::shell_word;
+use crate::disk::{secret, syslog};
+use crate::model::text::{Escaped, shell_word};
 use crate::model::{Refusal, RefusalName, Watch as _};
 use args::Cli;
 use print::Printer;
@@ -53,7 +55,15 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, json),
     };
-    let mut printer = Printer::new(cli.json, cli.quiet);
+    let printer = Printer::new(cli.json, cli.quiet);
+    let passphrase = match cli.passphrase_fd.map(secret::from_descriptor).transpose() {
+        Ok(passphrase) => passphrase,
+        Err(refusal) => {
+            printer.refusal(&refusal);
+            return ExitCode::from(refusal.name.code());
+        }
+    };
+    let mut printer = printer.with_keys(passphrase, world::agent());
     let on_host = cli.command.changes_a_host();
     let noted = if on_host {
         printer.note_signals()
@@ -122,7 +132,7 @@ fn spoken(arguments: Vec<OsString>) -> Result<Vec<OsString>, Refusal> {
     }
     let spoken = spot::translate(&arguments)?;
     for hint in &spoken.hints {
-        print::line_to_stderr(hint);
+        print::line_to_stderr(&Escaped(hint).to_string());
     }
     Ok(spoken.arguments)
 }

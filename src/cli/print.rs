@@ -1,14 +1,18 @@
 //! Printing: results to standard output, words and progress to standard error.
 
 use std::io::{BufRead as _, BufWriter, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::document;
 use super::progress::{Progress, Unit};
-use super::signals::Signals;
+use super::signals::{self, Obeyed, Signals};
 #[cfg(feature = "desk")]
 use crate::desk::many::{OneLine, Told};
+use crate::disk::terminal::{self, Answer};
 use crate::model::text::Escaped;
 use crate::model::{Refusal, Watch};
 
@@ -21,6 +25,10 @@ pub(super) struct Printer {
     quiet: bool,
     progress: Progress,
     signals: Option<Signals>,
+    obeyed: OnceLock<Option<Obeyed>>,
+    // From a descriptor: for every key file that has one.
+    passphrase: Option<Zeroizing<String>>,
+    agent: Option<PathBuf>,
 }
 
 impl Printer {
@@ -31,6 +39,22 @@ impl Printer {
             quiet,
             progress: Progress::new(seen),
             signals: None,
+            obeyed: OnceLock::new(),
+            passphrase: None,
+            agent: None,
+        }
+    }
+
+    /// What opens keys without a question: a passphrase, and an agent's socket.
+    pub(super) fn with_keys(
+        self,
+        passphrase: Option<Zeroizing<String>>,
+        agent: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            passphrase,
+            agent,
+            ..self
         }
     }
 
@@ -145,8 +169,29 @@ impl Watch for Printer {
     }
 
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {
-        let _asking = self.signals.as_ref().map(Signals::asking);
-        crate::disk::terminal::ask_secret(&format!("passphrase of {key_file}: ")).ok()
+        if let Some(passphrase) = &self.passphrase {
+            return Some(passphrase.clone());
+        }
+        self.progress.clear();
+        let prompt = format!("passphrase of {}: ", Escaped(key_file));
+        let ask = || terminal::ask_secret(&prompt).ok();
+        let obeyed = self.signals.is_none();
+        let obeyed = obeyed.then(|| self.obeyed.get_or_init(|| Obeyed::from_here().ok()));
+        let answer = match obeyed {
+            Some(Some(obeyed)) => obeyed.but_for(ask),
+            _ => ask(),
+        };
+        match answer? {
+            Answer::Typed(secret) => Some(secret),
+            Answer::Signal(signal) => {
+                signals::obey(signal);
+                None
+            }
+        }
+    }
+
+    fn agent(&self) -> Option<PathBuf> {
+        self.agent.clone()
     }
 
     fn fingerprint(&self, whom: &str) -> Option<String> {
@@ -166,7 +211,7 @@ impl Watch for Printer {
 
 fn json_to_stdout<T: Serialize>(value: &T) {
     // As it is written: a statement that is shown may have a hundred megabytes.
-    match serde_json::to_writer_pretty(BufWriter::new(std::io::stdout().lock()), value) {
+    match document::write(BufWriter::new(std::io::stdout().lock()), value) {
         Ok(()) => line_to_stdout(""),
         // A reader that has gone away (`| head`) is no reason to complain.
         Err(error) if error.is_io() => {}

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use crate::model::recipe::{Hot, Pin, Requirement};
 use crate::model::{RecipePath, Refusal, Time};
+use crate::publish::take::Take;
 use crate::publish::words::{WordError, pin, requirement};
 use crate::publish::{self, KeyFolder};
 use crate::release::tuf::Lifetimes;
@@ -22,8 +23,14 @@ pub(super) enum Publish {
     Release(Release),
     /// Add a signature made elsewhere to a role's newest file
     Sign(Sign),
-    /// Date snapshot and timestamp anew, so that they do not expire
+    /// Date snapshot and timestamp anew, so that they do not expire; take in what delegates published
     Renew(Renew),
+    /// Give a role new keys
+    Rotate(Rotate),
+    /// Give another publisher keys of its own for a part of the recipes
+    Delegate(Delegate),
+    /// Take a delegation back
+    Revoke(Revoke),
 }
 
 #[derive(Args)]
@@ -71,10 +78,10 @@ pub(super) struct Component {
     /// What must, where it is installed, be in this range as well
     #[arg(long, value_name = "NEED", value_parser = requirement_arg)]
     joint: Vec<Requirement>,
-    /// What installing it removes, such as a hotfix
+    /// What installing it removes: hotfixes for it, and recipes of its own family
     #[arg(long, value_name = "NEED", value_parser = requirement_arg)]
     replaces: Vec<Requirement>,
-    /// A component whose paths a hotfix takes over, such as restapi=7.0.40
+    /// For a hotfix: the component whose paths it takes over, such as restapi=7.0.40
     #[arg(long, value_name = "COMPONENT=VERSION", value_parser = pin_arg)]
     takes: Vec<Pin>,
     /// It may be applied without a restart
@@ -136,13 +143,92 @@ pub(super) struct Sign {
 }
 
 #[derive(Args)]
+#[command(after_help = RENEW_EXAMPLES)]
 pub(super) struct Renew {
     #[command(flatten)]
     places: Places,
     /// Targets and delegations as well
     #[arg(long)]
     targets: bool,
+    /// Put in force what a delegate published into its copy of the repository
+    #[arg(long, value_name = "ROLE=FOLDER")]
+    take: Vec<Take>,
 }
+
+#[derive(Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(super) struct Rotate {
+    #[command(flatten)]
+    places: Places,
+    /// Whose keys: root, targets, snapshot, timestamp or a delegation
+    #[arg(long, value_name = "ROLE", required = true)]
+    role: Vec<String>,
+    /// A new key, as a public key file [default: made in the key folder]
+    #[arg(long, value_name = "PUB", conflicts_with = "make")]
+    key: Vec<PathBuf>,
+    /// How many keys are made [default: 1]
+    #[arg(long, value_name = "N")]
+    make: Option<u64>,
+    /// How many of the new keys must sign [default: as many as now]
+    #[arg(long, value_name = "N")]
+    threshold: Option<u64>,
+    /// Start the versions of these roles anew: after a stolen key counted them to the end
+    #[arg(long)]
+    restart_versions: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = DELEGATE_EXAMPLES)]
+pub(super) struct Delegate {
+    #[command(flatten)]
+    places: Places,
+    /// The delegate's role, which is also the name of its private key file
+    #[arg(long)]
+    role: String,
+    /// One of the delegate's public keys [default: those that it has]
+    #[arg(long, value_name = "PUB")]
+    key: Vec<PathBuf>,
+    /// How many of them must sign
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threshold: u64,
+    /// Recipes that it publishes, such as 'customer/acme/*/*/*'
+    #[arg(long, value_name = "PATTERN", required = true)]
+    path: Vec<String>,
+    /// A folder or file that its recipes may own [default: any that nobody else owns]
+    #[arg(long, value_name = "DIR")]
+    install_path: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    places: Places,
+    /// The delegate's role
+    #[arg(long)]
+    role: String,
+}
+
+const RENEW_EXAMPLES: &str = "examples:
+  lockstep publish renew --repository repo --keys keys                        every day, by a machine
+  lockstep publish renew --repository repo --keys keys --targets              once a year
+  lockstep publish renew --repository repo --keys keys --take acme=/in/acme   what the delegate acme published";
+
+const ROTATE_EXAMPLES: &str = "examples:
+  lockstep publish rotate --repository repo --keys keys --role timestamp
+  lockstep publish rotate --repository repo --keys keys --role root --make 3 --threshold 2
+  lockstep publish rotate --repository repo --keys keys --role root --key anna.pub --key ben.pub --threshold 2
+  lockstep publish rotate --repository repo --keys keys --role timestamp --role snapshot --restart-versions
+
+the old private keys are set aside in the key folder (+old), never deleted. What waits for signatures of
+people elsewhere, or was cut short, is continued by typing the same line again.";
+
+const DELEGATE_EXAMPLES: &str = "examples:
+  lockstep publish delegate --repository repo --keys keys --role acme --key acme.pub \\
+    --path 'customer/acme/*/*/*' --install-path webapps/portal
+then the delegate, in a copy of the repository, with a key folder that holds its private key as 'acme':
+  lockstep publish component --repository copy --keys acme-keys --recipe customer/acme/portal/7.0/portal-7.0.3 --files DIR
+and the owner again:
+  lockstep publish renew --repository repo --keys keys --take acme=copy";
 
 fn requirement_arg(text: &str) -> Result<Requirement, WordError> {
     requirement(text)
@@ -198,12 +284,52 @@ pub(super) fn run(command: Publish, now: Time, printer: &Printer) -> Result<(), 
                 keys: args.places.keys(),
                 repository: args.places.repository,
                 targets: args.targets,
+                take: args.take,
+            },
+            now,
+            printer,
+        )?),
+        Publish::Rotate(args) => {
+            printer.outcome(&publish::rotate::run(&rotate(args), now, printer)?);
+        }
+        Publish::Delegate(args) => {
+            printer.outcome(&publish::delegate::run(&delegate(args), now, printer)?);
+        }
+        Publish::Revoke(args) => printer.outcome(&publish::revoke::run(
+            &publish::revoke::Request {
+                keys: args.places.keys(),
+                repository: args.places.repository,
+                role: args.role,
             },
             now,
             printer,
         )?),
     }
     Ok(())
+}
+
+fn rotate(args: Rotate) -> publish::rotate::Request {
+    publish::rotate::Request {
+        keys: args.places.keys(),
+        repository: args.places.repository,
+        roles: args.role,
+        public: args.key,
+        make: args.make,
+        threshold: args.threshold,
+        restart: args.restart_versions,
+    }
+}
+
+fn delegate(args: Delegate) -> publish::delegate::Request {
+    publish::delegate::Request {
+        keys: args.places.keys(),
+        repository: args.places.repository,
+        role: args.role,
+        public: args.key,
+        threshold: args.threshold,
+        paths: args.path,
+        install_paths: args.install_path,
+    }
 }
 
 fn component(args: Component) -> publish::component::Request {

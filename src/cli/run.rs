@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{Accept, Command, Gc, Init, Status};
+use super::args::{Accept, Approve, Command, Gc, Init, Receipt, Status};
 use super::print::Printer;
 use super::world;
 use crate::audit;
 use crate::host;
 use crate::model::patch::Accepted;
-use crate::model::{Refusal, Time};
+use crate::model::{Refusal, RefusalName, Time};
 
 /// Runs one command and prints what it did.
 pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refusal> {
@@ -52,6 +52,9 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 printer.outcome(&host::recover::run(&root, now, printer)?);
             }
         }
+        Command::Rehome(args) => {
+            printer.outcome(&host::rehome::run(&args.request()?, now, printer)?);
+        }
         Command::Rollback(args) => printer.outcome(&host::rollback::run(
             &host::rollback::Request {
                 root: world::root(args.root.root)?,
@@ -75,17 +78,18 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
                 args.check,
             )?);
         }
-        Command::Receipt(args) => printer.outcome(&host::receipt::run(
-            &world::root(args.root.root)?,
-            args.sequence,
-            args.output.as_deref(),
-        )?),
+        Command::Receipt(args) => receipt(args, printer)?,
         Command::Trust(args) => {
             let root = world::root(args.root.root)?;
             printer.outcome(&if args.site == Path::new("show") {
                 host::trust::show(&root)?
             } else {
-                host::trust::run(&root, &args.site, now, printer)?
+                let request = host::trust::Request {
+                    root,
+                    site: args.site,
+                    receipt: args.receipt,
+                };
+                host::trust::run(&request, now, printer)?
             });
         }
         Command::Inspect(_) | Command::Verify(_) | Command::Approve(_) => {
@@ -147,6 +151,17 @@ fn program() -> PathBuf {
     world::program().unwrap_or_else(|_| "lockstep".into())
 }
 
+fn receipt(args: Receipt, printer: &Printer) -> Result<(), Refusal> {
+    let root = world::root(args.root.root)?;
+    let output = args.output.as_deref();
+    if args.all {
+        printer.outcome(&host::receipt::all(&root, output)?);
+    } else {
+        printer.outcome(&host::receipt::run(&root, args.sequence, output)?);
+    }
+    Ok(())
+}
+
 fn gc(args: Gc, now: Time, printer: &Printer) -> Result<(), Refusal> {
     let root = world::root(args.root.root)?;
     printer.outcome(&host::gc::run(
@@ -165,7 +180,7 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
         Command::Verify(args) => {
             let outcome = audit::verify::run(
                 &audit::verify::Request {
-                    file: args.file,
+                    files: args.files,
                     site: args.site,
                     fingerprint: args.fingerprint,
                     allowed_signers: args.allowed_signers,
@@ -180,17 +195,29 @@ fn audit(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Ref
                 return Ok(ExitCode::from(code));
             }
         }
-        Command::Approve(args) => printer.outcome(&audit::approve::run(
-            &audit::approve::Request {
-                file: args.file,
-                key: args.key,
-                output: args.output,
-            },
-            printer,
-        )?),
+        Command::Approve(args) => printer.outcome(&approve(args, printer)?),
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn approve(args: Approve, printer: &Printer) -> Result<audit::approve::Outcome, Refusal> {
+    use audit::approve::{By, Request};
+    let by = match (args.key, args.signature) {
+        (_, Some(signature)) => By::Signature(signature),
+        (Some(key), None) => By::Key(key),
+        (None, None) => {
+            let refusal = Refusal::new(RefusalName::Usage, "an approval is signed by a key");
+            return Err(refusal.next("lockstep approve FILE --key KEY"));
+        }
+    };
+    let request = Request {
+        file: args.file,
+        by,
+        site: args.site,
+        output: args.output,
+    };
+    audit::approve::run(&request, printer)
 }
 
 fn accepted(args: Accept) -> Vec<Accepted> {
@@ -208,10 +235,9 @@ fn accepted(args: Accept) -> Vec<Accepted> {
 mod desk {
     //! The desk's commands.
 
-    use super::super::args::{Command, Site, SiteFile};
-    use super::{ExitCode, Printer, Refusal, Time, accepted, world};
+    use super::super::args::{Accept, Command, Site, SiteFile};
+    use super::{ExitCode, Printer, Refusal, RefusalName, Time, accepted, world};
     use crate::desk;
-    use crate::model::RefusalName;
 
     pub(super) fn run(command: Command, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {
         match command {
@@ -224,6 +250,7 @@ mod desk {
                         places: args.places,
                         fingerprint: args.fingerprint,
                         replace: args.replace,
+                        accept_forked: forked(args.accept)?,
                         output: args.output,
                         key: args.key,
                     },
@@ -260,7 +287,7 @@ mod desk {
                     &world::desk(args.desk.desk)?,
                     &desk::receive::Request {
                         places: args.places,
-                        accept_forked: args.accept.accept.contains(&RefusalName::Forked),
+                        accept_forked: forked(args.accept)?,
                     },
                     now,
                     printer,
@@ -277,6 +304,24 @@ mod desk {
             _ => {}
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Why a fork is accepted; nothing else is lifted where a word is taken in.
+    fn forked(args: Accept) -> Result<Option<String>, Refusal> {
+        if let Some(other) = args
+            .accept
+            .iter()
+            .find(|name| **name != RefusalName::Forked)
+        {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "this refusal cannot be lifted by --accept here",
+            )
+            .value("asked for", other)
+            .value("may be", RefusalName::Forked)
+            .next("leave it out; what the file is refused for then says what to do"));
+        }
+        Ok(args.reason.filter(|_| !args.accept.is_empty()))
     }
 
     fn site(
@@ -301,6 +346,7 @@ mod desk {
                 from: args.from,
                 name: args.name,
                 vendors: args.vendor,
+                replace_roots: args.replace_root,
                 prefixes: args.prefix,
                 preparers: args.preparer,
                 approvers: args.approver,

@@ -7,7 +7,8 @@
 //! | SIGHUP | the terminal went away | the same | the same |
 //!
 //! The handler stores a number and does nothing else. While a question is asked, a signal ends the
-//! program as if nobody handled it, because nobody would look at the number. What is ignored when
+//! program as if nobody handled it, because nobody would look at the number; where a passphrase is asked
+//! for, once the terminal shows again what is typed. What is ignored when
 //! the program starts (`nohup`, a job in the background of a script) stays ignored.
 //!
 //! Ctrl-Z stops the process wherever it is, and `fg` lets it go on: in mid-exchange the product stands
@@ -15,22 +16,17 @@
 //! other, and the printer passes over it. SIGQUIT and SIGKILL end the program at once; what a change
 //! had come to is then put right by `recover`.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::disk::durable;
+use crate::disk::ignored::Ignored;
 use crate::model::{Refusal, RefusalName};
 
 /// What is handled.
 const HANDLED: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
-/// Where Linux says what a process ignores.
-const STATUS: &str = "/proc/self/status";
-/// More than that file ever has, in bytes.
-const STATUS_MAX: u64 = 64 * 1024;
 
 /// The signals of this process, as far as they are handled.
 pub(super) struct Signals {
@@ -49,9 +45,9 @@ impl Signals {
             came: Arc::default(),
             asking: Arc::default(),
         };
-        let ignored = ignored();
+        let ignored = Ignored::now();
         for (signal, name) in HANDLED {
-            if !is_in(ignored, signal) {
+            if !ignored.has(signal) {
                 signals.handle(signal).map_err(|e| {
                     Refusal::new(
                         RefusalName::Internal,
@@ -99,38 +95,34 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// The signals that this process was started to ignore, a bit for each; none where the system does
-/// not say.
-fn ignored() -> u64 {
-    let status = durable::read(Path::new(STATUS), STATUS_MAX).unwrap_or_default();
-    mask(&String::from_utf8_lossy(&status))
-}
+/// The signals of a command that notes none: obeyed, but not while a secret is asked for, so that the
+/// terminal is put right first.
+pub(super) struct Obeyed(Arc<AtomicBool>);
 
-fn mask(status: &str) -> u64 {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0)
-}
-
-fn is_in(mask: u64, signal: i32) -> bool {
-    let bit = u32::try_from(signal.saturating_sub(1)).unwrap_or(u32::MAX);
-    mask.checked_shr(bit).is_some_and(|rest| rest & 1 == 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_ignored_is_read_from_the_kernels_own_words() {
-        let nohup = mask("Name:\tlockstep\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
-        assert!(is_in(nohup, SIGHUP) && !is_in(nohup, SIGINT) && !is_in(nohup, SIGTERM));
-        for nothing in ["", "SigIgn:\tx\n", "SigCgt:\t0000000000001001\n"] {
-            assert_eq!(mask(nothing), 0, "{nothing}");
+impl Obeyed {
+    /// From here on they are obeyed by this program in the system's place.
+    pub(super) fn from_here() -> std::io::Result<Self> {
+        let obeyed = Arc::new(AtomicBool::new(true));
+        let ignored = Ignored::now();
+        for (signal, _) in HANDLED {
+            if !ignored.has(signal) {
+                flag::register_conditional_default(signal, Arc::clone(&obeyed))?;
+            }
         }
-        // Rust's start-up ignores SIGPIPE, so that a reader who goes away ends nothing.
-        assert!(is_in(ignored(), signal_hook::consts::SIGPIPE));
+        Ok(Self(obeyed))
     }
+
+    /// Does something during which they wait.
+    pub(super) fn but_for<T>(&self, done: impl FnOnce() -> T) -> T {
+        self.0.store(false, Ordering::SeqCst);
+        let done = done();
+        self.0.store(true, Ordering::SeqCst);
+        done
+    }
+}
+
+/// Ends the program by a signal, as if nobody had handled it.
+pub(super) fn obey(signal: i32) {
+    // Where the system does not let it, the command goes on and finds that nothing was typed.
+    drop(signal_hook::low_level::emulate_default_handler(signal));
 }

@@ -59,6 +59,11 @@ pub(super) fn root(named: Option<PathBuf>) -> Result<PathBuf, Refusal> {
     }
 }
 
+/// The socket of the SSH agent that this session has.
+pub(super) fn agent() -> Option<PathBuf> {
+    variable("SSH_AUTH_SOCK")
+}
+
 /// The desk's folders: those under the one named, or the XDG ones.
 #[cfg(feature = "desk")]
 pub(super) fn desk(named: Option<PathBuf>) -> Result<crate::desk::Desk, Refusal> {
@@ -88,7 +93,6 @@ fn home() -> Option<PathBuf> {
     variable("HOME")
 }
 
-#[cfg(feature = "desk")]
 fn variable(name: &str) -> Option<PathBuf> {
     #[expect(
         clippy::disallowed_methods,

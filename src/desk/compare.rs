@@ -1,12 +1,13 @@
 //! `compare`: what differs between two snapshots or receipts, such as of TEST and PROD.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::statements::Unread;
 use crate::model::Refusal;
 use crate::model::snapshot::Snapshot;
+use crate::model::text::Shown;
 use crate::plan::moved::{Holding, differences};
 
 /// What differs.
@@ -59,10 +60,9 @@ fn snapshot(path: &Path) -> Result<Snapshot, Refusal> {
 }
 
 fn whose(path: &Path, snapshot: &Snapshot) -> String {
-    let file = PathBuf::from(path);
     format!(
         "{}: {}, node {}, sequence {}, {}",
-        file.display(),
+        Shown(path),
         snapshot.environment,
         snapshot.node.name,
         snapshot.sequence,

@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Desk;
+use super::learn::Acceptance;
 use super::many::{OneLine, Told};
-use super::statements::{Unread, Word, check_key};
+use super::statements::{self, Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
 use crate::model::snapshot::NodeId;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 
 /// What `enrol` is asked.
@@ -27,6 +29,8 @@ pub struct Request {
     pub fingerprint: Option<String>,
     /// Whether another key may take the place of the enrolled one.
     pub replace: bool,
+    /// Why a fork is accepted, where one is.
+    pub accept_forked: Option<String>,
     /// Where an enrolment file goes, signed by `key`.
     pub output: Option<PathBuf>,
     /// The preparer's key file.
@@ -72,7 +76,7 @@ impl std::fmt::Display for Outcome {
             )?;
         }
         if let Some(output) = &self.output {
-            writeln!(f, "  enrolment  {}", output.display())?;
+            writeln!(f, "  enrolment  {}", Shown(output))?;
         }
         write!(f, "  next       lockstep prepare SNAPSHOT.spr --to RECIPE")
     }
@@ -128,22 +132,39 @@ fn one(
     let mut record = desk
         .environment(&environment)?
         .unwrap_or_else(|| EnvironmentRecord::new(environment.clone()));
+    statements::check_name(&record, &environment, file)?;
     check_name(desk, &record, &word)?;
     let known = is_known(&record, &node);
     if !known {
-        if let Some(known) = record.node(&node.name).filter(|_| !request.replace) {
-            check_key(known, &node, file)?;
+        if !compared {
+            check_not_joined(&record, &node)?;
         }
-        record.nodes.retain(|other| other.name != node.name);
-        record.nodes.push(first_record(&node, &word));
-        record.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        take_key(&mut record, &word, request, file)?;
     }
-    record.environment = environment.clone();
-    record.take_in(&word, false)?;
+    // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
+    let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
+        now,
+        reason: reason.clone(),
+    });
+    let learned = record.take_in(&word, accepted.as_ref())?;
+    if let Some(gap) = &learned.gap {
+        watch.warn(gap);
+    }
+    if !known && let Some(node) = record.nodes.iter_mut().find(|n| n.name == node.name) {
+        // What another key signed is answered no more.
+        node.closed = node.closed.max(first_closed(node, &word));
+    }
     desk.store_environment(&record)?;
+    let newest = outside
+        .as_ref()
+        .map(|_| newest(desk, &record, word))
+        .transpose()?;
     drop(lock);
-    let output = outside.map(|writer| writer.write(&word, now)).transpose()?;
+    let output = match (outside, newest) {
+        (Some(writer), Some(newest)) => Some(writer.write(&newest, now)?),
+        _ => None,
+    };
     Ok(Outcome {
         environment: environment.name.to_string(),
         id: environment.id.to_string(),
@@ -155,10 +176,84 @@ fn one(
     })
 }
 
+/// A node that says it belongs to an environment that is known here has read the environment's id, which
+/// stands in every file: nobody but a person who compared its key lets it in.
+fn check_not_joined(record: &EnvironmentRecord, node: &NodeId) -> Result<(), Refusal> {
+    if record.nodes.is_empty() || record.node(&node.name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = record.nodes.iter().map(|n| n.name.as_str()).collect();
+    Err(Refusal::new(
+        RefusalName::NotEnrolled,
+        "another node would join an environment that is known here, and its key was not compared",
+    )
+    .value("environment", &record.environment)
+    .value("new node", &node.name)
+    .value("known nodes", known.join(", "))
+    .next("read the fingerprint from that host's lockstep status: lockstep enrol FILE --fingerprint SHA256:..."))
+}
+
 fn is_known(record: &EnvironmentRecord, node: &NodeId) -> bool {
     record
         .node(&node.name)
         .is_some_and(|known| known.key == node.key)
+}
+
+/// Lets a key in: of a node that was not known, or on purpose in place of the one that is known. What
+/// is known of the node's receipts stays: a rehome goes on from them.
+fn take_key(
+    record: &mut EnvironmentRecord,
+    word: &Word,
+    request: &Request,
+    file: &Path,
+) -> Result<(), Refusal> {
+    let node = &word.snapshot.get().node;
+    match record
+        .nodes
+        .iter_mut()
+        .find(|known| known.name == node.name)
+    {
+        Some(known) => {
+            if !request.replace {
+                check_key(known, node, file)?;
+            }
+            known.key = node.key.clone();
+        }
+        None => record.nodes.push(first_record(node, word)),
+    }
+    record.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
+}
+
+/// The sequence number below which nothing is answered, where a new key took the place of another.
+fn first_closed(node: &NodeRecord, word: &Word) -> u64 {
+    let before = node
+        .seen
+        .iter()
+        .any(|seen| seen.sequence < word.snapshot.get().sequence);
+    if before {
+        word.snapshot.get().sequence
+    } else {
+        0
+    }
+}
+
+/// The newest word of the node that the desk has: an enrolment says what is known, not what the file
+/// says that happened to be named.
+fn newest(desk: &Desk, record: &EnvironmentRecord, word: Word) -> Result<Word, Refusal> {
+    let snapshot = word.snapshot.get();
+    let node = record.node(&snapshot.node.name);
+    let Some(last) = node.and_then(NodeRecord::last) else {
+        return Ok(word);
+    };
+    if last.sequence <= snapshot.sequence {
+        return Ok(word);
+    }
+    let Some(file) = desk.statement(last.sha256)? else {
+        return Ok(word);
+    };
+    let unread = Unread::parse(file).map_err(|e| e.refuse(&desk.state))?;
+    unread.verify(&snapshot.node.key)
 }
 
 /// A node of which nothing is known yet but its key.
@@ -173,6 +268,8 @@ fn first_record(node: &NodeId, word: &Word) -> NodeRecord {
             .receipt
             .unwrap_or_else(|| word.snapshot.sha256()),
         receipt_sequence: 0,
+        receipts: Vec::new(),
+        refused: Vec::new(),
         seen: Vec::new(),
     }
 }
@@ -197,7 +294,7 @@ fn check_name(desk: &Desk, record: &EnvironmentRecord, word: &Word) -> Result<()
                 format!("{} ({})", other.environment.name, other.environment.id),
             )
             .next(
-                "one of the two needs another name: make it anew with lockstep init --name NAME on its host",
+                "one of the two needs another name: on its host, lockstep rehome --copy --name NAME --reason TEXT",
             ));
         }
     }

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::Desk;
 use super::statements::Unread;
-use super::store::{EnvironmentRecord, NodeRecord, PreparedRecord};
+use super::store::{AcceptedFork, EnvironmentRecord, NodeRecord, PreparedRecord};
 use crate::model::installed::describe;
 use crate::model::snapshot::Snapshot;
+use crate::model::text::Escaped;
 use crate::model::{Refusal, Time};
 
 /// All environments.
@@ -39,6 +40,8 @@ pub struct Line {
     pub age_days: Option<u64>,
     /// Drifted files that the nodes last stated.
     pub drift: usize,
+    /// Forks of its nodes that somebody accepted, in order.
+    pub forks: Vec<Fork>,
     /// Patches prepared and not yet confirmed by a receipt, in the order in which they were made.
     pub prepared: Vec<Prepared>,
 }
@@ -52,6 +55,21 @@ pub struct Node {
     pub sequence: Option<u64>,
     /// Days since then; none as well where that word cannot be read any more.
     pub age_days: Option<u64>,
+}
+
+/// A fork that somebody accepted.
+#[derive(Debug, Serialize)]
+pub struct Fork {
+    /// The day on which.
+    pub accepted: String,
+    /// Of which node.
+    pub node: String,
+    /// Why.
+    pub reason: String,
+    /// The sequence number of the statement that was accepted.
+    pub sequence: u64,
+    /// What contradicted it.
+    pub what: String,
 }
 
 /// A patch that was prepared and not yet confirmed.
@@ -145,6 +163,7 @@ fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refu
             .iter()
             .map(|snapshot| snapshot.drift.len())
             .fold(0, usize::saturating_add),
+        forks: record.forks.iter().map(fork).collect(),
         prepared: record
             .prepared
             .iter()
@@ -152,6 +171,16 @@ fn line(desk: &Desk, record: &EnvironmentRecord, now: Time) -> Result<Line, Refu
             .map(|prepared| self::prepared(prepared, now))
             .collect(),
     })
+}
+
+fn fork(record: &AcceptedFork) -> Fork {
+    Fork {
+        accepted: record.accepted.date(),
+        node: record.node.to_string(),
+        reason: Escaped(&record.reason).to_string(),
+        sequence: record.sequence,
+        what: record.what.clone(),
+    }
 }
 
 fn prepared(record: &PreparedRecord, now: Time) -> Prepared {

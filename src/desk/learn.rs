@@ -1,13 +1,28 @@
 //! What the desk learns from a node's word, wherever it comes in: at `enrol`, `prepare` or `receive`.
 
+use super::forks::Lies;
 use super::statements::Word;
-use super::store::{EnvironmentRecord, forked};
-use crate::model::Refusal;
-use crate::model::receipt::Action;
+use super::store::{AcceptedFork, EnvironmentRecord};
+use crate::model::rehome::RehomeHow;
+use crate::model::{Refusal, Time};
+
+/// That somebody accepts a fork, and why.
+#[derive(Debug, Clone)]
+pub struct Acceptance {
+    /// When, by the desk's clock.
+    pub now: Time,
+    /// Why.
+    pub reason: String,
+}
 
 impl EnvironmentRecord {
-    /// Learns what a node says: its snapshot, and its receipt where the snapshot came in one.
-    pub fn take_in(&mut self, word: &Word, accept_forked: bool) -> Result<Learned, Refusal> {
+    /// Learns what a node says: its snapshot, and its receipt where the snapshot came in one. Where it
+    /// contradicts what is known, that must be accepted; then its branch is the one that counts.
+    pub fn take_in(
+        &mut self,
+        word: &Word,
+        accepted: Option<&Acceptance>,
+    ) -> Result<Learned, Refusal> {
         let snapshot = word.snapshot.get();
         let mut learned = Learned::default();
         let Some(node) = self
@@ -17,37 +32,55 @@ impl EnvironmentRecord {
         else {
             return Ok(learned);
         };
-        node.see(snapshot, word.snapshot.sha256(), accept_forked)?;
+        match node.hold(word) {
+            Lies::Well => {}
+            Lies::Gap(known) => {
+                learned.gap = Some(format!(
+                    "node {} has a receipt between sequence {known} and {} that this desk has not seen",
+                    node.name, snapshot.sequence
+                ));
+            }
+            Lies::Forked(fork) => {
+                let reason = match accepted {
+                    Some(accepted) => accepted.reason.clone(),
+                    None => restored(word).ok_or_else(|| fork.refuse(&node.name))?,
+                };
+                let cut = node.mend(word);
+                self.prepared.retain(|prepared| prepared.sequence < cut);
+                self.forks.push(AcceptedFork {
+                    accepted: accepted.map_or(snapshot.created, |accepted| accepted.now),
+                    node: node.name.clone(),
+                    reason,
+                    sequence: snapshot.sequence,
+                    what: fork.what().to_owned(),
+                });
+            }
+        }
+        let known = node.receipt_sequence;
+        node.remember(word);
         let Some(receipt) = &word.receipt else {
             return Ok(learned);
         };
-        let (sequence, sha256) = (receipt.get().sequence, receipt.sha256());
-        let (known, head) = (node.receipt_sequence, node.receipt);
-        if sequence == known && sha256 != head && !accept_forked {
-            return Err(forked(&node.name, sequence, head, sha256));
+        learned.news = receipt.get().sequence > known;
+        if let Some(last) = node.receipts.last() {
+            (node.receipt, node.receipt_sequence) = (last.sha256, last.sequence);
         }
-        if sequence > known {
-            learned.news = true;
-            let gap = known > 0 && receipt.get().previous != Some(head);
-            learned.gap = gap.then(|| {
-                format!(
-                    "node {} has a receipt between sequence {known} and {sequence} that this desk \
-                     has not seen",
-                    node.name
-                )
-            });
-            node.receipt = sha256;
-            node.receipt_sequence = sequence;
-            if receipt.get().action != Action::RolledBack {
-                node.closed = sequence;
-            }
-        }
+        let closing = node.receipts.iter().filter(|known| known.closes);
+        let closed = closing.map(|known| known.sequence).max().unwrap_or(0);
+        node.closed = node.closed.max(closed);
         // A commit closes every snapshot before it, and so every patch that answers one.
         let closed = self.nodes.iter().map(|node| node.closed).min().unwrap_or(0);
         self.prepared
             .retain(|p| p.sequence >= closed || Some(p.patch) == receipt.get().applied());
         Ok(learned)
     }
+}
+
+/// A node that was restored says itself that what it did since the backup is lost, and why; its new key
+/// was enrolled by somebody.
+fn restored(word: &Word) -> Option<String> {
+    let rehome = word.receipt.as_ref()?.get().rehome.as_ref()?;
+    (rehome.how == RehomeHow::Restored).then(|| format!("restored: {}", rehome.reason))
 }
 
 /// What was learned of a node's word.

@@ -3,12 +3,16 @@
 //!
 //! A refusal of one hides none of the others. The command ends with the code of the first; that
 //! there was nothing to do for one does not hide that another was refused.
+//!
+//! Attack: a file on the medium whose name has line breaks, and after them a line that says of
+//! another environment what is not true. Defence: what stands in a line is escaped as it is put there.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::disk::medium::PassedOver;
+use crate::model::text::Escaped;
 use crate::model::{Refusal, RefusalName};
 
 /// What a command that takes one or many tells.
@@ -127,14 +131,15 @@ impl<T: fmt::Display + OneLine> fmt::Display for Told<T> {
 impl<T: OneLine> fmt::Display for Many<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for done in &self.done {
-            writeln!(f, "{}", done.line())?;
+            writeln!(f, "{}", Escaped(&done.line()))?;
         }
         for LeftOut { subject, reason } in &self.left_out {
-            writeln!(f, "left out   {subject}: {reason}")?;
+            writeln!(f, "left out   {}: {}", Escaped(subject), Escaped(reason))?;
         }
         for Refused { subject, refusal } in &self.refused {
             let (name, code) = (refusal.name, refusal.name.code());
-            writeln!(f, "refused    {subject}: {name} ({code}), {}", refusal.what)?;
+            let (subject, what) = (Escaped(subject), Escaped(&refusal.what));
+            writeln!(f, "refused    {subject}: {name} ({code}), {what}")?;
         }
         if !self.passed_over.is_empty() {
             writeln!(f, "passed by  {}", self.passed_over)?;

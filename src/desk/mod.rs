@@ -8,6 +8,7 @@
 pub mod compare;
 pub mod enrol;
 pub mod environments;
+mod forks;
 mod gather;
 pub mod learn;
 pub mod many;

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Desk;
 use super::gather;
+use super::learn::Acceptance;
 use super::many::{Many, OneLine, Told};
-use super::statements::read_enrolled;
+use super::statements::{check_key, not_enrolled, read_enrolled};
 use crate::model::text::Escaped;
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 
@@ -16,8 +17,8 @@ use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 pub struct Request {
     /// Receipt files, or folders with receipts in them.
     pub places: Vec<PathBuf>,
-    /// Whether a fork is accepted, with a reason given.
-    pub accept_forked: bool,
+    /// Why a fork is accepted, where one is.
+    pub accept_forked: Option<String>,
 }
 
 /// What `receive` learned.
@@ -155,9 +156,19 @@ fn one(
             "this desk does not know the environment",
         ));
     };
+    // Asked again under the lock: another key may have been enrolled meanwhile.
+    match record.node(&statement.node.name) {
+        Some(known) => check_key(known, &statement.node, file)?,
+        None => return Err(not_enrolled(file, &environment, &statement.node)),
+    }
     // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
-    let learned = record.take_in(&word, request.accept_forked)?;
+    desk.keep_statement(receipt.sha256(), &word.file)?;
+    let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
+        now,
+        reason: reason.clone(),
+    });
+    let learned = record.take_in(&word, accepted.as_ref())?;
     if let Some(gap) = &learned.gap {
         watch.warn(gap);
     }

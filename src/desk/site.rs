@@ -3,15 +3,17 @@
 //! The owner's key signs it and is kept offline. A renewal starts from the file before: what is not
 //! named again stays, and the version counts up.
 
-use std::collections::BTreeMap;
+mod vendors;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::disk::{durable, handout, keys};
-use crate::model::site::{Policy, Signer, Site, Vendor};
+use crate::model::site::{Policy, Signer, Site};
 use crate::model::statement::FORMAT;
-use crate::model::{Kind, Member, Name, Refusal, RefusalName, Sha256, Time, Watch};
+use crate::model::text::Shown;
+use crate::model::{Kind, Member, Name, Refusal, RefusalName, Time, Watch};
 use crate::spr::{MemberBytes, RawSignature, canonical, encode_small};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
 
@@ -27,6 +29,8 @@ pub struct Request {
     pub name: Option<Name>,
     /// `NAME=ROOT.json`, the vendors.
     pub vendors: Vec<String>,
+    /// Vendors whose root takes the place of one that it does not follow.
+    pub replace_roots: Vec<Name>,
     /// `NAME=PREFIX`, which recipes a vendor may serve.
     pub prefixes: Vec<String>,
     /// `[PRINCIPAL=]PUB`, who may prepare.
@@ -71,7 +75,7 @@ impl std::fmt::Display for Outcome {
             "site {} version {} is in {}",
             self.site,
             self.version,
-            self.file.display()
+            Shown(&self.file)
         )?;
         writeln!(f, "  owner      {}", self.fingerprint)?;
         for (label, lines) in [
@@ -93,15 +97,15 @@ impl std::fmt::Display for Outcome {
             write!(
                 f,
                 "  next       on each host: lockstep init --root DIR --name NAME --site {} --fingerprint {}",
-                self.file.display(),
+                Shown(&self.file),
                 self.fingerprint
             )
         } else {
             write!(
                 f,
                 "  next       lockstep prepare ... --site {} carries it; or on a host: lockstep trust {}",
-                self.file.display(),
-                self.file.display()
+                Shown(&self.file),
+                Shown(&self.file)
             )
         }
     }
@@ -115,21 +119,8 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         Some((site, roots)) => renewed(site, roots.clone(), &key, now)?,
         None => (new(request, &key, now)?, Vec::new()),
     };
-    for line in &request.vendors {
-        let (name, root) = take_vendor(line)?;
-        let digest = Sha256::of(&root);
-        match site.vendors.iter_mut().find(|vendor| vendor.name == name) {
-            Some(vendor) => vendor.root = digest,
-            None => site.vendors.push(Vendor {
-                name: name.clone(),
-                prefixes: Vec::new(),
-                root: digest,
-            }),
-        }
-        roots.retain(|(member, _)| *member != Site::root_member(&name));
-        roots.push((Site::root_member(&name), root));
-    }
-    set_prefixes(&mut site.vendors, &request.prefixes)?;
+    vendors::set_roots(&mut site, &mut roots, request)?;
+    vendors::set_prefixes(&mut site.vendors, &request.prefixes)?;
     for gone in &request.remove {
         remove(&mut site, &mut roots, gone)?;
     }
@@ -203,19 +194,6 @@ fn read(path: &Path) -> Result<(TrustedSite, Vec<MemberBytes>), Refusal> {
     Ok((TrustedSite::pin(raw, members.clone(), None)?, members))
 }
 
-fn take_vendor(line: &str) -> Result<(Name, Vec<u8>), Refusal> {
-    let Some((name, path)) = line.split_once('=') else {
-        return Err(usage(format!("{line:?} is not NAME=ROOT.json"))
-            .next("--vendor NAME=REPOSITORY/metadata/1.root.json"));
-    };
-    let name: Name = name
-        .parse()
-        .map_err(|e: crate::model::name::NameError| usage(e.to_string()))?;
-    let root = durable::read(Path::new(path), ROOT_MAX)?;
-    crate::trust::vendor::check_root(&name, &root)?;
-    Ok((name, root))
-}
-
 /// Takes a person, or a vendor, away; a name that nobody has is a slip of the pen.
 fn remove(site: &mut Site, roots: &mut Vec<MemberBytes>, gone: &str) -> Result<(), Refusal> {
     let people = site
@@ -237,36 +215,6 @@ fn remove(site: &mut Site, roots: &mut Vec<MemberBytes>, gone: &str) -> Result<(
     site.vendors.retain(|vendor| vendor.name.as_str() != gone);
     let left = &site.vendors;
     roots.retain(|(member, _)| left.iter().any(|v| *member == Site::root_member(&v.name)));
-    Ok(())
-}
-
-/// The recipes that vendors may serve; those named now take the place of those before.
-fn set_prefixes(vendors: &mut [Vendor], lines: &[String]) -> Result<(), Refusal> {
-    let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for line in lines {
-        let Some((vendor, prefix)) = line.split_once('=') else {
-            return Err(
-                usage(format!("{line:?} is not VENDOR=PREFIX")).next("--prefix NAME=customer/acme")
-            );
-        };
-        named
-            .entry(vendor)
-            .or_default()
-            .push(prefix.trim_end_matches('/').to_owned());
-    }
-    for (name, mut prefixes) in named {
-        let Some(vendor) = vendors
-            .iter_mut()
-            .find(|vendor| vendor.name.as_str() == name)
-        else {
-            return Err(
-                usage(format!("the site has no vendor {name}")).next("--vendor NAME=ROOT.json")
-            );
-        };
-        prefixes.sort();
-        prefixes.dedup();
-        vendor.prefixes = prefixes;
-    }
     Ok(())
 }
 
@@ -372,7 +320,15 @@ fn outcome(site: &Site, request: &Request) -> Outcome {
         vendors: site
             .vendors
             .iter()
-            .map(|vendor| format!("{} (root {})", vendor.name, vendor.root.short()))
+            .map(|vendor| {
+                let replaced = vendor.since == Some(site.version);
+                let word = if replaced {
+                    ", in the place of another"
+                } else {
+                    ""
+                };
+                format!("{} (root {}{word})", vendor.name, vendor.root.short())
+            })
             .collect(),
     }
 }

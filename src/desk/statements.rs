@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Desk;
-use super::store::{NodeRecord, STATEMENT_FILE_MAX};
+use super::store::{EnvironmentRecord, NodeRecord, STATEMENT_FILE_MAX};
 use crate::disk::durable;
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::{EnvironmentId, NodeId, Snapshot};
@@ -69,8 +69,18 @@ impl Unread {
         })
     }
 
-    /// Believes it, if `key` signed it.
+    /// Believes it, if `key` signed it, and nobody else: signatures are no members, so that anybody on
+    /// the way could add one, and a patch that carries the snapshot has room for the node's alone.
     pub fn verify(self, key: &PublicKey) -> Result<Word, Refusal> {
+        if let several @ 2.. = self.raw.signatures.len() {
+            return Err(Refusal::new(
+                RefusalName::Corrupt,
+                "a node's statement has one signature, and this file has more",
+            )
+            .value("signatures", several)
+            .value("allowed", 1)
+            .next("copy the file again from the host"));
+        }
         if self.raw.kind == Kind::Snapshot {
             let snapshot = by_key::<Snapshot>(&self.raw, key)?;
             return Ok(Word {
@@ -116,9 +126,11 @@ impl Unread {
 
     fn inner_snapshot(&self) -> Result<RawStatement, Refusal> {
         inner_snapshot(&self.members).ok_or_else(|| {
+            let found: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
             Refusal::new(RefusalName::Corrupt, "the receipt holds no signed snapshot")
-                .value("members", self.members.len())
-                .next("lockstep receipt --output FILE on the host writes it again")
+                .value("wanted", "snapshot.json and its signature")
+                .value("found", found.join(", "))
+                .next("ask for the receipt again: lockstep receipt --output FILE on the host")
         })
     }
 }
@@ -150,10 +162,33 @@ pub fn read_enrolled(desk: &Desk, path: &Path) -> Result<Word, Refusal> {
         return Err(not_enrolled(path, &environment, &node));
     };
     check_key(known, &node, path)?;
+    if let Some(record) = &record {
+        check_name(record, &environment, path)?;
+    }
     unread.verify(&known.key)
 }
 
-fn not_enrolled(path: &Path, environment: &EnvironmentId, node: &NodeId) -> Refusal {
+/// An environment keeps its name: one that states another would be taken for that one by whoever reads
+/// what this desk prints.
+pub(super) fn check_name(
+    record: &EnvironmentRecord,
+    stated: &EnvironmentId,
+    path: &Path,
+) -> Result<(), Refusal> {
+    if record.environment.name == stated.name {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::WrongEnvironment,
+        "the file gives an environment that is known here another name",
+    )
+    .value("file", path.display())
+    .value("file says", stated)
+    .value("known here", &record.environment)
+    .next("find out what happened on that host; a copy gets an identity of its own with lockstep rehome --copy"))
+}
+
+pub(super) fn not_enrolled(path: &Path, environment: &EnvironmentId, node: &NodeId) -> Refusal {
     Refusal::new(
         RefusalName::NotEnrolled,
         "this desk does not know the node that the file is from",

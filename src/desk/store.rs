@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Desk;
 use crate::disk::lock::Lock;
 use crate::disk::{DiskError, durable};
-use crate::model::snapshot::{EnvironmentId, Snapshot};
+use crate::model::snapshot::EnvironmentId;
 use crate::model::statement::FORMAT;
-use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
+use crate::model::{Name, PublicKey, Refusal, Sha256, Time};
 use crate::spr::canonical;
 
 /// Largest record, in bytes.
@@ -18,7 +18,7 @@ const RECORD_MAX: u64 = 16 * 1024 * 1024;
 /// Largest statement file that is kept, in bytes.
 pub(super) const STATEMENT_FILE_MAX: u64 = 160 * 1024 * 1024;
 /// How many sequence numbers are remembered per node, to find forks.
-const SEEN_MAX: usize = 512;
+pub(super) const SEEN_MAX: usize = 512;
 
 /// What the desk knows of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ const SEEN_MAX: usize = 512;
 pub struct EnvironmentRecord {
     /// Which one.
     pub environment: EnvironmentId,
+    /// Forks of its nodes that somebody accepted, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<AcceptedFork>,
     /// The format of this record.
     pub format: u32,
     /// Its nodes, rising by name.
@@ -35,15 +38,40 @@ pub struct EnvironmentRecord {
 }
 
 impl EnvironmentRecord {
-    /// Earlier records do not tell which receipt closed the snapshots: it was the last.
+    /// Earlier records do not tell which receipt closed the snapshots: it was the last. Nor do they list
+    /// receipts: that one is known.
     fn completed(mut self) -> Self {
         for node in &mut self.nodes {
             if node.closed == 0 {
                 node.closed = node.receipt_sequence;
             }
+            if node.receipts.is_empty() && node.receipt_sequence > 0 {
+                node.receipts.push(SeenReceipt {
+                    closes: node.closed == node.receipt_sequence,
+                    previous: None,
+                    sequence: node.receipt_sequence,
+                    sha256: node.receipt,
+                });
+            }
         }
         self
     }
+}
+
+/// A fork that somebody accepted: from then on one branch counts, and the other is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedFork {
+    /// When.
+    pub accepted: Time,
+    /// Of which node.
+    pub node: Name,
+    /// Why.
+    pub reason: String,
+    /// The sequence number of the statement that was accepted.
+    pub sequence: u64,
+    /// What contradicted it.
+    pub what: String,
 }
 
 /// What the desk knows of a node.
@@ -62,6 +90,12 @@ pub struct NodeRecord {
     pub receipt: Sha256,
     /// The sequence number of the snapshot that came in that receipt.
     pub receipt_sequence: u64,
+    /// Receipts known of the branch that counts, rising by sequence number.
+    #[serde(default)]
+    pub receipts: Vec<SeenReceipt>,
+    /// Statements, snapshots and receipts, of branches that do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Sha256>,
     /// Snapshots seen, rising by sequence number.
     pub seen: Vec<SeenSnapshot>,
 }
@@ -70,9 +104,27 @@ pub struct NodeRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeenSnapshot {
+    /// When it was taken, by the host's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
     /// Its sequence number.
     pub sequence: u64,
     /// SHA-256 of its statement, which lies in `statements/`.
+    pub sha256: Sha256,
+}
+
+/// A receipt that the desk has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenReceipt {
+    /// Whether it closed the snapshots before it.
+    pub closes: bool,
+    /// The receipt before it; nothing for the first, or where an earlier record did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Sha256>,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// SHA-256 of its statement.
     pub sha256: Sha256,
 }
 
@@ -121,6 +173,7 @@ impl EnvironmentRecord {
     pub fn new(environment: EnvironmentId) -> Self {
         Self {
             environment,
+            forks: Vec::new(),
             format: FORMAT,
             nodes: Vec::new(),
             prepared: Vec::new(),
@@ -135,45 +188,11 @@ impl EnvironmentRecord {
 }
 
 impl NodeRecord {
-    /// Remembers a snapshot. Two statements under one sequence number are a fork, unless `accepted`.
-    pub fn see(
-        &mut self,
-        snapshot: &Snapshot,
-        sha256: Sha256,
-        accepted: bool,
-    ) -> Result<(), Refusal> {
-        let sequence = snapshot.sequence;
-        if let Some(other) = self.seen.iter_mut().find(|seen| seen.sequence == sequence) {
-            if other.sha256 != sha256 {
-                if !accepted {
-                    return Err(forked(&self.name, sequence, other.sha256, sha256));
-                }
-                other.sha256 = sha256;
-            }
-            return Ok(());
-        }
-        self.seen.push(SeenSnapshot { sequence, sha256 });
-        self.seen.sort_by_key(|seen| seen.sequence);
-        let excess = self.seen.len().saturating_sub(SEEN_MAX);
-        self.seen.drain(..excess);
-        Ok(())
-    }
-
     /// The last snapshot seen.
     #[must_use]
     pub fn last(&self) -> Option<&SeenSnapshot> {
         self.seen.last()
     }
-}
-
-pub(super) fn forked(node: &Name, sequence: u64, known: Sha256, new: Sha256) -> Refusal {
-    Refusal::new(
-        RefusalName::Forked,
-        format!("node {node} signed two different statements as sequence {sequence}: it was copied or set back"),
-    )
-    .value("this one", new.short())
-    .value("known here", known.short())
-    .next("find out which of the two is real and switch the other off; then add --accept forked --reason TEXT")
 }
 
 impl Desk {

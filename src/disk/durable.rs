@@ -11,6 +11,10 @@ use super::DiskError;
 /// Reads a file of at most `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     let file = File::open(path).map_err(DiskError::io("open", path))?;
+    bounded(file, path, limit)
+}
+
+fn bounded(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
     // Room for what is there, within the limit: grown by itself, it would take up to twice as much.
     let size = file.metadata().map_or(0, |m| m.len().min(limit));
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
@@ -24,6 +28,28 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
         });
     }
     Ok(bytes)
+}
+
+/// Opens a plain file to read it. A pipe that nobody writes into, or a device, holds nobody up: it is
+/// refused, by what was opened and not by its name.
+pub fn open_plain(path: &Path) -> Result<File, DiskError> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(DiskError::os("open", path))?;
+    let file = File::from(file);
+    let plain = file.metadata().map_err(DiskError::io("read", path))?;
+    if plain.is_file() {
+        Ok(file)
+    } else {
+        Err(DiskError::NotAFile {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// [`read`] of a plain file alone: for what others may have laid there.
+pub fn read_plain(path: &Path, limit: u64) -> Result<Vec<u8>, DiskError> {
+    bounded(open_plain(path)?, path, limit)
 }
 
 /// [`read`], where a file that does not exist is nothing.

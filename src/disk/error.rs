@@ -28,6 +28,12 @@ pub enum DiskError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A folder, pipe or device where a plain file is wanted.
+    #[error("{} is not a plain file", path.display())]
+    NotAFile {
+        /// Which path.
+        path: PathBuf,
+    },
     /// Something is there already that is only ever made new.
     #[error("{} is there already", path.display())]
     AlreadyThere {
@@ -87,6 +93,12 @@ pub enum DiskError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// The node's key is gone.
+    #[error("the node's key {} is missing: this node can sign nothing", path.display())]
+    KeyLost {
+        /// The key file.
+        path: PathBuf,
     },
     /// Paths that this user cannot change, or not without losing an owner, group or attribute.
     #[error("{}", .all.first().map_or_else(String::new, ToString::to_string))]
@@ -214,6 +226,7 @@ impl DiskError {
             Self::Io { source, .. } => io_refusal(source.kind()),
             Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
             Self::AlreadyThere { .. }
+            | Self::NotAFile { .. }
             | Self::NotARoot { .. }
             | Self::Rules { .. }
             | Self::ServiceFile { .. } => RefusalName::Usage,
@@ -225,7 +238,9 @@ impl DiskError {
             | Self::KeyOpen { .. }
             | Self::Obstacles { .. }
             | Self::Unreadable { .. } => RefusalName::NotPermitted,
-            Self::Damaged { .. } | Self::Content { .. } => RefusalName::Corrupt,
+            Self::Damaged { .. } | Self::KeyLost { .. } | Self::Content { .. } => {
+                RefusalName::Corrupt
+            }
             Self::Mount(error) => error.refusal(),
             Self::NeedsRecovery { .. } => RefusalName::NeedsRecovery,
             Self::Interrupted(_) => RefusalName::Interrupted,
@@ -237,6 +252,7 @@ impl DiskError {
             Self::Io { source, .. } => io_next(io_refusal(source.kind())).to_owned(),
             Self::TooLarge { .. } => "look at the file; this program did not write it".to_owned(),
             Self::AlreadyThere { .. } => "lockstep status".to_owned(),
+            Self::NotAFile { .. } => "name the file itself".to_owned(),
             Self::NotARoot { .. } => "name the installation with --root DIR".to_owned(),
             Self::Blocked { .. } => {
                 "put the folder itself where the link is, and run the same command again".to_owned()
@@ -257,7 +273,12 @@ impl DiskError {
             Self::Obstacles { .. } => String::new(),
             Self::Unreadable { line, .. } => format!("{line}, then the same command again"),
             Self::Damaged { .. } => {
-                "put .lockstep back from a backup that you trust, or ask for help; do not init again".to_owned()
+                "put .lockstep back from a backup that you trust, then: lockstep rehome --restored --enrolment FILE \
+                 --reason TEXT; do not init again".to_owned()
+            }
+            Self::KeyLost { .. } => {
+                "lockstep rehome --restored --enrolment FILE --reason TEXT, with FILE from the desk (lockstep enrol ... \
+                 --output FILE --key KEY)".to_owned()
             }
             Self::Rules { .. } => {
                 "mend the file by hand, and run the same command again".to_owned()

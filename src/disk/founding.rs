@@ -4,7 +4,7 @@
 //! never a half-made environment that could be taken for a first use.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::entropy::random_bytes;
 use super::lock::Lock;
@@ -47,7 +47,7 @@ impl<'a> Founding<'a> {
         durable::write(&store.folder().join("lock"), &Lock::blank(), 0o600)?;
         store.write_environment(environment)?;
         store.write_first_rules(service)?;
-        let key = make_key(&store)?;
+        let key = make_key(&store.key_path(None))?;
         Ok(Self { root, store, key })
     }
 
@@ -78,23 +78,28 @@ pub(super) fn nursery(root: &Root) -> PathBuf {
     root.path().join(format!("{STATE_FOLDER}.init"))
 }
 
-/// Makes a new key and writes it over the one before, if any.
-pub fn make_key(store: &StateStore) -> Result<SigningKey, DiskError> {
+/// Makes a new key, durable at `path`.
+pub fn make_key(path: &Path) -> Result<SigningKey, DiskError> {
     let key =
         SigningKey::from_seed(&random_bytes()?).map_err(|e| DiskError::Random(e.to_string()))?;
     let text = key
         .to_openssh()
         .map_err(|e| DiskError::Random(e.to_string()))?;
-    durable::write(&store.folder().join("key"), text.as_bytes(), 0o600)?;
+    durable::write(path, text.as_bytes(), 0o600)?;
     Ok(key)
 }
 
-/// Reads the node's key; a key file that others can read is refused.
-pub fn load_key(store: &StateStore) -> Result<SigningKey, DiskError> {
-    let path = store.folder().join("key");
-    let metadata = path
-        .symlink_metadata()
-        .map_err(DiskError::io("look at", &path))?;
+/// Reads the node's key; a key file that others can read is refused, and one that is missing is told
+/// as damage to the node's state.
+pub fn load_key(path: &Path) -> Result<SigningKey, DiskError> {
+    let path = path.to_owned();
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(DiskError::KeyLost { path });
+        }
+        Err(e) => return Err(DiskError::io("look at", &path)(e)),
+    };
     let mode = metadata.mode() & 0o7777;
     if !metadata.is_file() || mode & 0o077 != 0 {
         return Err(DiskError::KeyOpen { path, mode });
@@ -133,10 +138,12 @@ pub(super) mod samples {
 
     pub(crate) fn state(sequence: u64) -> TrustedState {
         TrustedState {
+            born: None,
             challenges: vec![],
             floors: vec![],
             format: 0,
             generation: sequence,
+            home: None,
             installed: vec![],
             marks: Marks {
                 hardware: None,
@@ -204,12 +211,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = samples::node(folder.path());
         let store = StateStore::open(&root);
-        load_key(&store).unwrap();
-        let key = store.folder().join("key");
+        let key = store.key_path(None);
+        load_key(&key).unwrap();
         assert_eq!(key.metadata().unwrap().mode() & 0o7777, 0o600);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let refusal = Refusal::from(load_key(&store).err().unwrap());
+        let refusal = Refusal::from(load_key(&key).err().unwrap());
         assert_eq!(refusal.name, RefusalName::NotPermitted);
         assert_eq!(refusal.next, format!("chmod 600 {}", key.display()));
+        std::fs::remove_file(&key).unwrap();
+        let refusal = Refusal::from(load_key(&key).err().unwrap());
+        assert_eq!(refusal.name, RefusalName::Corrupt);
+        assert!(refusal.next.contains("rehome --restored"), "{refusal}");
     }
 }

@@ -44,6 +44,16 @@ fn check_writable(path: &Path) -> Result<(), Refusal> {
     }
 }
 
+/// Whether exactly this lies at a name already.
+pub fn is_there(path: &Path, bytes: &[u8]) -> Result<bool, Refusal> {
+    let limit = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    match super::durable::read_if_there(path, limit) {
+        Ok(found) => Ok(found.as_deref() == Some(bytes)),
+        Err(super::DiskError::TooLarge { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Writes a new file, durably.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
     use std::io::Write as _;

@@ -162,7 +162,8 @@ impl Legacy {
     /// Gives all of it to an open file or folder; `mode` is the one it shall have for now.
     pub(super) fn give(&self, target: impl AsFd, mode: u32) -> Result<(), DiskError> {
         let target = target.as_fd();
-        let new = Stamp::of(target).map_err(DiskError::os("look at", &self.path))?;
+        let new =
+            Stamp::of(target).map_err(DiskError::os("give a new file the owner of", &self.path))?;
         self.own(&new, |uid, gid| rustix::fs::fchown(target, uid, gid))?;
         if !self.attributes.is_empty() {
             // Attributes of users are for whoever may write. Nobody else comes to it here.

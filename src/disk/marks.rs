@@ -3,6 +3,7 @@
 //! None of the values leaves the host as it is: each but the inode is an HMAC under a constant of
 //! this program, so that a snapshot can be compared but tells nobody a machine-id.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -40,45 +41,129 @@ impl Default for Sources {
     }
 }
 
-/// The marks of this place. What cannot be read is absent: unknown, not different.
-pub fn live(root: &Root, state_folder: &Path, sources: &Sources) -> Result<Marks, DiskError> {
+/// The marks of this place, with the node's key at `key`. What cannot be read is absent: unknown, not
+/// different.
+pub fn live(root: &Root, key: &Path, sources: &Sources) -> Result<Marks, DiskError> {
     use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::MetadataExt as _;
-    let key = state_folder.join("key");
-    let inode = key
-        .symlink_metadata()
-        .map_err(DiskError::io("look at", &key))?
-        .ino();
+    let inode = match key.symlink_metadata() {
+        Ok(metadata) => inode_of(&metadata),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let path = key.to_owned();
+            return Err(DiskError::KeyLost { path });
+        }
+        Err(e) => return Err(DiskError::io("look at", key)(e)),
+    };
     Ok(Marks {
         hardware: text(&sources.product_uuid)
             .map(|uuid| keyed(&APPLICATION, uuid.to_lowercase().as_bytes())),
-        inode: inode & INTEGER_MAX,
+        inode,
         machine: text(&sources.machine_id).and_then(|id| machine(&id)),
         root: keyed(&APPLICATION, root.path().as_os_str().as_bytes()),
     })
 }
 
-/// The first mark that differs, with both values, the stored one first; nothing where none does.
+/// A file's inode, cut to what a statement holds.
 #[must_use]
-pub fn compare(stored: &Marks, live: &Marks) -> Option<String> {
-    let differ = |what: &str, old: &dyn ToString, new: &dyn ToString| {
-        let (old, new) = (short(&old.to_string()), short(&new.to_string()));
-        format!("{what}: it was {old}, it is {new}")
+pub fn inode_of(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.ino() & INTEGER_MAX
+}
+
+/// When a file was born; nothing where its file system does not say it.
+#[must_use]
+pub fn born_of(metadata: &Metadata) -> Option<String> {
+    let born = metadata.created().ok()?;
+    let born = born.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("{}.{:09}", born.as_secs(), born.subsec_nanos()))
+}
+
+/// [`born_of`] the file at `path`.
+#[must_use]
+pub fn born(path: &Path) -> Option<String> {
+    born_of(&path.symlink_metadata().ok()?)
+}
+
+/// Whether two values of a mark differ; one that is unknown does not.
+#[must_use]
+pub fn differ(mark: Mark, stored: Option<&String>, live: Option<&String>) -> Option<Difference> {
+    let (old, new) = (stored?, live?);
+    (old != new).then(|| Difference {
+        mark,
+        values: format!("{}: it was {old}, it is {new}", mark.word()),
+    })
+}
+
+/// A mark that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which mark.
+    pub mark: Mark,
+    /// Both values, the stored one first.
+    pub values: String,
+}
+
+/// What ties a key to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The machine-id.
+    Machine,
+    /// The hardware's UUID.
+    Hardware,
+    /// The path of the root.
+    Root,
+    /// The inode of the key file.
+    Inode,
+    /// When the key file was born: a restored one may have the inode that it had.
+    Born,
+    /// The inode of the file that says which state counts.
+    StateInode,
+    /// When that file was born: one that was written over keeps its inode, and says another birth.
+    StateBorn,
+}
+
+impl Mark {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Machine => "machine-id",
+            Self::Hardware => "hardware",
+            Self::Root => "path of the root",
+            Self::Inode => "inode of the key",
+            Self::Born => "birth of the key",
+            Self::StateInode => "inode of the state",
+            Self::StateBorn => "birth of the state",
+        }
+    }
+}
+
+/// Every mark that differs. One that is unknown on either side does not.
+#[must_use]
+pub fn compare(stored: &Marks, live: &Marks) -> Vec<Difference> {
+    let known = |mark: Mark, old: Option<String>, new: Option<String>| {
+        let differs = old.is_some() && new.is_some() && old != new;
+        differs.then(|| Difference {
+            mark,
+            values: format!(
+                "{}: it was {}, it is {}",
+                mark.word(),
+                short(&old.unwrap_or_default()),
+                short(&new.unwrap_or_default())
+            ),
+        })
     };
-    if let (Some(old), Some(new)) = (&stored.machine, &live.machine)
-        && old != new
-    {
-        return Some(differ("machine-id", old, new));
-    }
-    if let (Some(old), Some(new)) = (&stored.hardware, &live.hardware)
-        && old != new
-    {
-        return Some(differ("hardware", old, new));
-    }
-    if stored.root != live.root {
-        return Some(differ("path of the root", &stored.root, &live.root));
-    }
-    (stored.inode != live.inode).then(|| differ("inode of the key", &stored.inode, &live.inode))
+    let hex = |sha256: &Option<Sha256>| sha256.map(|sha256| sha256.to_string());
+    [
+        known(Mark::Machine, stored.machine.clone(), live.machine.clone()),
+        known(Mark::Hardware, hex(&stored.hardware), hex(&live.hardware)),
+        known(Mark::Root, hex(&Some(stored.root)), hex(&Some(live.root))),
+        known(
+            Mark::Inode,
+            Some(stored.inode.to_string()),
+            Some(live.inode.to_string()),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn short(text: &str) -> String {
@@ -124,34 +209,62 @@ mod tests {
 
     #[test]
     fn unknown_is_not_different() {
-        assert_eq!(compare(&marks(Some("a"), 1), &marks(None, 1)), None);
+        let told = |stored: &Marks, live: &Marks| -> Vec<String> {
+            let differing = compare(stored, live).into_iter();
+            differing.map(|difference| difference.values).collect()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(told(&marks(Some("a"), 1), &marks(None, 1)), none);
         assert_eq!(
-            compare(&marks(Some("a"), 1), &marks(Some("b"), 1)).unwrap(),
-            "machine-id: it was a, it is b"
+            told(&marks(Some("a"), 1), &marks(Some("b"), 2)),
+            [
+                "machine-id: it was a, it is b",
+                "inode of the key: it was 1, it is 2"
+            ]
         );
         assert_eq!(
-            compare(&marks(None, 1), &marks(Some("b"), 2)).unwrap(),
-            "inode of the key: it was 1, it is 2"
+            told(&marks(None, 1), &marks(Some("b"), 2)),
+            ["inode of the key: it was 1, it is 2"]
         );
     }
 
     #[test]
     fn read_where_readable() {
         let folder = tempfile::tempdir().unwrap();
-        durable::write(&folder.path().join("key"), b"", 0o600).unwrap();
+        let key = folder.path().join("key");
+        durable::write(&key, b"", 0o600).unwrap();
         let root = Root::open(folder.path()).unwrap();
         let sources = Sources {
             machine_id: folder.path().join("id"),
             product_uuid: folder.path().join("uuid"),
         };
-        let bare = live(&root, folder.path(), &sources).unwrap();
+        let bare = live(&root, &key, &sources).unwrap();
         assert_eq!((&bare.machine, &bare.hardware), (&None, &None));
         durable::write(&sources.machine_id, b"uninitialized\n", 0o644).unwrap();
         durable::write(&sources.product_uuid, b"AB-C\n", 0o644).unwrap();
-        let upper = live(&root, folder.path(), &sources).unwrap();
+        let upper = live(&root, &key, &sources).unwrap();
         assert_eq!(upper.machine, None);
         durable::write(&sources.product_uuid, b"ab-c", 0o644).unwrap();
-        assert_eq!(live(&root, folder.path(), &sources).unwrap(), upper);
+        assert_eq!(live(&root, &key, &sources).unwrap(), upper);
+    }
+
+    /// As a file-level restore does it: the same name, and often the same inode.
+    #[test]
+    fn a_file_made_anew_is_born_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        durable::write(&key, b"one", 0o600).unwrap();
+        let first = born(&key);
+        assert_eq!(
+            differ(Mark::Born, first.as_ref(), born(&key).as_ref()),
+            None
+        );
+        assert_eq!(differ(Mark::Born, first.as_ref(), None), None);
+        std::fs::remove_file(&key).unwrap();
+        durable::write(&key, b"one", 0o600).unwrap();
+        let again = born(&key);
+        let told = differ(Mark::Born, first.as_ref(), again.as_ref());
+        assert_eq!(told.is_some(), first.is_some() && again.is_some());
     }
 
     /// An invented machine-id; the same computation was compared with systemd 252 on a real one.

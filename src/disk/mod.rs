@@ -8,18 +8,21 @@
 //! | [`root`], [`stamp`], [`mounts`] | an installation's root, what stands at its paths, and on which mount |
 //! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with rights, and what bars the way |
 //! | [`space`], [`probe`] | whether there is room, and whether files can be exchanged there |
-//! | [`founding`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
+//! | [`founding`], [`home`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
 //! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
-//! | [`keys`], [`terminal`], [`handout`], [`medium`], [`syslog`] | key files of people, their passphrases, files handed out and brought in, the system's log |
+//! | [`keys`], [`agent`], [`secret`], [`terminal`], [`ignored`] | people's keys, in files or held by an agent, and the passphrases that open them |
+//! | [`handout`], [`medium`], [`beside`], [`syslog`] | files handed out and brought in, approvals beside a patch, the system's log |
 //! | [`durable`], [`folder`], [`entropy`] | files, folders and random bytes as such |
 
 pub mod acl;
+pub mod agent;
 pub mod area;
 mod attributes;
 pub mod batch;
+pub mod beside;
 pub mod command;
 pub mod durable;
 pub mod entropy;
@@ -29,6 +32,8 @@ pub mod folder;
 pub mod founding;
 pub mod generations;
 pub mod handout;
+pub mod home;
+pub mod ignored;
 pub mod incoming;
 pub mod inherit;
 pub mod inventory;
@@ -49,6 +54,7 @@ pub mod rights;
 pub mod root;
 pub mod rules;
 pub mod scan;
+pub mod secret;
 pub mod shut;
 pub mod space;
 mod sparse;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::DiskError;
 use super::operator::{User, named};
 use super::stamp::{FileKind, Stamp};
-use crate::model::text::shell_word;
+use crate::model::text::{Shown, shell_word};
 use crate::model::{Refusal, RefusalName};
 
 /// Most paths that a message names.
@@ -91,7 +91,7 @@ impl Obstacle {
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.words())
+        write!(f, "{}: {}", Shown(&self.path), self.words())
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use self::service::{ServiceFile, ServiceRules};
 use super::state::StateStore;
 use super::{DiskError, durable};
-use crate::model::recipe::PathGlobs;
+use crate::model::glob::PathGlobs;
 use crate::model::{Sha256, TreePath};
 
 /// Largest rules file, in bytes.

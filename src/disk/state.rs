@@ -1,6 +1,8 @@
 //! The node's trusted state: one immutable folder for each sequence number, and the one file that
 //! says which of them counts.
 //!
+//! `current` also names its own inode and birth: whoever restores an earlier one restores another file.
+//!
 //! `states/<n>/` is written whole and made durable; then `current`, which holds n and the folder's
 //! SHA-256, is replaced by one rename: that is the commit. What is missing or does not fit its
 //! digest is refused as damaged, never taken for a first use.
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::durable::{self, Draft};
+use super::home::Home;
+use super::marks::{self, Difference, Mark};
 use super::root::Root;
 use super::{DiskError, folder};
 use crate::model::digest::Sha256Hasher;
@@ -47,6 +51,10 @@ pub struct EnvironmentFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedState {
+    /// When the key's file was born, in seconds and nanoseconds, where the file system says it: a file
+    /// that is restored may get the very inode that it had. It is a mark that never leaves the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<String>,
     /// Challenges that a patch may answer, the oldest first.
     pub challenges: Vec<OpenChallenge>,
     /// The lowest versions of vendor metadata still accepted.
@@ -56,6 +64,9 @@ pub struct TrustedState {
     pub format: u32,
     /// The generation that stands: the sequence number of the last change of files.
     pub generation: u64,
+    /// What the last rehome made of the node; nothing where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Home>,
     /// What is installed, rising by name.
     pub installed: Vec<Installed>,
     /// What ties the key to its place.
@@ -85,8 +96,14 @@ impl TrustedState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pointer {
+    /// When this very file was born, where its file system says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    born: Option<String>,
     folder_sha256: Sha256,
     format: u32,
+    /// The inode of this very file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inode: Option<u64>,
     sequence: u64,
 }
 
@@ -149,20 +166,20 @@ impl StateStore {
             let reason = format!("its digest is {}, {wanted} was committed", found.short());
             return Err(damaged(&folder, reason));
         }
-        let path = folder.join(STATE_FILE);
-        let bytes = files
-            .get(STATE_FILE)
-            .ok_or_else(|| damaged(&path, "it is missing"))?;
-        let state: TrustedState =
-            canonical::decode_value(bytes).map_err(|e| damaged(&path, e.to_string()))?;
-        if (state.sequence, state.format) != (pointer.sequence, FORMAT) {
-            return Err(damaged(&path, "it has another number or format"));
-        }
-        Ok(CurrentState {
-            files,
-            sequence: pointer.sequence,
-            state,
-        })
+        decoded(&folder, pointer.sequence, files)
+    }
+
+    /// The numbers of all state folders, rising, whether they were committed or not.
+    pub fn numbers(&self) -> Result<Vec<u64>, DiskError> {
+        folder::numbers(&self.folder.join("states"))
+    }
+
+    /// A state as its folder has it. Whether it was committed, and is what it was, nobody says: its
+    /// signed files are for the caller to compare with it.
+    pub fn uncertain(&self, sequence: u64) -> Result<CurrentState, DiskError> {
+        let folder = self.state_folder(sequence);
+        let files = read_files(&folder)?;
+        decoded(&folder, sequence, files)
     }
 
     /// Writes the folder of the state `sequence`, durably. What an interrupted command left under
@@ -182,14 +199,18 @@ impl StateStore {
         for (name, bytes) in files {
             durable::write(&folder.join(name), bytes, 0o600)?;
         }
+        let path = self.folder.join("current");
+        let mut current = Draft::create(&path, 0o600)?;
+        let itself = current.file().metadata();
+        let itself = itself.map_err(DiskError::io("look at", &path))?;
         let pointer = Pointer {
+            born: marks::born_of(&itself),
             folder_sha256: digest(files),
             format: FORMAT,
+            inode: Some(marks::inode_of(&itself)),
             sequence,
         };
-        let path = self.folder.join("current");
         let text = canonical::encode(&pointer).map_err(|e| damaged(&path, e.to_string()))?;
-        let mut current = Draft::create(&path, 0o600)?;
         current
             .file()
             .write_all(&text)
@@ -220,10 +241,16 @@ impl StateStore {
 
     /// The numbers of all committed states that hold a receipt, rising.
     pub fn receipts(&self) -> Result<Vec<u64>, DiskError> {
-        let current = self.sequence()?;
+        let CurrentState {
+            sequence: current,
+            state,
+            ..
+        } = self.current()?;
+        // What a rehome passed over is no part of the chain, even before it is set aside.
+        let lost = |n: u64| state.home.as_ref().is_some_and(|home| home.lost(n));
         let mut numbers = Vec::new();
-        for n in folder::numbers(&self.folder.join("states"))? {
-            if n <= current && self.has_receipt(n)? {
+        for n in self.numbers()? {
+            if n <= current && !lost(n) && self.has_receipt(n)? {
                 numbers.push(n);
             }
         }
@@ -239,7 +266,7 @@ impl StateStore {
     /// Removes states without a receipt, but for the current one and the one before it.
     pub fn prune(&self) -> Result<(), DiskError> {
         let current = self.sequence()?;
-        let states = folder::numbers(&self.folder.join("states"))?;
+        let states = self.numbers()?;
         let before = states.iter().copied().filter(|n| *n < current).max();
         for n in states {
             let kept = n >= current || Some(n) == before;
@@ -254,7 +281,7 @@ impl StateStore {
     /// them and among the vendors' metadata.
     pub fn remove_uncommitted(&self) -> Result<(), DiskError> {
         let current = self.sequence()?;
-        for n in folder::numbers(&self.folder.join("states"))? {
+        for n in self.numbers()? {
             if n > current {
                 folder::remove_tree(&self.state_folder(n))?;
             }
@@ -263,11 +290,30 @@ impl StateStore {
         for vendor in folder::names(&vendors)? {
             folder::sweep_drafts(&vendors.join(vendor))?;
         }
+        self.sweep_homes()?;
         folder::sweep_drafts(&self.folder)
     }
 
-    fn state_folder(&self, sequence: u64) -> PathBuf {
+    pub(super) fn state_folder(&self, sequence: u64) -> PathBuf {
         self.folder.join("states").join(sequence.to_string())
+    }
+
+    /// How the file that says what counts differs from the one that was committed: it names itself, so
+    /// that a restored one is a stranger even where the key beside it was left as it was.
+    pub fn put_back(&self) -> Result<Vec<Difference>, DiskError> {
+        let pointer = self.pointer()?;
+        let path = self.folder.join("current");
+        let live = path
+            .symlink_metadata()
+            .map_err(DiskError::io("look at", &path))?;
+        let (inode, born) = (marks::inode_of(&live), marks::born_of(&live));
+        let inode = marks::differ(
+            Mark::StateInode,
+            pointer.inode.map(|n| n.to_string()).as_ref(),
+            Some(&inode.to_string()),
+        );
+        let born = marks::differ(Mark::StateBorn, pointer.born.as_ref(), born.as_ref());
+        Ok(inode.into_iter().chain(born).collect())
     }
 
     fn pointer(&self) -> Result<Pointer, DiskError> {
@@ -282,6 +328,27 @@ impl StateStore {
             Err(damaged(&path, format!("it has format {}", pointer.format)))
         }
     }
+}
+
+fn decoded(
+    folder: &Path,
+    sequence: u64,
+    files: BTreeMap<String, Vec<u8>>,
+) -> Result<CurrentState, DiskError> {
+    let path = folder.join(STATE_FILE);
+    let bytes = files
+        .get(STATE_FILE)
+        .ok_or_else(|| damaged(&path, "it is missing"))?;
+    let state: TrustedState =
+        canonical::decode_value(bytes).map_err(|e| damaged(&path, e.to_string()))?;
+    if (state.sequence, state.format) != (sequence, FORMAT) {
+        return Err(damaged(&path, "it has another number or format"));
+    }
+    Ok(CurrentState {
+        files,
+        sequence,
+        state,
+    })
 }
 
 fn damaged(path: &Path, reason: impl Into<String>) -> DiskError {

@@ -15,6 +15,8 @@ use crate::spr::canonical;
 
 /// Largest recipe or metadata file, in bytes.
 const DOCUMENT_MAX: u64 = 256 * 1024 * 1024;
+/// Longest name of a metadata file, in bytes (`NAME_MAX` of Linux, with room for a draft's).
+const FILE_NAME_MAX: usize = 128;
 
 impl StateStore {
     /// What the node is.
@@ -92,20 +94,24 @@ impl StateStore {
     pub fn store_vendor(
         &self,
         vendor: &Name,
-        files: &BTreeMap<Name, Vec<u8>>,
+        files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<(), DiskError> {
         let folder = self.vendor_path(vendor);
+        if let Some(name) = files.keys().find(|name| !is_plain(name)) {
+            return Err(DiskError::Damaged {
+                path: folder,
+                reason: format!("{name:?} is no name of a metadata file"),
+            });
+        }
         durable::make_folders(&folder, 0o700)?;
         for (name, bytes) in files {
-            let path = folder.join(name.as_str());
+            let path = folder.join(name);
             if durable::read_if_there(&path, DOCUMENT_MAX)?.as_deref() != Some(bytes) {
                 durable::write(&path, bytes, 0o600)?;
             }
         }
         for name in folder::names(&folder)? {
-            let kept = name
-                .to_str()
-                .is_some_and(|name| files.keys().any(|kept| kept.as_str() == name));
+            let kept = name.to_str().is_some_and(|name| files.contains_key(name));
             if !kept {
                 folder::remove_file(&folder.join(name))?;
             }
@@ -114,13 +120,16 @@ impl StateStore {
     }
 
     /// The kept metadata files of a vendor; none where nothing was kept.
-    pub fn vendor(&self, vendor: &Name) -> Result<BTreeMap<Name, Vec<u8>>, DiskError> {
+    pub fn vendor(&self, vendor: &Name) -> Result<BTreeMap<String, Vec<u8>>, DiskError> {
         let folder = self.vendor_path(vendor);
         let mut files = BTreeMap::new();
         for name in folder::names(&folder)? {
             // Drafts of an interrupted command begin with a dot and are no names.
-            if let Some(known) = name.to_str().and_then(|name| name.parse::<Name>().ok()) {
-                files.insert(known, durable::read(&folder.join(&name), DOCUMENT_MAX)?);
+            if let Some(known) = name.to_str().filter(|name| is_plain(name)) {
+                files.insert(
+                    known.to_owned(),
+                    durable::read(&folder.join(&name), DOCUMENT_MAX)?,
+                );
             }
         }
         Ok(files)
@@ -137,9 +146,20 @@ impl StateStore {
     }
 }
 
+/// Whether a name of metadata stays in its folder. It may be longer than a [`Name`]: the version of
+/// a role has up to 16 digits, and its own name 48 characters.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name.len() <= FILE_NAME_MAX
+        && !name.starts_with('.')
+        && !name.is_empty()
+        && name.bytes().all(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::vendor::ROLE_MAX;
 
     #[test]
     fn a_recipe_is_checked_when_read() {
@@ -167,16 +187,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::at(folder.path().to_owned());
         let vendor = "stibo".parse().unwrap();
-        let set = |names: &[&str]| -> BTreeMap<Name, Vec<u8>> {
+        let set = |names: &[&str]| -> BTreeMap<String, Vec<u8>> {
             names
                 .iter()
-                .map(|name| (name.parse().unwrap(), name.as_bytes().to_vec()))
+                .map(|name| ((*name).to_owned(), name.as_bytes().to_vec()))
                 .collect()
         };
         assert_eq!(store.vendor(&vendor).unwrap(), set(&[]));
-        for names in [&["1.root.json", "timestamp.json"][..], &["2.root.json"]] {
+        let longest = format!("{}.{}.json", (1_u64 << 53) - 1, "r".repeat(ROLE_MAX));
+        let last = [longest.as_str()];
+        for names in [
+            &["1.root.json", "timestamp.json"][..],
+            &["2.root.json"],
+            &last,
+        ] {
             store.store_vendor(&vendor, &set(names)).unwrap();
             assert_eq!(store.vendor(&vendor).unwrap(), set(names));
+        }
+        for bad in ["", ".hidden", "../../current", "a/b", "a\nb"] {
+            assert!(
+                store.store_vendor(&vendor, &set(&[bad])).is_err(),
+                "{bad:?}"
+            );
+            assert_eq!(store.vendor(&vendor).unwrap(), set(&last), "{bad:?}");
         }
     }
 }

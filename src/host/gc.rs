@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Node;
 use crate::disk::generations;
 use crate::disk::space::Room;
+use crate::model::text::Shown;
 use crate::model::{Name, Refusal, Time, TreePath, Watch};
 
 /// What `gc` did.
@@ -47,7 +48,7 @@ impl std::fmt::Display for Outcome {
         for mount in &self.mounts {
             let freed = room(mount.bytes, mount.inodes);
             let left = room(mount.left_bytes, mount.left_inodes);
-            write!(f, "\n  mount      {}", mount.mount.display())?;
+            write!(f, "\n  mount      {}", Shown(&mount.mount))?;
             write!(f, "\n  freed      {freed}\n  left       {left}")?;
         }
         Ok(())

@@ -68,7 +68,7 @@ pub(super) fn snapshot(node: &Node, sequence: u64) -> Result<Snapshot, Refusal> 
         .join(format!("states/{sequence}/snapshot.spr"));
     let file = node.store.snapshot(sequence)?;
     let opened = Opened::open(file.as_slice()).map_err(|e| e.refuse(&at))?;
-    let verified = by_key::<Snapshot>(opened.raw(), &node.public_key()?)?;
+    let verified = by_key::<Snapshot>(opened.raw(), &node.key_at(sequence)?)?;
     let snapshot = verified.get().clone();
     if snapshot.sequence == sequence {
         return Ok(snapshot);

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Node, generations};
+use super::{Node, generations, intact};
 use crate::disk;
+use crate::model::Refusal;
 use crate::model::installed::describe;
 use crate::model::receipt::Receipt;
 use crate::model::text::bytes;
-use crate::model::{Refusal, RefusalName, Sha256};
 use crate::spr::Opened;
-use crate::trust::verified::by_key;
+use crate::trust::chain::Chain;
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -61,6 +61,8 @@ pub struct Line {
     pub restored: Option<u64>,
     /// What the product's service did not do, so that the change was taken back.
     pub failure: Option<String>,
+    /// What a rehome went on from, and why.
+    pub rehome: Option<String>,
     /// Refusals lifted, with reasons.
     pub accepted: Vec<String>,
     /// The start of the state digest afterwards.
@@ -84,6 +86,9 @@ impl std::fmt::Display for Outcome {
             }
             if let Some(failure) = &line.failure {
                 writeln!(f, "         taken back, because of {failure}")?;
+            }
+            if let Some(rehome) = &line.rehome {
+                writeln!(f, "         {rehome}")?;
             }
             for accepted in &line.accepted {
                 writeln!(f, "         accepted {accepted}")?;
@@ -120,9 +125,8 @@ impl std::fmt::Display for Outcome {
 pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
     let node = Node::open(root)?;
     node.check_recovered()?;
-    let key = node.public_key()?;
     let mut receipts = Vec::new();
-    let mut before: Option<Sha256> = None;
+    let mut raws = Vec::new();
     for (sequence, file) in node.receipts()? {
         let at = node
             .root()
@@ -130,21 +134,13 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
             .join(format!("states/{sequence}/receipt.spr"));
         let opened = Opened::open(file.as_slice()).map_err(|e| e.refuse(&at))?;
         let receipt: Receipt = opened.decode().map_err(|e| e.refuse(&at))?;
-        if check {
-            let verified = by_key::<Receipt>(opened.raw(), &key)?;
-            if receipt.previous != before {
-                return Err(broken(sequence, before, receipt.previous));
-            }
-            before = Some(verified.sha256());
-        }
         receipts.push(line(&receipt));
+        raws.push(opened.raw().clone());
     }
-    if check && before != Some(node.state().receipt) {
-        return Err(broken(
-            node.state().sequence,
-            before,
-            Some(node.state().receipt),
-        ));
+    if check {
+        let chain = Chain::check(&raws, &node.public_key()?)?;
+        chain.check_head(node.state().sequence, Some(node.state().receipt))?;
+        intact::check_all(&node.store, &chain)?;
     }
     Ok(Outcome {
         environment: node.environment().to_string(),
@@ -176,16 +172,6 @@ fn restorable(node: &Node) -> Result<Vec<Restorable>, Refusal> {
     Ok(restorable)
 }
 
-fn broken(sequence: u64, found: Option<Sha256>, named: Option<Sha256>) -> Refusal {
-    let show =
-        |sha256: Option<Sha256>| sha256.map_or("none".to_owned(), |sha256| sha256.to_string());
-    Refusal::new(RefusalName::Corrupt, "the chain of receipts is broken: one is missing or was changed")
-        .value("at sequence", sequence)
-        .value("names", show(named))
-        .value("found", show(found))
-        .next("compare with the receipts that the desk has; keep this folder as it is for whoever looks into it")
-}
-
 fn line(receipt: &Receipt) -> Line {
     Line {
         sequence: receipt.sequence,
@@ -202,6 +188,17 @@ fn line(receipt: &Receipt) -> Line {
         failure: receipt.failure.as_ref().map(|failure| {
             let ended = crate::model::text::Escaped(&failure.ended);
             format!("{}: {ended}", failure.step.word())
+        }),
+        rehome: receipt.rehome.as_ref().map(|rehome| {
+            let former = &rehome.former;
+            format!(
+                "{} from {}, sequence {}, key {}: {}",
+                rehome.how.word(),
+                former.environment,
+                former.sequence,
+                former.node.key.fingerprint(),
+                crate::model::text::Escaped(&rehome.reason)
+            )
         }),
         accepted: receipt
             .accepted

@@ -18,7 +18,7 @@ use crate::model::path::STATE_FOLDER;
 use crate::model::receipt::Action;
 use crate::model::snapshot::EnvironmentId;
 use crate::model::statement::FORMAT;
-use crate::model::text::shell_word;
+use crate::model::text::{Shown, shell_word};
 use crate::model::{Name, Refusal, RefusalName, Time};
 use crate::trust::TrustedSite;
 
@@ -130,7 +130,7 @@ impl std::fmt::Display for Outcome {
             "environment {} ({}), node {}",
             self.environment, self.id, self.node
         )?;
-        writeln!(f, "  root       {}", self.root.display())?;
+        writeln!(f, "  root       {}", Shown(&self.root))?;
         writeln!(f, "  key        {}", self.fingerprint)?;
         writeln!(f, "  site       {}", self.site)?;
         if !self.site_compared {
@@ -152,20 +152,20 @@ impl std::fmt::Display for Outcome {
         for mount in &self.mounts {
             writeln!(f, "  mount      {mount}")?;
         }
-        writeln!(f, "  snapshot   {}", self.snapshot.display())?;
+        writeln!(f, "  snapshot   {}", Shown(&self.snapshot))?;
         if self.adopting {
             return write!(
                 f,
                 "  rules      {}: look at what is private there, and what to ignore\n  \
                  next       lockstep snapshot --full --root {}, and carry that snapshot to the desk",
-                self.rules.display(),
-                self.root.display()
+                Shown(&self.rules),
+                Shown(&self.root)
             );
         }
         write!(
             f,
             "  next       carry the snapshot to the desk: lockstep enrol {}",
-            self.snapshot.display()
+            Shown(&self.snapshot)
         )
     }
 }
@@ -198,8 +198,11 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         environment: &file.environment,
         node: &file.node,
         key: founding.key(),
-        marks: marks::live(&root, store.folder(), &marks::Sources::default())?,
+        marks: marks::live(&root, &store.key_path(None), &marks::Sources::default())?,
         before: None,
+        sequence: 1,
+        home: None,
+        born: marks::born(&store.key_path(None)),
     };
     let next = NextState {
         site: &site,

@@ -4,16 +4,17 @@
 //! command that changes the environment: the operator's rights, the lock, the marks, and recovery
 //! of what was interrupted, in that order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::lock::{Lock, Product};
+use crate::disk::marks::{Difference, Mark};
 use crate::disk::root::Root;
 use crate::disk::state::{CurrentState, EnvironmentFile, StateStore, TrustedState};
 use crate::disk::{durable, founding, marks, operator, recover};
-use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::{EnvironmentId, Installed};
+use crate::model::text::Shown;
 use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
@@ -93,11 +94,26 @@ impl Node {
     }
 
     fn lock(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        let (root, lock) = Self::lock_root(root, command, now)?;
+        Self::load(root, Some(lock))
+    }
+
+    /// Opens the node to rehome it: its marks are not asked, and nothing is recovered yet.
+    pub(super) fn open_to_rehome(root: &Path, command: &str, now: Time) -> Result<Self, Refusal> {
+        Self::lock(root, command, now)
+    }
+
+    /// Opens a node to rehome it of which no state may count any more: its root, with the lock.
+    pub(super) fn lock_root(
+        root: &Path,
+        command: &str,
+        now: Time,
+    ) -> Result<(Root, Lock), Refusal> {
         let root = Root::open(root)?;
         check_founded(&root)?;
         operator::check(&root, command)?;
         let lock = Lock::take(&root, command, now)?;
-        Self::load(root, Some(lock))
+        Ok((root, lock))
     }
 
     /// Opens the node for recovery itself, which is still due. The marks are asked only where there
@@ -129,8 +145,22 @@ impl Node {
         check_founded(&root)?;
         operator::check_reader(&root)?;
         let store = StateStore::open(&root);
-        let file = store.environment()?;
         let current = store.current()?;
+        Self::assemble(root, store, current, lock)
+    }
+
+    /// The node whose state that is.
+    pub(super) fn assemble(
+        root: Root,
+        store: StateStore,
+        current: CurrentState,
+        lock: Option<Lock>,
+    ) -> Result<Self, Refusal> {
+        let mut file = store.environment()?;
+        if let Some(home) = &current.state.home {
+            file.environment = home.environment.clone();
+            file.node = home.node.clone();
+        }
         let site = current.files.get("site.spr").cloned().unwrap_or_default();
         let (raw, members) = site::open(&site)?;
         let site = TrustedSite::reload(raw, members)?;
@@ -219,19 +249,29 @@ impl Node {
 
     /// A copied, moved or restored environment signs nothing.
     pub fn check_marks(&self) -> Result<(), Refusal> {
-        let sources = marks::Sources::default();
-        let live = marks::live(&self.root, &self.root.state_folder(), &sources)?;
-        let Some(difference) = marks::compare(&self.current.state.marks, &live) else {
-            return Ok(());
-        };
-        Err(Refusal::new(
-            RefusalName::WrongMachine,
-            "this environment was copied, moved or restored: its key belongs to another place",
-        )
-        .value("mark", difference)
-        .next(
-            "work on the original; a copy signs nothing (lockstep status shows where it belongs)",
-        ))
+        match super::marks::refuse(&self.displaced()?) {
+            None => Ok(()),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// The marks that are not those of the place where the node's key was made.
+    pub(super) fn displaced(&self) -> Result<Vec<Difference>, Refusal> {
+        let live = marks::live(&self.root, &self.key_path(), &marks::Sources::default())?;
+        let mut differing = marks::compare(&self.current.state.marks, &live);
+        let born = marks::born(&self.key_path());
+        differing.extend(marks::differ(
+            Mark::Born,
+            self.current.state.born.as_ref(),
+            born.as_ref(),
+        ));
+        differing.extend(self.store.put_back()?);
+        Ok(differing)
+    }
+
+    /// Where the node's key lies.
+    pub(super) fn key_path(&self) -> PathBuf {
+        self.store.key_path(self.current.state.home.as_ref())
     }
 
     /// Says to a service manager that asks whether the product may be started; to nobody where the
@@ -278,7 +318,7 @@ impl Node {
             "environment {}, node {}, root {}, generation {}",
             self.environment(),
             self.name(),
-            self.root.path().display(),
+            Shown(self.root.path()),
             self.state().generation
         )
     }
@@ -286,12 +326,12 @@ impl Node {
     /// The node's private key; the marks are checked first, so that no copy signs.
     pub fn key(&self) -> Result<SigningKey, Refusal> {
         self.check_marks()?;
-        Ok(founding::load_key(&self.store)?)
+        Ok(founding::load_key(&self.key_path())?)
     }
 
     /// The node's public key.
     pub fn public_key(&self) -> Result<PublicKey, Refusal> {
-        let key = founding::load_key(&self.store)?;
+        let key = founding::load_key(&self.key_path())?;
         key.public()
             .map_err(|e| Refusal::new(RefusalName::Corrupt, e.to_string()))
     }
@@ -313,27 +353,6 @@ impl Node {
                     installed: installed.clone(),
                     recipe: Arc::new(recipe),
                 })
-            })
-            .collect()
-    }
-
-    /// Every receipt with its sequence number, rising.
-    pub fn receipts(&self) -> Result<Vec<(u64, Vec<u8>)>, Refusal> {
-        let mut receipts = Vec::new();
-        for sequence in self.store.receipts()? {
-            receipts.extend(self.store.receipt(sequence)?.map(|file| (sequence, file)));
-        }
-        Ok(receipts)
-    }
-
-    /// What every receipt says, rising; their signatures are for whoever needs them.
-    pub(super) fn deeds(&self) -> Result<Vec<Receipt>, Refusal> {
-        self.receipts()?
-            .into_iter()
-            .map(|(_, file)| {
-                Opened::of_file(file)
-                    .and_then(|opened| opened.decode())
-                    .map_err(|e| e.refuse(&self.root.state_folder()))
             })
             .collect()
     }

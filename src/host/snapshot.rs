@@ -9,7 +9,7 @@ use super::full::{Full, Listed};
 use super::output::{commit, place, unfinished, write_out};
 use super::statement::{NextState, Signing};
 use super::survey::Survey;
-use crate::model::text::bytes;
+use crate::model::text::{Shown, bytes};
 use crate::model::{Refusal, Time, Watch};
 
 /// What `snapshot` is asked.
@@ -80,7 +80,7 @@ impl std::fmt::Display for Outcome {
         writeln!(
             f,
             "  file       {} ({})",
-            self.file.display(),
+            Shown(&self.file),
             bytes(self.size)
         )?;
         let how = if self.listed.is_some() && self.components == 0 {
@@ -91,7 +91,7 @@ impl std::fmt::Display for Outcome {
         write!(
             f,
             "  next       carry it to the desk: lockstep prepare {} {how}",
-            self.file.display()
+            Shown(&self.file)
         )
     }
 }

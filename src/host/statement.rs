@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Node;
-use crate::disk::entropy;
+use crate::disk::home::Home;
 use crate::disk::state::{PreparedState, RECEIPT_FILE, STATE_FILE, StateStore, TrustedState};
+use crate::disk::{entropy, marks};
 use crate::model::inventory::INVENTORY;
 use crate::model::patch::Accepted;
 use crate::model::receipt::{Action, Change, FileCounts, Receipt};
+use crate::model::rehome::Rehome;
 use crate::model::service::Failure;
 use crate::model::snapshot::{
     Challenge, ConfigFile, Drift, EnvironmentId, Floor, Installed, Marks, NodeId, Program, Snapshot,
@@ -32,6 +34,12 @@ pub(super) struct Signing<'a> {
     pub(super) marks: Marks,
     /// The state before; nothing at `init`.
     pub(super) before: Option<&'a TrustedState>,
+    /// The sequence number of the next state.
+    pub(super) sequence: u64,
+    /// What the last rehome made of the node.
+    pub(super) home: Option<Home>,
+    /// When the key's file was born.
+    pub(super) born: Option<String>,
 }
 
 impl<'a> Signing<'a> {
@@ -44,6 +52,14 @@ impl<'a> Signing<'a> {
             key,
             marks: node.state().marks.clone(),
             before: Some(node.state()),
+            sequence: node.state().sequence.saturating_add(1),
+            home: node.state().home.clone(),
+            // A state of an earlier release does not say it.
+            born: node
+                .state()
+                .born
+                .clone()
+                .or_else(|| marks::born(&node.key_path())),
         }
     }
 }
@@ -82,6 +98,8 @@ pub(super) struct Deed {
     pub(super) failure: Option<Failure>,
     /// The generation that was gone back to.
     pub(super) restored: Option<u64>,
+    /// What a rehome goes on from.
+    pub(super) rehome: Option<Rehome>,
 }
 
 /// How long a change took, in milliseconds.
@@ -112,6 +130,7 @@ impl Deed {
             times: Times::default(),
             failure: None,
             restored: None,
+            rehome: None,
         }
     }
 }
@@ -128,10 +147,7 @@ pub(super) struct Written {
 impl NextState<'_> {
     /// Signs and writes the next state, durably; it counts from the commit on.
     pub(super) fn write(self, signing: &Signing<'_>) -> Result<Written, Refusal> {
-        let sequence = signing
-            .before
-            .map_or(0, |before| before.sequence)
-            .saturating_add(1);
+        let sequence = signing.sequence;
         let public = signing.key.public().map_err(|e| internal(&e))?;
         let node = NodeId {
             key: public,
@@ -238,6 +254,7 @@ impl NextState<'_> {
             patch: deed.patch,
             preparer: deed.preparer.clone(),
             previous: before.map(|before| before.receipt),
+            rehome: deed.rehome.clone(),
             restored: deed.restored,
             sequence: snapshot.sequence,
             site: snapshot.site.clone(),
@@ -269,10 +286,12 @@ impl NextState<'_> {
             _ => snapshot.sequence,
         };
         let mut state = TrustedState {
+            born: signing.born.clone(),
             challenges,
             floors: self.floors.clone(),
             format: FORMAT,
             generation,
+            home: signing.home.clone(),
             installed: self.installed.clone(),
             marks: signing.marks.clone(),
             receipt: receipt

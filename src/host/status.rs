@@ -12,7 +12,7 @@ use crate::disk::systemd;
 use crate::disk::walk::walk;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
-use crate::model::text::{Escaped, bytes};
+use crate::model::text::{Escaped, Shown, bytes};
 use crate::model::{Refusal, RefusalName, TreePath, Watch};
 
 /// The warning where no unit runs recovery.
@@ -75,6 +75,8 @@ pub struct Outcome {
     pub open_snapshots: usize,
     /// The site file in force.
     pub site: String,
+    /// SHA-256 of its statement.
+    pub site_sha256: String,
     /// A mark that differs: this is a copy.
     pub copied: Option<String>,
     /// Whether a change was interrupted.
@@ -114,7 +116,7 @@ impl std::fmt::Display for Outcome {
             "environment {} ({}), node {}",
             self.environment, self.id, self.node
         )?;
-        writeln!(f, "  root       {}", self.root.display())?;
+        writeln!(f, "  root       {}", Shown(&self.root))?;
         writeln!(f, "  key        {}", self.fingerprint)?;
         writeln!(
             f,
@@ -126,7 +128,8 @@ impl std::fmt::Display for Outcome {
             "  generation {}, sequence {}",
             self.generation, self.sequence
         )?;
-        writeln!(f, "  site       {}", self.site)?;
+        let digest: String = self.site_sha256.chars().take(12).collect();
+        writeln!(f, "  site       {}, sha256 {digest}", self.site)?;
         for line in &self.service {
             writeln!(f, "  service    {line}")?;
         }
@@ -294,6 +297,7 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
             node.site().version,
             Escaped(node.site().owner.principal.as_str())
         ),
+        site_sha256: node.site().sha256().to_string(),
         copied: node.check_marks().err().map(|refusal| {
             refusal
                 .values

@@ -1,6 +1,6 @@
 //! `trust`: take a newer site file, or show the one in force.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::survey::Survey;
 use crate::disk::operator;
 use crate::model::receipt::Action;
 use crate::model::site::Signer;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::trust::TrustedSite;
 use crate::trust::site::Renewal;
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub site: String,
     /// Its version.
     pub version: u64,
+    /// SHA-256 of its statement.
+    pub sha256: String,
     /// Its owner.
     pub owner: String,
     /// Who may prepare.
@@ -38,7 +41,7 @@ pub struct Outcome {
     /// Whether it was taken just now.
     pub taken: bool,
     /// The receipt of that.
-    pub receipt: Option<std::path::PathBuf>,
+    pub receipt: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Outcome {
@@ -49,6 +52,7 @@ impl std::fmt::Display for Outcome {
             "in force"
         };
         writeln!(f, "{word}: site {} version {}", self.site, self.version)?;
+        writeln!(f, "  sha256     {}", self.sha256)?;
         writeln!(f, "  owner      {}", self.owner)?;
         for preparer in &self.preparers {
             writeln!(f, "  preparer   {preparer}")?;
@@ -64,7 +68,7 @@ impl std::fmt::Display for Outcome {
             Some(receipt) => write!(
                 f,
                 "  next       carry the receipt to the desk: lockstep receive {}",
-                receipt.display()
+                Shown(receipt)
             ),
             None => write!(f, "  next       lockstep trust SITE.spr takes a newer one"),
         }
@@ -78,10 +82,21 @@ pub fn show(root: &Path) -> Result<Outcome, Refusal> {
     Ok(outcome(&node, node.site(), None))
 }
 
+/// What `trust` is asked.
+#[derive(Debug)]
+pub struct Request {
+    /// The root.
+    pub root: PathBuf,
+    /// The newer site file.
+    pub site: PathBuf,
+    /// Where the receipt goes: a file or a folder.
+    pub receipt: Option<PathBuf>,
+}
+
 /// Takes a newer site file, signed by the owner that is trusted now.
-pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let (raw, members) = read_site(site)?;
-    let node = Node::open_to_change(root, "trust", now, watch)?;
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+    let (raw, members) = read_site(&request.site)?;
+    let node = Node::open_to_change(&request.root, "trust", now, watch)?;
     watch.say(&node.header());
     let newer = match node.site().renew(raw, members)? {
         Renewal::Newer(newer) => *newer,
@@ -96,7 +111,8 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     };
     let sequence = node.state().sequence.saturating_add(1);
     let name = format!("{}-{sequence:04}.receipt.spr", node.environment().name);
-    place(None, &name)?;
+    let receipt = request.receipt.as_deref();
+    place(receipt, &name)?;
     let key = node.key()?;
     let survey = Survey::of(&node, &node.components()?, watch)?;
     let next = NextState {
@@ -104,7 +120,7 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
-        floors: node.state().floors.clone(),
+        floors: newer.floors_since(node.site().version, &node.state().floors),
         time_floor: node.state().time_floor,
         now,
         inventory: None,
@@ -114,23 +130,24 @@ pub fn run(root: &Path, site: &Path, now: Time, watch: &dyn Watch) -> Result<Out
     watch.go_on()?;
     let written = next.write(&Signing::of(&node, &key))?;
     commit(&node.store, written.prepared, written.sequence)?;
-    let receipt =
-        write_out(None, &name, &written.receipt.unwrap_or_default()).map_err(|refusal| {
-            unfinished(
-                &refusal,
-                "the receipt could not be written",
-                written.sequence,
-            )
-        })?;
+    let receipt = write_out(receipt, &name, &written.receipt.unwrap_or_default());
+    let receipt = receipt.map_err(|refusal| {
+        unfinished(
+            &refusal,
+            "the receipt could not be written",
+            written.sequence,
+        )
+    })?;
     Ok(outcome(&node, &newer, Some(receipt)))
 }
 
-fn outcome(node: &Node, site: &TrustedSite, receipt: Option<std::path::PathBuf>) -> Outcome {
+fn outcome(node: &Node, site: &TrustedSite, receipt: Option<PathBuf>) -> Outcome {
     let person = |signer: &Signer| format!("{} {}", signer.principal, signer.key.fingerprint());
     Outcome {
         environment: node.environment().to_string(),
         site: site.name.to_string(),
         version: site.version,
+        sha256: site.sha256().to_string(),
         owner: person(&site.owner),
         preparers: site.preparers.iter().map(person).collect(),
         approvers: site.approvers.iter().map(person).collect(),

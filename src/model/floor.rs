@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{Name, Sha256};
 
 /// The floor of one metadata role of a vendor.
@@ -32,6 +32,7 @@ pub struct Floors {
     /// The key set, as [`Floor::keys`] has it.
     pub keys: Sha256,
     /// The roles, rising by name.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub roles: Vec<RoleFloor>,
     /// The vendor.
     pub vendor: Name,

@@ -42,19 +42,34 @@ impl PublicKey {
         &self.0
     }
 
+    /// The key blob: what stands in base64 on the key's line.
+    #[must_use]
+    pub fn blob(&self) -> Vec<u8> {
+        let key = ssh_key::PublicKey::from(self.0.clone());
+        key.to_bytes().unwrap_or_default()
+    }
+
     /// SHA-256 of the key blob: the key's name in member and file names.
     #[must_use]
     pub fn id(&self) -> Sha256 {
-        let blob = ssh_key::PublicKey::from(self.0.clone())
-            .to_bytes()
-            .unwrap_or_default();
-        Sha256::of(&blob)
+        Sha256::of(&self.blob())
     }
 
     /// The fingerprint as `ssh-keygen -l` prints it: `SHA256:` and unpadded base64.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         self.0.fingerprint(ssh_key::HashAlg::Sha256).to_string()
+    }
+
+    /// The 32 bytes that decide what the key can sign: a security key's application, or its being one,
+    /// makes no second key of them.
+    #[must_use]
+    pub fn point(&self) -> Option<[u8; 32]> {
+        match &self.0 {
+            KeyData::Ed25519(plain) => Some(plain.0),
+            KeyData::SkEd25519(held) => Some(held.public_key().0),
+            _ => None,
+        }
     }
 
     /// Whether the key lives in a security key and each signature says if a person touched it.

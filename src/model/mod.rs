@@ -10,6 +10,7 @@ pub mod enrolment;
 #[cfg(feature = "faulty")]
 pub mod faulty;
 pub mod floor;
+pub mod glob;
 pub mod installed;
 pub mod inventory;
 pub mod key;
@@ -19,6 +20,7 @@ pub mod path;
 pub mod receipt;
 pub mod recipe;
 pub mod refusal;
+pub mod rehome;
 pub mod service;
 pub mod site;
 pub mod snapshot;

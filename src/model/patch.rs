@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::{Challenge, Drift, EnvironmentId, Installed, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::version::Version;
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
 
 /// Bytes of content in one pack before compression, at most.
@@ -23,12 +23,14 @@ pub const PACK_MAX: u64 = 64 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Patch {
     /// Refusals that the preparer lifted, with reasons.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub accepted: Vec<Accepted>,
     /// The day after which metadata in it expires for the host.
     pub apply_before: Time,
     /// When it was prepared, by the desk's clock.
     pub created: Time,
     /// Versions lowered and components removed: stated, or the host refuses.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub downgrades: Vec<Downgrade>,
     /// For which environment.
     pub environment: EnvironmentId,
@@ -41,21 +43,27 @@ pub struct Patch {
     /// Bytes of memory that decoding its operations takes, at most.
     pub memory: u64,
     /// The nodes it is for, rising by name.
+    #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub nodes: Vec<PatchNode>,
     /// How to obtain each content that the target needs and the node has not at its path; rising
     /// by offset, which leaves no gap.
     pub operations: Vec<Operation>,
     /// The packs, whose contents joined are the stream that operations cut from.
+    #[serde(deserialize_with = "at_most::<100_000, _, _>")]
     pub packs: Vec<Pack>,
     /// The recipe files inside, rising by digest.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub recipes: Vec<CarriedRecipe>,
     /// The site file that the preparer worked under.
     pub site: SiteRef,
     /// What is installed afterwards: all of it, rising by name.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub target: Vec<Installed>,
     /// The vendor metadata inside, rising by vendor.
+    #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub vendors: Vec<CarriedVendor>,
     /// How many packs each volume holds; their sum is the number of packs.
+    #[serde(deserialize_with = "at_most::<100_000, _, _>")]
     pub volumes: Vec<u64>,
 }
 

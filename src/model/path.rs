@@ -86,6 +86,12 @@ impl TreePath {
         self.0.rsplit_once('/').map(|(parent, _)| parent)
     }
 
+    /// How many segments it has.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.0.split('/').count()
+    }
+
     /// Every folder above it, the topmost first.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         self.0
@@ -237,6 +243,12 @@ impl RecipePath {
     #[must_use]
     pub fn is_hotfix(&self) -> bool {
         self.text.starts_with("hotfix/")
+    }
+
+    /// The component that a hotfix is for; nothing for another recipe.
+    #[must_use]
+    pub fn hotfix_of(&self) -> Option<&str> {
+        self.family().strip_prefix("hotfix/")
     }
 
     /// The folder it lies in.

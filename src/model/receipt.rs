@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::patch::Accepted;
+use super::rehome::Rehome;
 use super::service::Failure;
 use super::snapshot::{EnvironmentId, NodeId, SiteRef};
 use super::statement::{RuleError, check_rising};
+use super::wire::at_most;
 use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Version};
 
 /// What a node says it did.
@@ -13,17 +15,20 @@ use super::{Kind, Member, Name, Principal, Sha256, Statement, Time, TreePath, Ve
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// Refusals that were lifted, with reasons.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub accepted: Vec<Accepted>,
     /// What was done.
     pub action: Action,
     /// State digest afterwards.
     pub after: Sha256,
     /// Who approved.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub approvals: Vec<Principal>,
     /// State digest before; absent for the first receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Sha256>,
     /// Components that changed, rising by name.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub changes: Vec<Change>,
     /// When, by the host's clock.
     pub created: Time,
@@ -60,6 +65,9 @@ pub struct Receipt {
     /// SHA-256 of the receipt before this one; absent for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Sha256>,
+    /// What a rehome went on from: another key, and perhaps another environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehome: Option<Rehome>,
     /// The generation that a rollback brought back, or tried to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
@@ -81,6 +89,8 @@ pub enum Action {
     Apply,
     /// The environment was made.
     Init,
+    /// A copied, moved or restored node got a key of its own.
+    Rehome,
     /// The files of an earlier generation were brought back.
     Rollback,
     /// A change was made and taken back, because the service did not start on it: the old state
@@ -98,6 +108,7 @@ impl Action {
             Self::Adopt => "adopt",
             Self::Apply => "apply",
             Self::Init => "init",
+            Self::Rehome => "rehome",
             Self::Rollback => "rollback",
             Self::RolledBack => "rolled-back",
             Self::Trust => "trust",
@@ -109,7 +120,7 @@ impl Action {
     pub const fn makes_generation(self) -> bool {
         match self {
             Self::Adopt | Self::Apply | Self::Init | Self::Rollback => true,
-            Self::RolledBack | Self::Trust => false,
+            Self::Rehome | Self::RolledBack | Self::Trust => false,
         }
     }
 }
@@ -177,6 +188,14 @@ impl Statement for Receipt {
             ));
         }
         self.failure.as_ref().map_or(Ok(()), Failure::check)?;
+        if (self.action == Action::Rehome) != self.rehome.is_some() {
+            return Err(RuleError(
+                "a rehome, and nothing else, says what it went on from".to_owned(),
+            ));
+        }
+        self.rehome
+            .as_ref()
+            .map_or(Ok(()), |rehome| rehome.check(self))?;
         let first = self.action == Action::Init;
         if first != self.previous.is_none() {
             return Err(RuleError(

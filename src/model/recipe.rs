@@ -10,12 +10,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::glob::PathGlobs;
 use super::statement::{RuleError, check_rising};
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{
     Blake3, ContentId, Kind, Member, Name, Range, RecipePath, Sha256, Statement, TreePath, Version,
 };
 
+/// Most segments of a path in a recipe, so that the folders above its paths are not the most of it; the
+/// deepest trees of Java products have some twenty.
+const DEPTH_MAX: usize = 64;
 /// Most files in one recipe: what a statement has room for.
 pub const FILES_MAX: usize = 250_000;
 
@@ -24,6 +28,7 @@ pub const FILES_MAX: usize = 250_000;
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Globs of files that the customer may edit; see [`PathGlobs`].
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub config: Vec<String>,
     /// Its files, links and folders, rising by path.
     pub files: Vec<Entry>,
@@ -33,6 +38,7 @@ pub struct Recipe {
     pub hot: Hot,
     /// Components that, where installed, must be in this range once this one is: an upgrade of
     /// both in one patch.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub joint: Vec<Requirement>,
     /// Always [`Kind::Recipe`].
     pub kind: Kind,
@@ -50,12 +56,16 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_way: Option<String>,
     /// The component versions that a release names; empty for a component.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub release: Vec<Pin>,
     /// Hotfixes and components that installing this one removes.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub replaces: Vec<Requirement>,
     /// What must be installed with it.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub requires: Vec<Requirement>,
     /// Components whose paths it takes over (a hotfix): exactly this version of each.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub takes: Vec<Pin>,
     /// The component's version; equal to its path's.
     pub version: Version,
@@ -202,52 +212,6 @@ impl FromStr for Mode {
 
 string_serde!(Mode);
 
-/// Globs over whole paths, `*` within a segment, `**` across segments: which of a component's files
-/// the customer may edit, or which files a node's own rules are about.
-#[derive(Debug, Default)]
-pub struct PathGlobs {
-    globs: Vec<glob::Pattern>,
-    case_blind: bool,
-}
-
-impl PathGlobs {
-    /// Compiles the globs.
-    pub fn new(globs: &[String]) -> Result<Self, RuleError> {
-        globs
-            .iter()
-            .map(|glob| {
-                glob::Pattern::new(glob).map_err(|e| RuleError(format!("glob {glob:?}: {e}")))
-            })
-            .collect::<Result<_, _>>()
-            .map(|globs| Self {
-                globs,
-                case_blind: false,
-            })
-    }
-
-    /// The same, with upper and lower case alike.
-    #[must_use]
-    pub fn case_blind(self) -> Self {
-        Self {
-            case_blind: true,
-            ..self
-        }
-    }
-
-    /// Whether `path` is a config file.
-    #[must_use]
-    pub fn matches(&self, path: &TreePath) -> bool {
-        let options = glob::MatchOptions {
-            case_sensitive: !self.case_blind,
-            require_literal_separator: true,
-            require_literal_leading_dot: false,
-        };
-        self.globs
-            .iter()
-            .any(|glob| glob.matches_with(path.as_str(), options))
-    }
-}
-
 impl Recipe {
     /// Whether it names a set of component versions and owns no files.
     #[must_use]
@@ -285,18 +249,28 @@ impl Recipe {
         }
     }
 
-    /// Checks that the recipe is the one its repository path names.
+    /// Checks that the recipe is the one its repository path names, and that it takes paths over only
+    /// if it is a hotfix, and then of the component that its path names.
     pub fn check_path(&self, path: &RecipePath) -> Result<(), RuleError> {
-        if &self.name == path.name() && &self.version == path.version() {
-            Ok(())
-        } else {
-            Err(RuleError(format!(
+        if &self.name != path.name() || &self.version != path.version() {
+            return Err(RuleError(format!(
                 "{path} holds the recipe of {} {}, not of {} {}",
                 self.name,
                 self.version,
                 path.name(),
                 path.version()
-            )))
+            )));
+        }
+        let stranger = self
+            .takes
+            .iter()
+            .find(|pin| path.hotfix_of() != Some(pin.component.as_str()));
+        match stranger {
+            None => Ok(()),
+            Some(pin) => Err(RuleError(format!(
+                "{path} would take over the paths of {}; only a hotfix of it may: hotfix/{}/...",
+                pin.component, pin.component
+            ))),
         }
     }
 }
@@ -338,6 +312,12 @@ impl Statement for Recipe {
 fn check_files(files: &[Entry]) -> Result<(), RuleError> {
     let mut folded: HashMap<Blake3, &Entry> = HashMap::with_capacity(files.len());
     for entry in files {
+        if entry.path.depth() > DEPTH_MAX {
+            return Err(RuleError(format!(
+                "{} is more than {DEPTH_MAX} folders deep",
+                entry.path
+            )));
+        }
         if let What::Link { target } = &entry.what
             && !entry.path.link_stays_inside(target)
         {

@@ -247,8 +247,10 @@ impl Refusal {
     /// Adds a value under its label.
     #[must_use]
     pub fn value(mut self, label: &str, value: impl fmt::Display) -> Self {
-        self.values
-            .push((label.to_owned(), Escaped(&value.to_string()).to_string()));
+        self.values.push((
+            Escaped(label).to_string(),
+            Escaped(&value.to_string()).to_string(),
+        ));
         self
     }
 

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::floor::Floor;
 use super::statement::{RuleError, check_rising};
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{Kind, Member, Name, Principal, PublicKey, RefusalName, Sha256, Statement, Time};
 
 /// What the site owner signs.
@@ -14,6 +15,7 @@ use super::{Kind, Member, Name, Principal, PublicKey, RefusalName, Sha256, State
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// Who may approve.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub approvers: Vec<Signer>,
     /// When it was written.
     pub created: Time,
@@ -30,8 +32,10 @@ pub struct Site {
     /// The rules.
     pub policy: Policy,
     /// Who may choose what goes into a patch.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub preparers: Vec<Signer>,
     /// Whose recipes may be installed, rising by name.
+    #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub vendors: Vec<Vendor>,
     /// Grows with each site file.
     pub version: u64,
@@ -89,9 +93,14 @@ pub struct Vendor {
     pub name: Name,
     /// The beginnings of recipe paths that it may serve, in whole segments, such as
     /// `customer/acme`; empty for all.
+    #[serde(deserialize_with = "at_most::<1_000, _, _>")]
     pub prefixes: Vec<String>,
     /// SHA-256 of the member `vendor/<name>/root.json`, a TUF root.
     pub root: Sha256,
+    /// The version of the site file in which this root took the place of one that it does not follow:
+    /// floors that were kept under an older site file do not count for this vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
 }
 
 impl Vendor {
@@ -133,6 +142,7 @@ pub enum DriftRule {
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Where approvals are asked for: the refusals that `--accept` may still lift.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub accept: Vec<RefusalName>,
     /// Days after which a snapshot is too old to prepare for and a patch too old to apply; without
     /// it, age is only warned of (after [`AGE_WARNING_DAYS`]).
@@ -196,6 +206,23 @@ impl Site {
         format!("vendor/{vendor}/root.json")
     }
 
+    /// The floors among `floors` that count under this site file, where they were kept under the one of
+    /// version `kept_under`: all, but those of a vendor whose root was replaced since.
+    #[must_use]
+    pub fn floors_since(&self, kept_under: u64, floors: &[Floor]) -> Vec<Floor> {
+        let replaced = |floor: &Floor| {
+            let vendor = self.vendor(&floor.vendor);
+            vendor
+                .and_then(|vendor| vendor.since)
+                .is_some_and(|since| since > kept_under)
+        };
+        floors
+            .iter()
+            .filter(|floor| !replaced(floor))
+            .cloned()
+            .collect()
+    }
+
     /// The vendor with this name.
     #[must_use]
     pub fn vendor(&self, name: &Name) -> Option<&Vendor> {
@@ -232,6 +259,15 @@ impl Statement for Site {
             return Err(RuleError(format!(
                 "the vendor name {} is longer than {VENDOR_NAME_MAX}",
                 long.name
+            )));
+        }
+        if let Some(vendor) = self.vendors.iter().find(|vendor| {
+            let since = vendor.since.unwrap_or(self.version);
+            since == 0 || since > self.version
+        }) {
+            return Err(RuleError(format!(
+                "the root of vendor {} was replaced in a site file that is still to come",
+                vendor.name
             )));
         }
         if self.version == 0 {
@@ -292,6 +328,43 @@ mod tests {
             KEY.to_owned(),
         ] {
             assert!(bad.parse::<Signer>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn floors_fall_for_a_vendor_whose_root_was_replaced_since() {
+        let floor = |vendor: &str| Floor {
+            keys: Sha256::of(b""),
+            role: "root".to_owned(),
+            vendor: vendor.parse().unwrap(),
+            version: 7,
+        };
+        let vendor = |name: &str, since| Vendor {
+            name: name.parse().unwrap(),
+            prefixes: Vec::new(),
+            root: Sha256::of(b""),
+            since,
+        };
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let site = Site {
+            approvers: Vec::new(),
+            created: Time::EPOCH,
+            format: 0,
+            kind: Kind::Site,
+            members: Vec::new(),
+            name: "acme".parse().unwrap(),
+            owner: format!("owner {key}").parse().unwrap(),
+            policy: Policy::default(),
+            preparers: Vec::new(),
+            vendors: vec![vendor("other", None), vendor("stibo", Some(5))],
+            version: 6,
+        };
+        let floors = [floor("gone"), floor("other"), floor("stibo")];
+        for (kept_under, left) in [(1, 2), (4, 2), (5, 3), (6, 3), (7, 3)] {
+            let counts = site.floors_since(kept_under, &floors);
+            assert_eq!(counts.len(), left, "kept under {kept_under}");
+            assert!(counts.iter().any(|f| f.vendor.as_str() == "other"));
         }
     }
 

@@ -11,7 +11,7 @@ pub use super::floor::Floor;
 pub use super::installed::Installed;
 use super::inventory::INVENTORY;
 use super::statement::{RuleError, check_rising};
-use super::wire::string_serde;
+use super::wire::{at_most, string_serde};
 use super::{Blake3, Kind, Member, Name, PublicKey, Sha256, Statement, Time, TreePath};
 
 /// What a node says it holds.
@@ -21,6 +21,7 @@ pub struct Snapshot {
     /// The single-use challenge that a patch for this snapshot answers.
     pub challenge: Challenge,
     /// What is installed, rising by name.
+    #[serde(deserialize_with = "at_most::<10_000, _, _>")]
     pub components: Vec<Installed>,
     /// Config files that are not as their recipe has them, rising by path. No digest of a config
     /// file ever leaves the host.
@@ -206,8 +207,10 @@ pub struct Marks {
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// Codecs of operations that it decodes.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub codecs: Vec<String>,
     /// File formats that it reads.
+    #[serde(deserialize_with = "at_most::<64, _, _>")]
     pub formats: Vec<u32>,
     /// Its version.
     pub version: String,

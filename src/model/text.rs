@@ -1,10 +1,13 @@
 //! Text that came from a file, made safe to print.
 //!
-//! Attack: terminal escapes, bidirectional overrides or line breaks in notes, names and paths that
-//! make a terminal show something else than what is there. Defence: everything that is not plainly
-//! visible is printed as `\u{..}`.
+//! | attack | defence |
+//! |---|---|
+//! | terminal escapes, bidirectional overrides or characters without width in notes, names and paths, which make a terminal show something else than what is there | everything that is not plainly visible is printed as `\u{..}` |
+//! | a line break in a file name, which writes a line of a result that is none | the same, where the name is put into its line: [`Shown`] |
+//! | an error text of a hundred megabytes, copied from a file | [`clipped`] |
 
 use std::fmt;
+use std::path::Path;
 
 /// Shows foreign text with every control and direction-changing character escaped.
 pub struct Escaped<'a>(pub &'a str);
@@ -19,6 +22,36 @@ impl fmt::Display for Escaped<'_> {
                 f.write_char(c)
             }
         })
+    }
+}
+
+/// A path as one line: a file name may hold anything but `/`, line breaks and escapes too.
+pub struct Shown<'a>(pub &'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.0.to_string_lossy()).fmt(f)
+    }
+}
+
+/// A path in a document, for `serialize_with`: serde refuses one that is not UTF-8, and a document
+/// is not lost for the name of a file on a medium.
+pub fn path_as_text<S: serde::Serializer>(
+    path: impl AsRef<Path>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
+}
+
+/// Longest text of another's error that is shown, in characters.
+const CLIPPED: usize = 300;
+
+/// The beginning of a text that may repeat what a file holds.
+#[must_use]
+pub fn clipped(text: &str) -> String {
+    match text.char_indices().nth(CLIPPED) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
     }
 }
 
@@ -66,9 +99,23 @@ pub fn bytes(count: u64) -> String {
     format!("{count} B")
 }
 
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+/// Whether a character is not plainly visible, or changes how others are shown.
+#[must_use]
+pub fn hidden(c: char) -> bool {
+    c.is_control() || ignorable(c) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// Whether Unicode has a character ignored where it is compared or shown:
+/// `Default_Ignorable_Code_Point` of `DerivedCoreProperties.txt`, 16.0. What is not assigned there
+/// yet is in it.
+#[must_use]
+pub const fn ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

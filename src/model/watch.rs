@@ -42,6 +42,11 @@ pub trait Watch: Sync {
         None
     }
 
+    /// The socket of the SSH agent that holds keys for this person; nothing where there is none.
+    fn agent(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     /// Tells what is about to be done, and asks for the name of the environment that is meant; nothing
     /// where nobody can be asked, or nothing is typed.
     fn name(&self, about: &str) -> Option<String> {

@@ -1,10 +1,16 @@
-//! How text values cross JSON: one string each, parsed by the type's own rule, in its one spelling.
+//! How values cross JSON: text as one string each, parsed by the type's own rule in its one
+//! spelling, and short lists.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a list of millions of tiny things, each of which takes ten times its text in memory | [`at_most`]: a list that is short by its nature ends where it would no longer be |
 
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 /// Reads a string and parses it where it stands, without a copy.
 pub(crate) fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
@@ -27,6 +33,36 @@ where
     }
 
     deserializer.deserialize_str(Parse(PhantomData))
+}
+
+/// Reads a list of `MAX` things at most.
+pub(crate) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Few<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Few<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == MAX {
+                    return Err(A::Error::custom(format_args!("a list of more than {MAX}")));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Few::<T, MAX>(PhantomData))
 }
 
 /// [`parsed`], and refused where the value is written in another way: what is signed has one spelling.

@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use super::Component;
 use super::change::is_as;
 use super::tree::{Owned, Tree};
+use crate::model::glob::PathGlobs;
 use crate::model::inventory::{Inventory, Listed};
-use crate::model::recipe::{PathGlobs, Recipe, What};
+use crate::model::recipe::{Recipe, What};
 use crate::model::snapshot::{Drift, Found, Installed};
 use crate::model::{Name, TreePath};
 

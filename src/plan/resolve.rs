@@ -12,6 +12,9 @@ use crate::model::patch::Downgrade;
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, RefusalName, Version};
 
+/// Most reasons that a refusal lists: two recipes may clash at every path that they have.
+const FAULTS_SHOWN: usize = 20;
+
 /// What was asked for.
 #[derive(Debug, Default)]
 pub struct Ask {
@@ -111,9 +114,12 @@ fn take_replaced(
     }
 }
 
-/// Whether installing `new` removes `old`. A publisher replaces what is its own alone.
+/// Whether installing `new` removes `old`. A publisher replaces what is its own alone: recipes of its
+/// own family, and hotfixes for it. What else is to go is a removal that somebody must state.
 fn replaces(new: &Component, old: &Installed) -> bool {
-    new.installed.vendor == old.vendor
+    let family = new.installed.path.family();
+    let own = old.path.family() == family || old.path.hotfix_of() == Some(family);
+    own && new.installed.vendor == old.vendor
         && new.installed.name != old.name
         && new
             .recipe
@@ -195,8 +201,35 @@ pub fn check(before: &[Component], target: &[Component]) -> Vec<String> {
             }
         }
     }
+    faults.extend(unfulfilled(before, target));
     if let Err(owners) = Tree::of(target) {
         faults.extend(owners);
+    }
+    faults
+}
+
+/// What a release that was not there before names, and the target has not in that version: whoever
+/// reads that the release is installed believes that its components are.
+fn unfulfilled(before: &[Component], target: &[Component]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let new = target.iter().filter(|c| {
+        c.recipe.is_release() && !before.iter().any(|old| old.installed == c.installed)
+    });
+    for release in new {
+        for pin in &release.recipe.release {
+            let found = target.iter().find(|c| c.installed.name == pin.component);
+            let found = found.map(|c| &c.installed.version);
+            if found != Some(&pin.version) {
+                faults.push(format!(
+                    "{} {} names {} {}; it would be {}",
+                    release.installed.name,
+                    release.installed.version,
+                    pin.component,
+                    pin.version,
+                    found.map_or("not installed".to_owned(), ToString::to_string)
+                ));
+            }
+        }
     }
     faults
 }
@@ -233,8 +266,28 @@ pub fn unsatisfiable(faults: &[String]) -> Refusal {
         RefusalName::Unsatisfiable,
         "the components asked for do not fit",
     );
-    for fault in faults {
+    for fault in faults.iter().take(FAULTS_SHOWN) {
         refusal = refusal.value("because", fault);
     }
+    let more = faults.len().saturating_sub(FAULTS_SHOWN);
+    if more > 0 {
+        refusal = refusal.value("and", format!("{more} more"));
+    }
     refusal.next("lockstep prepare ... --to RECIPE,RECIPE with recipes that fit together")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_recipes_that_clash_everywhere_fill_no_screen() {
+        let faults: Vec<String> = (0..250_000).map(|n| format!("{n} clashes")).collect();
+        let refusal = unsatisfiable(&faults);
+        assert_eq!(refusal.values.len(), FAULTS_SHOWN + 1);
+        let last = refusal.values.last().unwrap();
+        assert_eq!(last, &("and".to_owned(), "249980 more".to_owned()));
+        let few = unsatisfiable(&faults[..FAULTS_SHOWN]);
+        assert_eq!(few.values.len(), FAULTS_SHOWN);
+    }
 }

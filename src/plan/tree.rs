@@ -1,9 +1,16 @@
 //! The tree that a set of components owns: every path once.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a recipe that owns another's file, or one that differs from it by case alone | every path has one owner; a hotfix takes over by name and version |
+//! | a recipe that opens another's folder to everybody, or shuts it | two that state a folder's mode state the same |
+//! | paths so deep that the folders above them fill the memory | [`FOLDERS_MAX`], and a bound on depth in each recipe |
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::Component;
-use crate::model::recipe::{Mode, PathGlobs, What};
+use crate::model::glob::PathGlobs;
+use crate::model::recipe::{Mode, What};
 use crate::model::{Blake3, Name, TreePath};
 
 /// Who owns a path, and what belongs there.
@@ -25,6 +32,9 @@ pub struct Tree {
     /// Folders, stated or needed, with the mode a new one gets.
     pub folders: BTreeMap<TreePath, Mode>,
 }
+
+/// Most folders of a tree, stated or needed: real ones have fewer than files.
+const FOLDERS_MAX: usize = 1_000_000;
 
 /// Owner and path by the path's fold key.
 type Owners<'a> = HashMap<Blake3, (&'a Component, &'a TreePath)>;
@@ -48,7 +58,13 @@ impl Tree {
             };
             for entry in &component.recipe.files {
                 if let What::Folder { mode } = entry.what {
-                    tree.folders.insert(entry.path.clone(), mode);
+                    let stated = tree.folders.insert(entry.path.clone(), mode);
+                    if let Some(other) = stated.filter(|other| *other != mode) {
+                        let (name, path) = (&component.installed.name, &entry.path);
+                        faults.push(format!(
+                            "the folder {path} has mode {mode} by {name}, and {other} by another component"
+                        ));
+                    }
                     continue;
                 }
                 let owned = Owned {
@@ -74,7 +90,7 @@ impl Tree {
         }
         // Built at once, a map takes half the memory of one that grew path by path.
         tree.paths = std::mem::take(&mut tree.paths).into_iter().collect();
-        tree.add_needed_folders();
+        faults.extend(tree.add_needed_folders());
         faults.extend(tree.files_where_folders_must_be(&owners));
         if faults.is_empty() {
             Ok(tree)
@@ -83,7 +99,8 @@ impl Tree {
         }
     }
 
-    fn add_needed_folders(&mut self) {
+    /// Adds the folders above every path; a sentence where there are too many.
+    fn add_needed_folders(&mut self) -> Option<String> {
         let stated: Vec<TreePath> = self.folders.keys().cloned().collect();
         // Neighbours mostly share their folders, which are then added once.
         let mut seen = None;
@@ -95,7 +112,11 @@ impl Tree {
             for above in path.ancestors() {
                 self.folders.entry(above).or_insert(Mode::FOLDER);
             }
+            if self.folders.len() > FOLDERS_MAX {
+                return Some(format!("there would be more than {FOLDERS_MAX} folders"));
+            }
         }
+        None
     }
 
     fn files_where_folders_must_be(&self, owners: &Owners<'_>) -> Vec<String> {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::walk::{Found, walk};
-use super::{KeyFolder, contents, deliver, outlook};
+use super::{KeyFolder, contents, deliver, grant, outlook, standing};
 use crate::disk::durable;
-use crate::model::recipe::{Entry, FILES_MAX, Hot, PathGlobs, Pin, Recipe, Requirement};
+use crate::model::glob::PathGlobs;
+use crate::model::recipe::{Entry, FILES_MAX, Hot, Pin, Recipe, Requirement};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, RecipePath, Refusal, RefusalName, Sha256, Time, Watch, text};
-use crate::release::{Repository, layout};
+use crate::release::{Repository, Standing, Written};
 use crate::spr::MemberBytes;
 
 /// Largest file of notes, in bytes.
@@ -71,24 +72,32 @@ pub struct Outcome {
     pub bytes: u64,
     /// Metadata and recipe files written, in order.
     pub written: Vec<String>,
+    /// Whether readers see it, or what it waits for.
+    pub standing: Standing,
 }
 
 /// Publishes the component.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    layout::role_of(&request.recipe)?;
     let mut repository = Repository::open(&request.repository)?;
-    let signers = request.keys.signers(true, watch)?;
+    let signers = request
+        .keys
+        .for_recipe(&mut repository, &request.recipe, watch)?;
     outlook::warn(&repository, now, watch)?;
     let found = walk(&request.files)?;
     check_count(&found, &request.files)?;
     let files = contents::identify(&request.files, &found, watch)?;
     drop(found);
     let (mut recipe, members) = compose(request, files)?;
+    grant::check(&repository, &request.recipe, &recipe)?;
     warn_of_idle_globs(&recipe, watch)?;
     // Checks the rules before the first content is stored; the bytes are made again below.
+    recipe.check_path(&request.recipe).map_err(|e| {
+        Refusal::new(RefusalName::Usage, e.to_string())
+            .next("publish it as a hotfix of that component, or leave --takes away")
+    })?;
     drop(deliver::encode(&recipe, &members)?);
     if let Some(sha256) = deliver::standing(&repository, &request.recipe, &recipe)? {
-        return Ok(outcome(request, &recipe, sha256, Vec::new()));
+        return Ok(outcome(request, &recipe, sha256, Written::default()));
     }
     contents::store(
         &request.repository,
@@ -101,14 +110,15 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     Ok(outcome(request, &recipe, Sha256::of(&bytes), written))
 }
 
-fn outcome(request: &Request, recipe: &Recipe, sha256: Sha256, written: Vec<String>) -> Outcome {
+fn outcome(request: &Request, recipe: &Recipe, sha256: Sha256, written: Written) -> Outcome {
     Outcome {
         recipe: request.recipe.clone(),
         sha256,
-        unchanged: written.is_empty(),
+        unchanged: written.files.is_empty(),
         files: recipe.files.len(),
         bytes: recipe.size(),
-        written,
+        written: written.files,
+        standing: written.standing,
     }
 }
 
@@ -204,11 +214,14 @@ impl fmt::Display for Outcome {
         let verb = if self.unchanged {
             "nothing to do: already published with this content:"
         } else {
-            "published"
+            standing::verb(&self.standing)
         };
         writeln!(f, "{verb} {}", self.recipe)?;
         writeln!(f, "  files    {} ({})", self.files, text::bytes(self.bytes))?;
         writeln!(f, "  sha256   {}", self.sha256)?;
+        if let Some(next) = standing::next(&self.standing) {
+            return write!(f, "{next}");
+        }
         write!(
             f,
             "  next     copy the repository to where customers read it, metadata/timestamp.json last; or name it in a release: lockstep publish release --component {}={}",

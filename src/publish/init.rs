@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::KeyFolder;
-use crate::disk::{durable, keys as key_files};
+use super::keys::public_key;
+use crate::disk::durable;
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::layout::{METADATA, TOP_LEVEL};
 use crate::release::tuf::{Key, Lifetimes, RoleKeys, Root};
@@ -80,6 +82,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
 /// The keys of all roles, found or made.
 struct Made {
     root: SigningKey,
+    public: BTreeMap<&'static str, Key>,
     signers: Signers,
     new: Vec<String>,
 }
@@ -95,13 +98,15 @@ impl Made {
         };
         let [root, targets, snapshot, timestamp] = TOP_LEVEL;
         let root = key(root)?;
-        let signers = Signers {
-            targets: Some(key(targets)?),
-            snapshot: key(snapshot)?,
-            timestamp: key(timestamp)?,
-        };
+        let mut signers = Signers::new(true);
+        let mut ids = BTreeMap::new();
+        for role in [targets, snapshot, timestamp] {
+            ids.insert(role, Key::of_private(role, &key(role)?)?);
+            signers.add(role, key(role)?)?;
+        }
         Ok(Self {
             root,
+            public: ids,
             signers,
             new: made_now,
         })
@@ -135,18 +140,10 @@ fn root(
         "root".to_owned(),
         RoleKeys::new(root_ids, request.threshold),
     );
-    let signers = &made.signers;
-    for (role, key) in [
-        ("targets", signers.targets.as_ref()),
-        ("snapshot", Some(&signers.snapshot)),
-        ("timestamp", Some(&signers.timestamp)),
-    ] {
-        if let Some(key) = key {
-            let key = Key::of_private(role, key)?;
-            let id = key.id()?;
-            keys.insert(id, key);
-            roles.insert(role.to_owned(), RoleKeys::new(vec![id], 1));
-        }
+    for (role, key) in &made.public {
+        let id = key.id()?;
+        keys.insert(id, key.clone());
+        roles.insert((*role).to_owned(), RoleKeys::new(vec![id], 1));
     }
     let body = Root {
         consistent_snapshot: true,
@@ -203,18 +200,6 @@ fn other_root_keys(files: &[PathBuf]) -> Result<Vec<Key>, Refusal> {
     Ok(keys)
 }
 
-fn public_key(file: &Path) -> Result<Key, Refusal> {
-    let (key, _) = key_files::load_public(file)?;
-    Key::of(&key).ok_or_else(|| {
-        Refusal::new(
-            RefusalName::Usage,
-            "a key held by a security key cannot sign TUF metadata",
-        )
-        .value("file", file.display())
-        .next("name a plain ed25519 public key")
-    })
-}
-
 /// A repository is copied to where everybody reads it; keys are not.
 fn check_apart(request: &Request) -> Result<(), Refusal> {
     if !request.keys.path.starts_with(&request.repository) {
@@ -237,7 +222,7 @@ fn digest(path: &Path) -> Result<Sha256, Refusal> {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "made an empty release repository")?;
-        writeln!(f, "  root     {}", self.root.display())?;
+        writeln!(f, "  root     {}", Shown(&self.root))?;
         if let Some(sha256) = &self.root_sha256 {
             writeln!(f, "  sha256   {sha256}")?;
         }
@@ -253,14 +238,14 @@ impl fmt::Display for Outcome {
         } else {
             format!("made {}", self.keys_made.join(", "))
         };
-        writeln!(f, "  keys     {}: {made}", self.keys.display())?;
+        writeln!(f, "  keys     {}: {made}", Shown(&self.keys))?;
         let key = self.keys.join("root");
         if self.root_sha256.is_some() {
             write!(
                 f,
                 "  next     give {} and its sha256 to the site owner, and move {} to a safe place: no daily command needs it",
-                self.root.display(),
-                key.display()
+                Shown(&self.root),
+                Shown(&key)
             )
         } else {
             write!(

@@ -12,8 +12,11 @@ const TARGETS_WARNING_DAYS: i64 = 45;
 pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Result<(), Refusal> {
     let state = repository.state();
     let root = &state.root.signed;
-    let tally = Paper::of(repository, "root")?.tally()?;
-    if !tally.complete() {
+    let paper = Paper::of(repository, "root")?;
+    let tally = paper.tally()?;
+    if paper.is_draft() {
+        watch.warn("a new root waits for signatures: lockstep publish sign --role root, then the command that began it again");
+    } else if !tally.complete() {
         watch.warn(&format!(
             "{}.root.json has {} of {} signatures and is of no use yet: lockstep publish sign --role root",
             root.version, tally.have, tally.threshold
@@ -25,16 +28,27 @@ pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Res
             root.expires.date()
         ));
     }
-    let first_end = state
-        .delegated
-        .values()
-        .chain([&state.targets])
-        .map(|role| role.signed.expires)
-        .min();
-    if let Some(end) = first_end.filter(|end| *end < now.plus_days(TARGETS_WARNING_DAYS)) {
+    let own = state.signers("targets").map(|(keys, _)| keys.clone());
+    let mut first_end = state.targets.signed.expires;
+    for (role, file) in &state.delegated {
+        let end = file.signed.expires;
+        let signers = state.signers(role).map(|(keys, _)| keys);
+        if signers
+            .zip(own.as_ref())
+            .is_some_and(|(keys, own)| keys.alike(own))
+        {
+            first_end = first_end.min(end);
+        } else if end < now.plus_days(TARGETS_WARNING_DAYS) {
+            watch.warn(&format!(
+                "the recipes of {role} are valid until {}: have whoever holds its keys sign them anew, with publish renew",
+                end.date()
+            ));
+        }
+    }
+    if first_end < now.plus_days(TARGETS_WARNING_DAYS) {
         watch.warn(&format!(
             "recipes are valid until {}: lockstep publish renew --targets",
-            end.date()
+            first_end.date()
         ));
     }
     if let Some(issued) = state.timestamp.signed.issued.filter(|issued| *issued > now) {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::component::{by_component, notes};
-use super::{KeyFolder, deliver, fit, outlook};
+use super::{KeyFolder, deliver, fit, outlook, standing};
 use crate::model::recipe::{Hot, Pin, Recipe};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, RecipePath, Refusal, RefusalName, Sha256, Time, Watch};
-use crate::release::{Repository, layout};
+use crate::release::{Repository, Standing, Written};
 
 /// Most recipes that are listed where one was not found.
 const LISTED_MAX: usize = 40;
@@ -43,13 +43,16 @@ pub struct Outcome {
     pub components: Vec<RecipePath>,
     /// Metadata and recipe files written, in order.
     pub written: Vec<String>,
+    /// Whether readers see it, or what it waits for.
+    pub standing: Standing,
 }
 
 /// Publishes the release.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    layout::role_of(&request.recipe)?;
     let mut repository = Repository::open(&request.repository)?;
-    let signers = request.keys.signers(true, watch)?;
+    let signers = request
+        .keys
+        .for_recipe(&mut repository, &request.recipe, watch)?;
     outlook::warn(&repository, now, watch)?;
     let (components, recipes) = resolve(&repository, &request.components)?;
     check_fit(&recipes)?;
@@ -57,7 +60,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let bytes = deliver::encode(&recipe, &[])?;
     let standing = deliver::standing(&repository, &request.recipe, &recipe)?;
     let (sha256, written) = match standing {
-        Some(sha256) => (sha256, Vec::new()),
+        Some(sha256) => (sha256, Written::default()),
         None => (
             Sha256::of(&bytes),
             repository.deliver(&request.recipe, &bytes, &signers, now)?,
@@ -66,9 +69,10 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     Ok(Outcome {
         recipe: request.recipe.clone(),
         sha256,
-        unchanged: written.is_empty(),
+        unchanged: written.files.is_empty(),
         components,
-        written,
+        written: written.files,
+        standing: written.standing,
     })
 }
 
@@ -189,13 +193,16 @@ impl fmt::Display for Outcome {
         let verb = if self.unchanged {
             "nothing to do: already published with these components:"
         } else {
-            "published"
+            standing::verb(&self.standing)
         };
         writeln!(f, "{verb} {}", self.recipe)?;
         for component in &self.components {
             writeln!(f, "  names    {component}")?;
         }
         writeln!(f, "  sha256   {}", self.sha256)?;
+        if let Some(next) = standing::next(&self.standing) {
+            return write!(f, "{next}");
+        }
         write!(
             f,
             "  next     copy the repository to where customers read it, metadata/timestamp.json last; then lockstep prepare --to to:{}",

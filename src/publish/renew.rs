@@ -1,16 +1,18 @@
 //! `publish renew`: the same recipes, signed anew before the old signatures end.
 //!
 //! Snapshot and timestamp need only their own two keys, so that a machine that renews every day
-//! holds neither the root key nor the key of the recipes.
+//! holds neither the root key nor the key of the recipes. They also put in force what a delegate has
+//! published ([`super::take`]). With a delegate's keys, its own roles are signed anew.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{KeyFolder, outlook};
+use super::take::{self, Take};
+use super::{KeyFolder, outlook, standing};
 use crate::model::{Refusal, Time, Watch};
-use crate::release::Repository;
+use crate::release::{Repository, Signers, Standing, Written};
 
 /// What `publish renew` is asked for.
 #[derive(Clone)]
@@ -21,6 +23,8 @@ pub struct Request {
     pub keys: KeyFolder,
     /// Whether targets and delegations are signed anew as well.
     pub targets: bool,
+    /// What delegates hand over.
+    pub take: Vec<Take>,
 }
 
 /// What `publish renew` did.
@@ -28,6 +32,10 @@ pub struct Request {
 pub struct Outcome {
     /// The files written, in order.
     pub written: Vec<String>,
+    /// Whether readers see it, or what it waits for.
+    pub standing: Standing,
+    /// Delegates whose recipes were taken in.
+    pub taken: Vec<String>,
     /// When the timestamp ends to be valid.
     pub timestamp_expires: Time,
     /// When the snapshot ends to be valid.
@@ -39,13 +47,24 @@ pub struct Outcome {
 /// Signs anew.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let mut repository = Repository::open(&request.repository)?;
-    let signers = request.keys.signers(request.targets, watch)?;
-    let written = repository.renew(request.targets, &signers, now)?;
+    let (signers, targets) = signers(request, &mut repository, watch)?;
+    let mut written = Written::default();
+    for offered in &request.take {
+        let more = take::run(&mut repository, offered, &signers, (now, watch))?;
+        written.files.extend(more.files);
+    }
+    if request.take.is_empty() || request.targets {
+        let more = repository.renew(targets, &signers, now)?;
+        written.files.extend(more.files);
+        written.standing = more.standing;
+    }
     outlook::warn(&repository, now, watch)?;
     let state = repository.state();
     let targets = state.targets.signed.expires;
     Ok(Outcome {
-        written,
+        written: written.files,
+        standing: written.standing,
+        taken: request.take.iter().map(|take| take.role.clone()).collect(),
         timestamp_expires: state.timestamp.signed.expires,
         snapshot_expires: state.snapshot.signed.expires,
         targets_expires: state
@@ -56,8 +75,35 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     })
 }
 
+/// The keys at hand, and whether more than snapshot and timestamp is signed anew.
+fn signers(
+    request: &Request,
+    repository: &mut Repository,
+    watch: &dyn Watch,
+) -> Result<(Signers, bool), Refusal> {
+    let keys = &request.keys;
+    let delegated = repository.state().delegations();
+    let own: Vec<String> = delegated
+        .map(|delegation| delegation.name.clone())
+        .filter(|role| keys.has(role))
+        .collect();
+    let mut roles: Vec<&str> = own.iter().map(String::as_str).collect();
+    if keys.is_owners() || own.is_empty() {
+        roles.push("targets");
+        roles.retain(|_| request.targets);
+        return Ok((keys.signers(&roles, true, watch)?, request.targets));
+    }
+    for role in &own {
+        repository.look_ahead(role)?;
+    }
+    Ok((keys.signers(&roles, false, watch)?, true))
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for role in &self.taken {
+            writeln!(f, "took in what {role} published")?;
+        }
         writeln!(f, "renewed {} files", self.written.len())?;
         writeln!(
             f,
@@ -74,6 +120,9 @@ impl fmt::Display for Outcome {
             "  timestamp  valid until {}",
             self.timestamp_expires.date()
         )?;
+        if let Some(next) = standing::next(&self.standing) {
+            return write!(f, "{next}");
+        }
         write!(
             f,
             "  next       copy metadata/ to where customers read it, timestamp.json last; renew again before {}",

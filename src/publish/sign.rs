@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use super::KeyFolder;
 use crate::disk::{durable, handout};
+use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::envelope::Signature;
 use crate::release::layout::TOP_LEVEL;
 use crate::release::paper::Tally;
-use crate::release::tuf::Key;
-use crate::release::{Paper, Repository};
+use crate::release::{Paper, Repository, Signers};
 
 /// Largest signature file, in bytes.
 const SIGNATURE_MAX: u64 = 4_096;
@@ -36,7 +36,8 @@ pub struct Request {
 pub enum Act {
     /// Write the bytes to be signed to this file.
     Bytes(PathBuf),
-    /// Sign with the key of the role (of `targets` for a delegated role) in this folder.
+    /// Sign with every key in this folder of the role, new ones included; where there is none, of
+    /// `targets` for a delegated role.
     Keys(KeyFolder),
     /// Add the signature in this file: `{"keyid": "..", "sig": ".."}`, as TUF writes it.
     Signature(PathBuf),
@@ -58,6 +59,8 @@ pub struct Outcome {
     /// The file with the bytes to be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<PathBuf>,
+    /// Whether it is a change that comes into force when its command is typed again.
+    pub draft: bool,
     /// The ids of the keys that may sign.
     pub listed: Vec<Sha256>,
 }
@@ -66,23 +69,31 @@ pub struct Outcome {
 pub fn run(request: &Request, _now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let mut repository = Repository::open(&request.repository)?;
     let mut paper = Paper::of(&repository, &request.role)?;
-    let signature = match &request.act {
+    let signatures = match &request.act {
         Act::Bytes(out) => {
             handout::write(out, &paper.canonical()?)?;
             return outcome(&paper, None, Some(out.clone()));
         }
-        Act::Signature(file) => read_signature(file)?,
+        Act::Signature(file) => vec![read_signature(file)?],
         Act::Keys(keys) => sign(keys, &request.role, &paper, watch)?,
     };
-    let keyid = signature.keyid;
-    if !paper.accepts(&signature)? {
-        return Err(refuse(&paper, &signature));
+    let mut good = Vec::new();
+    for signature in &signatures {
+        if paper.accepts(signature)? {
+            good.push(signature.clone());
+        }
     }
-    if paper.has(&keyid)? {
-        return outcome(&paper, None, None);
+    if let Some(bad) = signatures.first().filter(|_| good.is_empty()) {
+        return Err(refuse(&paper, bad));
     }
-    let sha256 = paper.add(&mut repository, signature)?;
-    outcome(&paper, Some((keyid, sha256)), None)
+    let mut added = None;
+    for signature in good {
+        let keyid = signature.keyid;
+        if !paper.has(&keyid)? {
+            added = Some((keyid, paper.add(&mut repository, signature)?));
+        }
+    }
+    outcome(&paper, added, None)
 }
 
 fn outcome(
@@ -96,7 +107,8 @@ fn outcome(
         added: added.map(|(key, _)| key),
         sha256: added.map(|(_, sha256)| sha256),
         bytes,
-        listed: paper.listed().to_vec(),
+        draft: paper.is_draft(),
+        listed: paper.listed(),
     })
 }
 
@@ -114,21 +126,21 @@ fn sign(
     role: &str,
     paper: &Paper,
     watch: &dyn Watch,
-) -> Result<Signature, Refusal> {
-    let name = if TOP_LEVEL.contains(&role) {
-        role
-    } else {
-        "targets"
-    };
-    let key = keys.load(name, watch)?;
-    let keyid = Key::of_private(name, &key)?.id()?;
-    let sig = key.sign_raw(&paper.canonical()?).map_err(|e| {
-        Refusal::new(
-            RefusalName::Internal,
-            format!("the {name} key does not sign: {e}"),
-        )
-    })?;
-    Ok(Signature::new(keyid, &sig))
+) -> Result<Vec<Signature>, Refusal> {
+    let message = paper.canonical()?;
+    let mut signers = Signers::default();
+    keys.add_next(role, &mut signers, watch)?;
+    if keys.has(role) {
+        keys.add(role, &mut signers, watch)?;
+    } else if signers.ids().is_empty() {
+        let name = if TOP_LEVEL.contains(&role) {
+            role
+        } else {
+            "targets"
+        };
+        keys.add(name, &mut signers, watch)?;
+    }
+    Ok(signers.sign_raw(role, &message)?)
 }
 
 fn refuse(paper: &Paper, signature: &Signature) -> Refusal {
@@ -157,7 +169,7 @@ fn refuse(paper: &Paper, signature: &Signature) -> Refusal {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.bytes, &self.added) {
-            (Some(out), _) => writeln!(f, "wrote what is to be signed to {}", out.display())?,
+            (Some(out), _) => writeln!(f, "wrote what is to be signed to {}", Shown(out))?,
             (None, Some(key)) => writeln!(f, "signed {} with key {key}", self.file)?,
             (None, None) => writeln!(f, "nothing to do: this key has signed {}", self.file)?,
         }
@@ -171,6 +183,9 @@ impl fmt::Display for Outcome {
                 "sign these bytes with ed25519, then lockstep publish sign --signature FILE"
             }
             (None, false) => "have another holder of a listed key sign it",
+            (None, true) if self.draft => {
+                "once no role waits, type the command that began the change again: it puts it in force"
+            }
             (None, true) => {
                 "copy the file to where customers read it; a first root goes to the site owner with its sha256"
             }

@@ -15,6 +15,7 @@ use crate::disk::DiskError;
 use crate::disk::batch::Batch;
 use crate::disk::durable;
 use crate::model::digest::{ContentHasher, Sha256Hasher};
+use crate::model::recipe::FileContent;
 use crate::model::{Blake3, ContentId, Sha256};
 
 /// Largest content that is compressed at [`LEVEL_SMALL`], in bytes: at 8 MiB that level takes 90 MB
@@ -144,6 +145,38 @@ pub fn verify(folder: &Path, id: &ContentId) -> Result<Option<Stored>, ReleaseEr
             wanted: id.sha256.to_string(),
             found: found.sha256.to_string(),
         })
+    }
+}
+
+/// Copies a stored content that was verified from another repository, as it is stored there.
+pub fn copy(
+    from: &Path,
+    into: &Path,
+    batch: &Batch,
+    content: &FileContent,
+) -> Result<(), ReleaseError> {
+    let (source, target) = (path(from, &content.blake3), path(into, &content.blake3));
+    if let Some(parent) = target.parent() {
+        durable::make_folders(parent, 0o755)?;
+    }
+    let mut draft = batch.file(&target, 0o644)?;
+    let mut out = Hashing::new(&mut draft.file);
+    let copied = each_chunk(&mut open_plain(&source)?, &source, &|_| (), |chunk| {
+        out.write_all(chunk)
+            .map_err(|e| DiskError::io("write", &target)(e).into())
+    });
+    let stored = out.stored();
+    let same = (stored.size, stored.sha256) == (content.stored_size, content.stored_sha256);
+    match copied {
+        Ok(()) if same => Ok(batch.add(draft)?),
+        Ok(()) => {
+            batch.give_up(&draft);
+            Err(ReleaseError::Changed(source))
+        }
+        Err(e) => {
+            batch.give_up(&draft);
+            Err(e)
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::disk::DiskError;
-use crate::model::{Refusal, RefusalName, Sha256};
+use crate::model::text::clipped;
+use crate::model::{RecipePath, Refusal, RefusalName, Sha256};
 use crate::trust::KeyFileError;
 
 /// Why a release repository could not be read or written.
@@ -68,18 +69,83 @@ pub enum ReleaseError {
     ForeignKey {
         /// The role.
         role: String,
-        /// The id of the key given.
-        given: Sha256,
+        /// The ids of the keys given.
+        given: Vec<Sha256>,
         /// The ids of the keys that sign for it.
         listed: Vec<Sha256>,
     },
-    /// Metadata without the signature that it must have.
-    #[error("{file} has no good signature of the key that is to sign the next version")]
+    /// A signature that is not one, or of a key that may not sign.
+    #[error("the signature given for {file} is none of a key that may sign it")]
     Unsigned {
         /// Its name.
         file: String,
         /// The id of the key.
         key: Sha256,
+    },
+    /// Metadata that is to be continued, and is not what its own keys signed.
+    #[error(
+        "{file} has {have} of {threshold} good signatures of the keys that are to sign the next version"
+    )]
+    Meddled {
+        /// Its name.
+        file: String,
+        /// Distinct public keys with a good signature.
+        have: u64,
+        /// How many are asked for.
+        threshold: u64,
+    },
+    /// Another change of a role waits for signatures.
+    #[error("another change of the role {role} waits for signatures")]
+    OtherDraft {
+        /// The role.
+        role: String,
+        /// Its draft.
+        path: PathBuf,
+    },
+    /// A role that is not there.
+    #[error("the repository has no role {role}")]
+    NoRole {
+        /// What was asked for.
+        role: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A delegation that is there already, with other keys.
+    #[error("the role {0} is there already, and other keys sign for it")]
+    RoleExists(String),
+    /// Recipes that a delegation may not have.
+    #[error("the role {role} cannot answer for these recipes: {why}")]
+    Claimed {
+        /// The role.
+        role: String,
+        /// What stands in the way.
+        why: String,
+    },
+    /// A recipe that a delegate may not publish.
+    #[error("the role {role} lists a recipe that is not delegated to it")]
+    Outside {
+        /// The role.
+        role: String,
+        /// The recipe.
+        path: RecipePath,
+        /// What is delegated to it.
+        granted: Vec<String>,
+    },
+    /// Versions that cannot start anew.
+    #[error("the versions of the role {role} cannot start anew by themselves")]
+    Restart {
+        /// The role.
+        role: String,
+        /// The roles that record its versions and have to start anew with it; none where nothing helps.
+        missing: Vec<String>,
+    },
+    /// A version that no host could keep.
+    #[error("the role {role} has counted to the end: version {version}")]
+    Spent {
+        /// The role.
+        role: String,
+        /// The version it would have.
+        version: u64,
     },
     /// Fewer signatures than the role asks for.
     #[error("{file} would have {have} of {threshold} signatures, and no reader would take it")]
@@ -104,7 +170,8 @@ impl ReleaseError {
     pub fn corrupt(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Corrupt {
             file: file.into(),
-            why: why.to_string(),
+            // The parser repeats what it does not know, however long.
+            why: clipped(&why.to_string()),
         }
     }
 
@@ -139,11 +206,44 @@ impl ReleaseError {
             Self::Name { .. } => (RefusalName::Usage, "choose another name"),
             Self::ForeignKey { .. } => (
                 RefusalName::UntrustedSigner,
-                "use the keys that this repository was made with",
+                "use the keys that sign for it (--keys DIR); where a rotation was cut short, type that publish rotate line again",
             ),
             Self::Unsigned { .. } => (
                 RefusalName::BadSignature,
+                "write the bytes again (publish sign --bytes OUT), and sign exactly those",
+            ),
+            Self::Meddled { .. } => (
+                RefusalName::BadSignature,
                 "somebody else wrote this file: restore the repository from a copy you trust",
+            ),
+            Self::OtherDraft { .. } => (
+                RefusalName::Conflict,
+                "have that one signed and type its command again, or give it up: remove the draft",
+            ),
+            Self::NoRole { .. } => (RefusalName::Usage, "name one of the roles that there are"),
+            Self::RoleExists(_) => (
+                RefusalName::Conflict,
+                "change its keys with publish rotate --role NAME --key PUB, or choose another name",
+            ),
+            Self::Claimed { .. } => (
+                RefusalName::Conflict,
+                "delegate recipes that nobody publishes: publish delegate --role NAME --path PATTERN",
+            ),
+            Self::Outside { .. } => (
+                RefusalName::Conflict,
+                "have the delegate take it out, or delegate it: publish delegate --role NAME --path PATTERN",
+            ),
+            Self::Restart { missing, .. } if missing.is_empty() => (
+                RefusalName::Usage,
+                "leave root out: its versions follow each other without a gap for ever",
+            ),
+            Self::Restart { .. } => (
+                RefusalName::Usage,
+                "rotate them in the same command: publish rotate --restart-versions --role timestamp --role snapshot",
+            ),
+            Self::Spent { .. } => (
+                RefusalName::Conflict,
+                "new keys let it start anew: publish rotate --restart-versions --role timestamp --role snapshot",
             ),
             Self::Threshold { .. } => (
                 RefusalName::BadSignature,
@@ -170,12 +270,23 @@ impl From<ReleaseError> for Refusal {
             ReleaseError::Digest { wanted, found, .. } => {
                 refusal.value("wanted", wanted).value("found", found)
             }
-            ReleaseError::ForeignKey { given, listed, .. } => listed
-                .iter()
-                .fold(refusal.value("given", given), |refusal, key| {
-                    refusal.value("listed", key)
-                }),
+            ReleaseError::ForeignKey { given, listed, .. } => {
+                let refusal = given
+                    .iter()
+                    .fold(refusal, |refusal, key| refusal.value("given", key));
+                listed
+                    .iter()
+                    .fold(refusal, |refusal, key| refusal.value("listed", key))
+            }
             ReleaseError::Unsigned { key, .. } => refusal.value("key", key),
+            ReleaseError::OtherDraft { path, .. } => refusal.value("draft", path.display()),
+            ReleaseError::NoRole { known, .. } => refusal.value("there are", known.join(", ")),
+            ReleaseError::Outside { path, granted, .. } => refusal
+                .value("recipe", path)
+                .value("delegated", granted.join(", ")),
+            ReleaseError::Restart { missing, .. } if !missing.is_empty() => {
+                refusal.value("recorded by", missing.join(", "))
+            }
             _ => refusal,
         }
     }

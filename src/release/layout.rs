@@ -7,6 +7,7 @@
 
 use super::ReleaseError;
 use crate::model::{Blake3, RecipePath, Sha256};
+use crate::trust::vendor::ROLE_MAX;
 
 /// The folder of TUF metadata.
 pub const METADATA: &str = "metadata";
@@ -23,8 +24,6 @@ pub const METADATA_MAX: u64 = 16 * 1024 * 1024;
 /// Largest recipe file, in bytes: a statement and an SBOM.
 pub const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 
-/// Longest name of a role, in bytes: `customer-` and the longest name.
-const ROLE_MAX: usize = 48;
 /// What the roles of customers begin with.
 const CUSTOMER: &str = "customer-";
 
@@ -35,7 +34,7 @@ pub fn metadata_file(role: &str, version: u64) -> Result<String, ReleaseError> {
     } else {
         Err(ReleaseError::Name {
             name: role.chars().take(ROLE_MAX).collect(),
-            why: "a role is 1 to 80 of A-Z a-z 0-9 . _ -, the first a letter or digit",
+            why: "a role is 1 to 48 of A-Z a-z 0-9 . _ -, the first a letter or digit",
         })
     }
 }
@@ -128,6 +127,64 @@ pub fn matches(pattern: &str, path: &RecipePath) -> bool {
         })
 }
 
+/// Refuses a name that no new delegation may have.
+pub fn check_role(role: &str) -> Result<(), ReleaseError> {
+    let why = if !is_role_name(role) {
+        "a role is 1 to 48 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+    } else if TOP_LEVEL.iter().any(|top| role.eq_ignore_ascii_case(top)) {
+        "that is a role of the root"
+    } else {
+        return Ok(());
+    };
+    Err(ReleaseError::Name {
+        name: role.chars().take(ROLE_MAX).collect(),
+        why,
+    })
+}
+
+/// Refuses a pattern that matches no recipe, or that names no family.
+pub fn check_pattern(pattern: &str) -> Result<(), ReleaseError> {
+    let segments: Vec<&str> = pattern.split('/').collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-*?".contains(c);
+    let depth = if segments.first() == Some(&"customer") {
+        5
+    } else {
+        3
+    };
+    let open = segments
+        .last()
+        .is_some_and(|last| last.ends_with('*') || last.strip_suffix(".spr").is_some());
+    let why = if segments
+        .iter()
+        .any(|s| s.is_empty() || s.starts_with(['.', '_', '-']) || !s.chars().all(plain))
+    {
+        "each part is of A-Z a-z 0-9 . _ - and the wildcards * and ?"
+    } else if segments.len() != depth {
+        "a star stands for one part, so it has as many parts as a recipe: restapi/*/*, customer/acme/*/*/*"
+    } else if segments
+        .first()
+        .is_some_and(|family| family.contains(['*', '?']))
+    {
+        "the first part is a family, without wildcards"
+    } else if !open {
+        "the last part ends in * or .spr, as recipes do"
+    } else {
+        return Ok(());
+    };
+    Err(ReleaseError::Name {
+        name: pattern.chars().take(120).collect(),
+        why,
+    })
+}
+
+/// Whether some recipe could match both patterns; said too often rather than too seldom.
+#[must_use]
+pub fn overlap(a: &str, b: &str) -> bool {
+    let wild = |part: &str| part.contains(['*', '?']);
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split('/').collect(), b.split('/').collect());
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a == b || wild(a) || wild(b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +228,11 @@ mod tests {
     #[test]
     fn metadata_names_are_plain() {
         assert_eq!(metadata_file("restapi", 3).unwrap(), "3.restapi.json");
-        for bad in ["", "../x", "a/b", ".x", "a b"] {
+        let (longest, longer) = ("a".repeat(ROLE_MAX), "a".repeat(ROLE_MAX + 1));
+        assert!(metadata_file(&longest, 1).is_ok());
+        let why = metadata_file(&longer, 1).unwrap_err().to_string();
+        assert!(why.contains(&format!("1 to {ROLE_MAX} of")), "{why}");
+        for bad in ["", "../x", "a/b", ".x", "a b", &longer] {
             assert!(metadata_file(bad, 1).is_err(), "{bad}");
         }
         for (file, good) in [

@@ -1,30 +1,36 @@
-//! The newest file of one role, laid out to be signed by somebody who is not here.
+//! A role's newest file, or its draft, laid out to be signed by somebody who is not here.
 //!
 //! A root with a threshold of two is signed on two machines: the bytes to sign go out, a signature
 //! comes back. Only a good signature of a key that the role lists is added, and nothing else of
-//! the file changes.
+//! the file changes. A draft goes before the file in force: it is the one that waits.
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::envelope::{Envelope, Signature};
 use super::layout::{METADATA, METADATA_MAX};
-use super::tuf::{Key, RoleKeys};
-use super::{ReleaseError, Repository};
+use super::tuf::{Key, RoleKeys, Root, Targets};
+use super::{ReleaseError, Repository, State, draft, layout};
 use crate::disk::durable;
 use crate::model::Sha256;
 
-/// A role's newest file, and who may sign it.
+/// A file of a role, and who may sign it.
 pub struct Paper {
+    role: String,
     file: String,
+    draft: bool,
     envelope: Envelope<Map<String, Value>>,
-    signers: RoleKeys,
-    keys: BTreeMap<Sha256, Key>,
+    /// Every set of keys of which enough must sign: one, or for a root those before and its own.
+    asked: Vec<Asked>,
 }
 
+/// A set of keys, and how many of them must sign.
+type Asked = (RoleKeys, BTreeMap<Sha256, Key>);
+
 /// How many have signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Distinct public keys with a good signature.
     pub have: u64,
@@ -41,22 +47,34 @@ impl Tally {
 }
 
 impl Paper {
-    /// The newest file of `role` in the repository.
+    /// The draft of `role`, or where there is none its newest file.
     pub fn of(repository: &Repository, role: &str) -> Result<Self, ReleaseError> {
         let state = repository.state();
+        let folder = repository.source().path();
+        if let Some(envelope) = draft::read(folder, role)? {
+            return Ok(Self {
+                role: role.to_owned(),
+                file: format!("{}/{role}.json", draft::PENDING),
+                draft: true,
+                envelope,
+                asked: asked(repository, role)?,
+            });
+        }
         let file = state.file(role)?;
-        let (signers, keys) = state
-            .signers(role)
-            .ok_or_else(|| ReleaseError::corrupt(file.as_str(), "nobody signs for this role"))?;
-        let path = repository.source().path().join(METADATA).join(&file);
+        let path = folder.join(METADATA).join(&file);
         let bytes = durable::read(&path, METADATA_MAX)?;
         let envelope =
             serde_json::from_slice(&bytes).map_err(|e| ReleaseError::corrupt(file.as_str(), e))?;
+        let asked = by(state, role).into_iter().collect::<Vec<_>>();
+        if asked.is_empty() {
+            return Err(ReleaseError::corrupt(file, "nobody signs for this role"));
+        }
         Ok(Self {
+            role: role.to_owned(),
             file,
+            draft: false,
             envelope,
-            signers: signers.clone(),
-            keys: keys.clone(),
+            asked,
         })
     }
 
@@ -66,6 +84,12 @@ impl Paper {
         &self.file
     }
 
+    /// Whether it is a draft, which comes into force when its command is typed again.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.draft
+    }
+
     /// The exact bytes to sign with ed25519.
     pub fn canonical(&self) -> Result<Vec<u8>, ReleaseError> {
         self.envelope.canonical()
@@ -73,35 +97,51 @@ impl Paper {
 
     /// The ids of the keys that may sign.
     #[must_use]
-    pub fn listed(&self) -> &[Sha256] {
-        &self.signers.keyids
+    pub fn listed(&self) -> Vec<Sha256> {
+        let mut ids: Vec<Sha256> = Vec::new();
+        for id in self.asked.iter().flat_map(|(signers, _)| &signers.keyids) {
+            if !ids.contains(id) {
+                ids.push(*id);
+            }
+        }
+        ids
     }
 
     /// Whether the key with this id has signed already.
     pub fn has(&self, key: &Sha256) -> Result<bool, ReleaseError> {
-        Ok(self
-            .envelope
-            .signed_by(&self.signers, &self.keys)?
-            .contains(key))
+        for (signers, keys) in &self.asked {
+            if self.envelope.signed_by(signers, keys)?.contains(key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// How many have signed.
+    /// How many have signed: of the set of keys that lacks most.
     pub fn tally(&self) -> Result<Tally, ReleaseError> {
-        let have = self.envelope.signed_by(&self.signers, &self.keys)?.len();
-        Ok(Tally {
-            have: u64::try_from(have).unwrap_or(u64::MAX),
-            threshold: self.signers.threshold,
-        })
+        let mut least: Option<Tally> = None;
+        for (signers, keys) in &self.asked {
+            let have = self.envelope.signed_by(signers, keys)?.len();
+            let tally = Tally {
+                have: u64::try_from(have).unwrap_or(u64::MAX),
+                threshold: signers.threshold,
+            };
+            if least.is_none_or(|least| least.complete() && !tally.complete()) {
+                least = Some(tally);
+            }
+        }
+        least.ok_or_else(|| ReleaseError::corrupt(self.file.as_str(), "nobody signs for this role"))
     }
 
     /// Whether `signature` is good, and of a key that may sign.
     pub fn accepts(&self, signature: &Signature) -> Result<bool, ReleaseError> {
         let message = self.canonical()?;
-        Ok(self.signers.keyids.contains(&signature.keyid)
-            && self
-                .keys
-                .get(&signature.keyid)
-                .is_some_and(|key| key.verifies(&message, &signature.sig)))
+        Ok(self.asked.iter().any(|(signers, keys)| {
+            signers.keyids.contains(&signature.keyid)
+                && keys
+                    .get(&signature.keyid)
+                    .is_some_and(|key| key.verifies(&message, &signature.sig))
+        }))
     }
 
     /// Adds a signature that [`Paper::accepts`] and writes the file; returns its SHA-256.
@@ -118,7 +158,37 @@ impl Paper {
         }
         self.envelope.add(signature);
         let bytes = self.envelope.to_bytes()?;
-        repository.rewrite(&self.file, &bytes)?;
+        if self.draft {
+            draft::write(repository.source().path(), &self.role, &self.envelope)?;
+        } else {
+            repository.rewrite(&self.file, &bytes)?;
+        }
         Ok(Sha256::of(&bytes))
     }
+}
+
+fn by(state: &State, role: &str) -> Option<Asked> {
+    let (signers, keys) = state.signers(role)?;
+    Some((signers.clone(), keys.clone()))
+}
+
+/// Whose signatures a draft asks for: those that the drafts above it name, where there are any.
+fn asked(repository: &Repository, role: &str) -> Result<Vec<Asked>, ReleaseError> {
+    let folder = repository.source().path();
+    let mut next = repository.state().clone();
+    if let Some(root) = draft::read::<Root>(folder, "root")? {
+        next.root = root;
+    }
+    if let Some(targets) = draft::read::<Targets>(folder, "targets")? {
+        next.targets = targets;
+    }
+    let mut asked: Vec<_> = by(&next, role).into_iter().collect();
+    if role == "root" {
+        asked.extend(by(repository.state(), role));
+    }
+    if asked.is_empty() {
+        let file = layout::metadata_file(role, next.targets.signed.version)?;
+        return Err(ReleaseError::corrupt(file, "nobody signs for this role"));
+    }
+    Ok(asked)
 }

@@ -4,8 +4,11 @@
 //! |---|---|
 //! | metadata that names files outside the folder | [`metadata_file`] takes plain names alone |
 //! | roots, or delegations to delegations, without end | [`ROOTS_MAX`], [`ROLES_MAX`] |
+//! | many files of the largest size, all read before the first signature is checked | [`TOTAL_MAX`], what a host takes of one patch as well |
+//! | millions of tiny objects in one file | [`check_strict`], before anything of it is kept |
 //! | metadata that lies about itself | it is parsed loosely to find the next file; only `trust` believes anything |
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -14,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::layout::{self, TIMESTAMP, metadata_file};
 use super::{ReleaseError, Source};
 use crate::model::RecipePath;
+use crate::trust::vendor::{TOTAL_MAX, check_strict};
 
 /// Most roots that are followed at once.
 pub const ROOTS_MAX: u64 = 256;
@@ -78,9 +82,10 @@ pub fn fetch(
     root_version_known: u64,
     wanted: Wanted<'_>,
 ) -> Result<FetchedVendor, ReleaseError> {
+    let source = &Bounded::new(source);
     let mut names = Vec::new();
     let roots = roots(source, root_version_known, &mut names)?;
-    let timestamp = required(source, TIMESTAMP)?;
+    let timestamp = source.required(TIMESTAMP)?;
     names.push(TIMESTAMP.to_owned());
     let pinned: Loose<Files> = loose(TIMESTAMP, &timestamp)?;
     let (snapshot_name, snapshot) = pinned.signed.file(source, TIMESTAMP, "snapshot")?;
@@ -108,8 +113,43 @@ pub fn fetch(
     })
 }
 
+/// A source of which no more is read than a host takes.
+struct Bounded<'a> {
+    source: &'a dyn Source,
+    left: Cell<u64>,
+}
+
+impl<'a> Bounded<'a> {
+    fn new(source: &'a dyn Source) -> Self {
+        Self {
+            source,
+            left: Cell::new(TOTAL_MAX),
+        }
+    }
+
+    fn metadata(&self, file: &str) -> Result<Option<Vec<u8>>, ReleaseError> {
+        let Some(bytes) = self.source.metadata(file)? else {
+            return Ok(None);
+        };
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let left = self.left.get().checked_sub(size).ok_or_else(|| {
+            let why = format!("with it, the metadata is larger than {TOTAL_MAX} bytes");
+            ReleaseError::corrupt(file, why)
+        })?;
+        self.left.set(left);
+        Ok(Some(bytes))
+    }
+
+    fn required(&self, file: &str) -> Result<Vec<u8>, ReleaseError> {
+        self.metadata(file)?.ok_or_else(|| ReleaseError::Missing {
+            file: file.to_owned(),
+            place: self.source.describe(),
+        })
+    }
+}
+
 fn roots(
-    source: &dyn Source,
+    source: &Bounded<'_>,
     known: u64,
     names: &mut Vec<String>,
 ) -> Result<Vec<Vec<u8>>, ReleaseError> {
@@ -129,7 +169,7 @@ type Named = (String, Vec<u8>);
 
 /// Follows delegations from the targets on, each role once.
 fn delegated(
-    source: &dyn Source,
+    source: &Bounded<'_>,
     versions: &Files,
     (snapshot_name, targets_name): (&str, &str),
     targets: &[u8],
@@ -148,6 +188,10 @@ fn delegated(
                 format!("more than {ROLES_MAX} delegated roles"),
             ));
         }
+        // A delegate that has handed nothing in yet; `trust` refuses recipes of its paths.
+        if !versions.lists(&role.name) {
+            continue;
+        }
         let (name, bytes) = versions.file(source, snapshot_name, &role.name)?;
         open.extend(roles(&name, &bytes)?);
         found.insert(role.name, (name, bytes));
@@ -164,14 +208,8 @@ fn roles(file: &str, targets: &[u8]) -> Result<Vec<Role>, ReleaseError> {
         .unwrap_or_default())
 }
 
-fn required(source: &dyn Source, file: &str) -> Result<Vec<u8>, ReleaseError> {
-    source.metadata(file)?.ok_or_else(|| ReleaseError::Missing {
-        file: file.to_owned(),
-        place: source.describe(),
-    })
-}
-
 fn loose<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, ReleaseError> {
+    check_strict(bytes).map_err(|e| ReleaseError::corrupt(file, e))?;
     serde_json::from_slice(bytes).map_err(|e| ReleaseError::corrupt(file, e))
 }
 
@@ -192,14 +230,18 @@ struct Version {
 }
 
 impl Files {
+    fn lists(&self, role: &str) -> bool {
+        self.meta.contains_key(&format!("{role}.json"))
+    }
+
     /// The file of `role` in the version that stands here.
-    fn file(&self, source: &dyn Source, own: &str, role: &str) -> Result<Named, ReleaseError> {
+    fn file(&self, source: &Bounded<'_>, own: &str, role: &str) -> Result<Named, ReleaseError> {
         let entry = self
             .meta
             .get(&format!("{role}.json"))
             .ok_or_else(|| ReleaseError::corrupt(own, format!("it names no {role}.json")))?;
         let name = metadata_file(role, entry.version)?;
-        required(source, &name).map(|bytes| (name, bytes))
+        source.required(&name).map(|bytes| (name, bytes))
     }
 }
 
@@ -221,4 +263,47 @@ struct Role {
     name: String,
     #[serde(default)]
     paths: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Blake3, Sha256};
+    use std::io::Read;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const SIZE: u64 = 1 << 20;
+
+    /// A source that has every root, of this size, and counts the bytes that are read of it.
+    struct Endless(AtomicU64);
+
+    impl Source for Endless {
+        fn metadata(&self, file: &str) -> Result<Option<Vec<u8>>, ReleaseError> {
+            if !file.ends_with(".root.json") {
+                return Ok(None);
+            }
+            self.0.fetch_add(SIZE, Ordering::Relaxed);
+            Ok(Some(vec![b' '; usize::try_from(SIZE).unwrap()]))
+        }
+
+        fn target(&self, _: &RecipePath, _: &Sha256, _: u64) -> Result<Vec<u8>, ReleaseError> {
+            unreachable!("no recipe is asked for")
+        }
+
+        fn blob(&self, _: &Blake3) -> Result<Box<dyn Read + Send>, ReleaseError> {
+            unreachable!("no content is asked for")
+        }
+
+        fn describe(&self) -> String {
+            "endless".to_owned()
+        }
+    }
+
+    #[test]
+    fn large_roots_without_end_are_read_up_to_what_a_host_takes() {
+        let source = Endless(AtomicU64::new(0));
+        let error = fetch(&source, 0, Wanted::All).unwrap_err().to_string();
+        assert!(error.contains("larger than 67108864 bytes"), "{error}");
+        assert_eq!(source.0.into_inner(), TOTAL_MAX + SIZE);
+    }
 }

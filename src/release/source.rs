@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::envelope::Envelope;
 use super::layout::{self, METADATA_MAX};
+use super::tuf::Targets;
 use super::{ReleaseError, blob};
 use crate::disk::{DiskError, durable};
 use crate::model::{Blake3, RecipePath, Sha256};
@@ -49,6 +51,43 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// The file of a delegated role with the highest version above `known`; nothing if none is.
+    pub fn newest(
+        &self,
+        role: &str,
+        known: u64,
+    ) -> Result<Option<Envelope<Targets>>, ReleaseError> {
+        let folder = self.0.join(layout::METADATA);
+        let entries = std::fs::read_dir(&folder).map_err(DiskError::io("list", &folder))?;
+        let mut newest = known;
+        for entry in entries {
+            let name = entry.map_err(DiskError::io("list", &folder))?.file_name();
+            let name = name.to_string_lossy();
+            let version = name
+                .split_once('.')
+                .and_then(|(version, _)| version.parse::<u64>().ok());
+            let named =
+                |version| layout::metadata_file(role, version).is_ok_and(|file| *file == *name);
+            newest = newest.max(version.filter(|version| named(*version)).unwrap_or(0));
+        }
+        if newest == known {
+            return Ok(None);
+        }
+        let file = layout::metadata_file(role, newest)?;
+        let bytes = self
+            .metadata(&file)?
+            .ok_or_else(|| self.missing(file.clone()))?;
+        let parsed: Envelope<Targets> = Envelope::parse(&file, "targets", &bytes)?;
+        if parsed.signed.version == newest {
+            Ok(Some(parsed))
+        } else {
+            Err(ReleaseError::corrupt(
+                file,
+                format!("it says that it is version {}", parsed.signed.version),
+            ))
+        }
     }
 
     fn missing(&self, file: String) -> ReleaseError {

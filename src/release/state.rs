@@ -1,6 +1,6 @@
 //! The current metadata of a repository that this program publishes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::envelope::Envelope;
 use super::read::{Wanted, fetch};
@@ -66,6 +66,81 @@ impl State {
     pub fn delegation(&self, role: &str) -> Option<&Delegation> {
         let delegations = self.targets.signed.body.delegations.as_ref()?;
         delegations.roles.iter().find(|known| known.name == role)
+    }
+
+    /// Every delegation, in the order in which readers ask.
+    pub fn delegations(&self) -> impl Iterator<Item = &Delegation> {
+        let delegations = self.targets.signed.body.delegations.iter();
+        delegations.flat_map(|delegations| &delegations.roles)
+    }
+
+    /// The role that answers for a recipe: the first delegation that matches, or the family's own
+    /// role, which need not be there yet.
+    pub fn role_for(&self, path: &RecipePath) -> Result<String, ReleaseError> {
+        let matching = self
+            .delegations()
+            .find(|role| role.paths.iter().any(|p| layout::matches(p, path)));
+        if let Some(role) = matching {
+            return Ok(role.name.clone());
+        }
+        let family = layout::role_of(path)?;
+        match self.delegation(&family) {
+            None => Ok(family),
+            Some(_) => Err(ReleaseError::Claimed {
+                role: family,
+                why: format!("it does not answer for {path}"),
+            }),
+        }
+    }
+
+    /// Who signs the targets, and the families that nobody else does.
+    pub(super) fn own_keys(&self) -> Result<(RoleKeys, BTreeMap<Sha256, Key>), ReleaseError> {
+        let (signers, all) = self
+            .signers("targets")
+            .ok_or_else(|| ReleaseError::corrupt("root.json", "it names no targets role"))?;
+        let keys = signers
+            .keyids
+            .iter()
+            .filter_map(|id| all.get_key_value(id))
+            .map(|(id, key)| (*id, key.clone()))
+            .collect();
+        Ok((signers.clone(), keys))
+    }
+
+    pub(super) fn delegation_mut(&mut self, role: &str) -> Result<&mut Delegation, ReleaseError> {
+        let known = self.role_names();
+        let delegations = self.targets.signed.body.delegations.as_mut();
+        delegations
+            .and_then(|all| all.roles.iter_mut().find(|known| known.name == role))
+            .ok_or_else(|| ReleaseError::NoRole {
+                role: role.to_owned(),
+                known,
+            })
+    }
+
+    pub(super) fn add_delegation_keys(&mut self, keys: BTreeMap<Sha256, Key>) {
+        let delegations = &mut self.targets.signed.body.delegations;
+        delegations.get_or_insert_default().keys.extend(keys);
+    }
+
+    /// Forgets the keys of root and targets that no role lists.
+    pub(super) fn drop_unused_keys(&mut self) {
+        let root = &mut self.root.signed.body;
+        let used: BTreeSet<Sha256> = root.roles.values().flat_map(|r| r.keyids.clone()).collect();
+        root.keys.retain(|id, _| used.contains(id));
+        if let Some(all) = &mut self.targets.signed.body.delegations {
+            let roles = all.roles.iter();
+            let used: BTreeSet<Sha256> = roles.flat_map(|r| r.signers.keyids.clone()).collect();
+            all.keys.retain(|id, _| used.contains(id));
+        }
+    }
+
+    /// Every role that has keys.
+    #[must_use]
+    pub fn role_names(&self) -> Vec<String> {
+        let top = layout::TOP_LEVEL.iter().map(|role| (*role).to_owned());
+        top.chain(self.delegations().map(|role| role.name.clone()))
+            .collect()
     }
 
     /// Who signs for `role`, and all keys that its delegator lists.

@@ -3,7 +3,7 @@
 //! Fields that this program does not know survive a rewrite where TUF lets them stand. A key id is
 //! the SHA-256 of the canonical key, as securesystemslib computes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
@@ -224,6 +224,13 @@ impl RoleKeys {
             threshold,
             extra: Map::new(),
         }
+    }
+
+    /// Whether the same keys sign, and as many of them must.
+    #[must_use]
+    pub fn alike(&self, other: &Self) -> bool {
+        let set = |keys: &Self| keys.keyids.iter().copied().collect::<BTreeSet<Sha256>>();
+        self.threshold == other.threshold && set(self) == set(other)
     }
 }
 

@@ -11,12 +11,14 @@
 //! | unknown keys | every type denies them |
 //! | numbers that other readers round | integers below 2^53 |
 //! | nesting that ends the stack | [`DEPTH_MAX`] |
+//! | a key of a hundred megabytes, repeated by every error about it | errors are [`clipped`] where they arise |
 //! | a second spelling of the same value that changes the digest | every freedom is taken away |
 
 use serde::{Deserialize, Serialize};
 
 use super::{STATEMENT_MAX, SprError};
 use crate::model::statement::FORMAT;
+use crate::model::text::{Escaped, clipped};
 use crate::model::{Kind, Statement};
 
 /// Deepest nesting of arrays and objects.
@@ -113,8 +115,10 @@ fn check_header(bytes: &[u8], kind: Kind) -> Result<(), SprError> {
     Ok(())
 }
 
+/// An error of the parser repeats the key or value that it does not know, however long: its beginning
+/// tells enough, and a file that nobody signed fills neither memory nor screen.
 fn plain(error: &serde_json::Error) -> String {
-    crate::model::text::Escaped(&error.to_string()).to_string()
+    Escaped(&clipped(&error.to_string())).to_string()
 }
 
 /// Checks that `bytes` are one canonical JSON object and nothing more.
@@ -309,7 +313,13 @@ impl<'a> Scanner<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::site::Site;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
 
     #[test]
     fn canonical_and_not() {
@@ -357,6 +367,21 @@ mod tests {
         }
         assert!(check(b"{\"a\":\"\xff\"}").is_err());
         assert!(check(b"{\"a\":\"\n\"}").is_err());
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_what_a_file_fills_it_with() {
+        let long = "a".repeat(1 << 20);
+        let bytes = encode(&BTreeMap::from([(long.as_str(), 1)])).unwrap();
+        for error in [
+            decode_value::<Nothing>(&bytes).unwrap_err(),
+            decode::<Site>(&bytes).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.len() < 1_000, "{}", text.len());
+        }
+        let unknown = decode_value::<Nothing>(&bytes).unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `aaa"), "{unknown}");
     }
 
     proptest! {

@@ -111,6 +111,16 @@ pub enum TrustError {
         needed: u64,
         /// Who approved, and counts.
         have: Vec<String>,
+        /// What was found and does not count, each with the reason.
+        passed_over: Vec<String>,
+    },
+    /// An approval by whoever prepared the patch.
+    #[error("whoever prepared a patch cannot approve it")]
+    OwnPatch {
+        /// The preparer.
+        preparer: String,
+        /// The key that was to approve.
+        key: String,
     },
     /// Metadata that does not lead from the site's root to the recipe.
     #[error("the metadata of vendor {vendor} is not to be trusted: {}", Escaped(.what))]
@@ -200,6 +210,13 @@ impl TrustError {
         }
     }
 
+    pub(super) fn own(preparer: &Signer, key: &PublicKey) -> Self {
+        Self::OwnPatch {
+            preparer: format!("{} {}", preparer.principal, preparer.key.fingerprint()),
+            key: key.fingerprint(),
+        }
+    }
+
     /// The refusal that this is.
     #[must_use]
     pub fn refusal(&self) -> RefusalName {
@@ -217,7 +234,7 @@ impl TrustError {
             | Self::OlderSite { .. }
             | Self::NewerSite { .. } => RefusalName::UntrustedSigner,
             Self::ShortFingerprint(_) => RefusalName::Usage,
-            Self::NotApproved { .. } => RefusalName::NotApproved,
+            Self::NotApproved { .. } | Self::OwnPatch { .. } => RefusalName::NotApproved,
             Self::Vendor { .. } | Self::Rollback { .. } => RefusalName::VendorUntrusted,
             Self::Expired { .. } | Self::Outdated { .. } => RefusalName::Expired,
             Self::BaseMissing { .. } => RefusalName::Incomplete,

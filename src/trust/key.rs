@@ -21,6 +21,9 @@ pub enum KeyFileError {
     /// Encrypted with another passphrase.
     #[error("the passphrase does not open it")]
     WrongPassphrase,
+    /// Encrypted in a way that is not read here.
+    #[error("it is encrypted with {0}; aes256-ctr is wanted (ssh-keygen -p -f FILE)")]
+    Cipher(String),
     /// The system has no random bytes, or the key could not be written as text.
     #[error("the key could not be made or used: {0}")]
     Internal(String),
@@ -38,7 +41,8 @@ impl SigningKey {
             .map_err(|e| KeyFileError::Internal(e.to_string()))
     }
 
-    /// Reads an OpenSSH private key file; `passphrase` opens an encrypted one.
+    /// Reads an OpenSSH private key file; `passphrase` opens an encrypted one. Neither is kept: what
+    /// `ssh-key` decrypts, it decrypts in memory that it wipes.
     pub fn from_openssh(text: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyFileError> {
         let key = PrivateKey::from_openssh(text)
             .ok()
@@ -46,6 +50,9 @@ impl SigningKey {
         let key = match (key.is_encrypted(), passphrase) {
             (false, _) => key,
             (true, None) => return Err(KeyFileError::NeedsPassphrase),
+            (true, Some(_)) if key.cipher() != ssh_key::Cipher::Aes256Ctr => {
+                return Err(KeyFileError::Cipher(key.cipher().to_string()));
+            }
             (true, Some(passphrase)) => key
                 .decrypt(passphrase)
                 .ok()
@@ -59,6 +66,15 @@ impl SigningKey {
                     .map_or_else(|_| "unknown".to_owned(), |a| a.to_string()),
             )),
         }
+    }
+
+    /// The public half of a private key file, which is readable without its passphrase.
+    pub fn public_half(text: &[u8]) -> Result<PublicKey, KeyFileError> {
+        let key = PrivateKey::from_openssh(text)
+            .ok()
+            .ok_or(KeyFileError::Unreadable)?;
+        PublicKey::from_data(key.public_key().key_data())
+            .map_err(|e| KeyFileError::Algorithm(e.to_string()))
     }
 
     /// The key as an OpenSSH private key file without a passphrase: a node's own, or a test's.

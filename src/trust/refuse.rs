@@ -38,10 +38,21 @@ impl TrustError {
             Self::OlderSite { offered, in_force } | Self::NewerSite { offered, in_force } => {
                 versus(offered, in_force)
             }
-            Self::NotApproved { needed, have } => vec![
-                ("approved by", listed(have)),
-                ("needed", format!("{needed} people besides the preparer")),
-            ],
+            Self::NotApproved {
+                needed,
+                have,
+                passed_over,
+            } => {
+                let counts = [
+                    ("approved by", listed(have)),
+                    ("needed", format!("{needed} people besides the preparer")),
+                ];
+                let others = passed_over.iter().map(|line| ("not counted", line.clone()));
+                counts.into_iter().chain(others).collect()
+            }
+            Self::OwnPatch { preparer, key } => {
+                vec![("prepared by", preparer.clone()), ("your key", key.clone())]
+            }
             Self::Vendor { values, .. } => values.clone(),
             Self::Rollback { offered, floor, .. } => vec![
                 ("version", offered.to_string()),
@@ -90,6 +101,9 @@ impl TrustError {
             Self::NotApproved { .. } => {
                 "lockstep approve PATCH.spr --key KEY, by somebody else, then lay the signature \
                  beside the patch"
+            }
+            Self::OwnPatch { .. } => {
+                "somebody else approves it: lockstep approve PATCH.spr --key KEY, with their key"
             }
             Self::Vendor { .. } => {
                 "fetch the vendor's metadata again and prepare anew; if it stays so, ask the vendor"
@@ -165,6 +179,7 @@ mod tests {
                 TrustError::NotApproved {
                     needed: 2,
                     have: vec!["anna".to_owned()],
+                    passed_over: Vec::new(),
                 },
                 RefusalName::NotApproved,
                 ["anna", "2 people"],

@@ -301,6 +301,7 @@ pub(in crate::trust) mod tests {
                 name: vendor,
                 prefixes: Vec::new(),
                 root: Sha256::of(root),
+                since: None,
             }],
             version,
         }

@@ -5,15 +5,18 @@
 //! | a good signature made for another purpose | the namespace must be the one asked for, exactly |
 //! | a key or a commitment of small order, under which one signature fits many messages | `verify_strict` of ed25519-dalek; the check of `ssh-key` itself is not strict and is not used |
 //! | a security key that signs without anybody near it | the "user present" flag is required; it is part of what is signed |
+//! | a security key's counter of another length, which moves what is signed | one byte of flags and four of counter, exactly |
+//! | the same signature passed off for another application of the security key | the application is part of the key, and of what is signed |
 //! | an algorithm or hash of somebody else's choice | ed25519 with SHA-256 or SHA-512 only |
 //! | armour without end | [`SIGNATURE_MAX`] |
 //!
-//! Whose key it is, and whether anybody trusts it, is for [`super::verified`] to say.
+//! Whose key it is, and whether anybody trusts it, is for [`super::verified`] to say. For a private
+//! half that somebody else holds, [`to_sign`] says what it must sign and [`assemble`] makes the armour.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::Digest as _;
 use ssh_key::public::{KeyData, SkEd25519};
-use ssh_key::{Algorithm, HashAlg, SshSig};
+use ssh_key::{Algorithm, HashAlg, LineEnding, SshSig};
 
 use crate::model::PublicKey;
 use crate::model::key::KeyError;
@@ -22,8 +25,12 @@ use crate::spr::SIGNATURE_MAX;
 
 /// The version of the format, the only one that exists (PROTOCOL.sshsig).
 const VERSION: u32 = 1;
+/// What a message is hashed with before it is signed, as `ssh-keygen -Y sign` does.
+const HASH: HashAlg = HashAlg::Sha512;
 /// The flag of a security key that says a person touched it (PROTOCOL.u2f).
 const USER_PRESENT: u8 = 0x01;
+/// Bytes of a security key's counter.
+const COUNTER: usize = 4;
 
 /// Why a signature is no good.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -79,6 +86,28 @@ pub fn verify(
     Ok(key)
 }
 
+/// The bytes that a key must sign, so that it signs `message` in `namespace`.
+pub fn to_sign(namespace: &str, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+    SshSig::signed_data(namespace, HASH, message).map_err(|e| unreadable(&e))
+}
+
+/// The armour around what a key made of [`to_sign`]: a signature as SSH agents answer it. It is
+/// checked as any other, so that nothing is handed out that nobody would take.
+pub fn assemble(
+    key: &PublicKey,
+    namespace: &str,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<Vec<u8>, SignatureError> {
+    let signature = ssh_key::Signature::try_from(signature).map_err(|e| unreadable(&e))?;
+    let armoured = SshSig::new(key.data().clone(), namespace, HASH, signature)
+        .and_then(|made| made.to_pem(LineEnding::LF))
+        .map_err(|e| unreadable(&e))?
+        .into_bytes();
+    verify(&armoured, namespace, message)?;
+    Ok(armoured)
+}
+
 fn unreadable(error: &ssh_key::Error) -> SignatureError {
     SignatureError::Unreadable(error.to_string())
 }
@@ -115,6 +144,9 @@ fn touched(key: &SkEd25519, data: &[u8], bytes: &[u8]) -> Result<(), SignatureEr
     let [flags, counter @ ..] = trailer else {
         return Err(SignatureError::Mismatch);
     };
+    if counter.len() != COUNTER {
+        return Err(SignatureError::Mismatch);
+    }
     let mut message = sha2::Sha256::digest(key.application().as_bytes()).to_vec();
     message.push(*flags);
     message.extend_from_slice(counter);
@@ -143,7 +175,6 @@ mod tests {
     use super::*;
     use crate::trust::SigningKey;
     use ed25519_dalek::{Signer as _, Verifier as _};
-    use ssh_key::LineEnding;
     use ssh_key::public::Ed25519PublicKey;
     use zeroize::Zeroizing;
 
@@ -160,21 +191,49 @@ mod tests {
             .into_bytes()
     }
 
-    /// What a security key would sign, with these flags.
-    fn security_key_signature(flags: u8, message: &[u8]) -> Vec<u8> {
-        let pair = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
-        let public = Ed25519PublicKey(pair.verifying_key().to_bytes());
-        let counter = 7_u32.to_be_bytes();
-        let data = SshSig::signed_data("n", HashAlg::Sha512, message).unwrap();
-        let mut signed = sha2::Sha256::digest(b"ssh:").to_vec();
-        signed.push(flags);
-        signed.extend_from_slice(&counter);
-        signed.extend_from_slice(&sha2::Sha256::digest(&data));
-        let mut bytes = pair.sign(&signed).to_bytes().to_vec();
-        bytes.push(flags);
-        bytes.extend_from_slice(&counter);
-        let held = KeyData::SkEd25519(SkEd25519::new(public, "ssh:"));
-        armour(held, Algorithm::SkEd25519, bytes)
+    /// A security key in software: what it signs, and what it says of itself.
+    struct Held {
+        signs_for: &'static str,
+        says: &'static str,
+        flags: u8,
+        says_flags: u8,
+    }
+
+    impl Held {
+        /// One that signs for `ssh:` with these flags, and says so.
+        const fn honest(flags: u8) -> Self {
+            Self {
+                signs_for: "ssh:",
+                says: "ssh:",
+                flags,
+                says_flags: flags,
+            }
+        }
+
+        fn key(&self) -> KeyData {
+            let pair = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+            let public = Ed25519PublicKey(pair.verifying_key().to_bytes());
+            KeyData::SkEd25519(SkEd25519::new(public, self.says))
+        }
+
+        /// The signature of 64 bytes, the flags, and the counter.
+        fn bytes(&self, message: &[u8]) -> Vec<u8> {
+            let pair = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+            let counter = 7_u32.to_be_bytes();
+            let data = SshSig::signed_data("n", HASH, message).unwrap();
+            let mut signed = sha2::Sha256::digest(self.signs_for.as_bytes()).to_vec();
+            signed.push(self.flags);
+            signed.extend_from_slice(&counter);
+            signed.extend_from_slice(&sha2::Sha256::digest(&data));
+            let mut bytes = pair.sign(&signed).to_bytes().to_vec();
+            bytes.push(self.says_flags);
+            bytes.extend_from_slice(&counter);
+            bytes
+        }
+
+        fn sign(&self, message: &[u8]) -> Vec<u8> {
+            armour(self.key(), Algorithm::SkEd25519, self.bytes(message))
+        }
     }
 
     #[test]
@@ -226,14 +285,118 @@ mod tests {
     }
 
     #[test]
-    fn a_security_key_must_have_been_touched() {
-        let touched = security_key_signature(0x01, b"m");
-        assert!(verify(&touched, "n", b"m").unwrap().is_security_key());
-        assert_eq!(verify(&touched, "n", b"x"), Err(SignatureError::Mismatch));
+    fn a_security_key_must_have_been_touched_for_this_application() {
+        use SignatureError::{Mismatch, NotPresent};
+        let table = [
+            ("touched", Held::honest(0x01), Ok(())),
+            ("touched, and verified by PIN", Held::honest(0x05), Ok(())),
+            ("not touched", Held::honest(0x00), Err(NotPresent)),
+            (
+                "verified by PIN, not touched",
+                Held::honest(0x04),
+                Err(NotPresent),
+            ),
+            (
+                "not touched, and says so only now",
+                Held {
+                    says_flags: 0x01,
+                    ..Held::honest(0x00)
+                },
+                Err(Mismatch),
+            ),
+            (
+                "signed for another application",
+                Held {
+                    signs_for: "ssh:web",
+                    ..Held::honest(0x01)
+                },
+                Err(Mismatch),
+            ),
+        ];
+        for (what, held, expected) in table {
+            let found = verify(&held.sign(b"m"), "n", b"m");
+            assert_eq!(
+                found.map(|key| assert!(key.is_security_key())),
+                expected,
+                "{what}"
+            );
+            assert!(verify(&held.sign(b"m"), "n", b"x").is_err(), "{what}");
+        }
+        // The same point under another application is another key.
+        let web = Held {
+            signs_for: "ssh:web",
+            says: "ssh:web",
+            ..Held::honest(0x01)
+        };
+        let key = verify(&web.sign(b"m"), "n", b"m").unwrap();
+        assert_ne!(key.data(), &Held::honest(0x01).key());
+    }
+
+    #[test]
+    fn what_openssh_made_with_a_security_key_is_taken_only_where_it_was_touched() {
+        let patch = include_bytes!("../../fixtures/approval/patch.json");
+        let touched = include_bytes!("../../fixtures/approval/touched.sig");
+        let line = include_str!("../../fixtures/approval/touched.pub");
+        let found = verify(touched, "lockstep-approval", patch);
+        assert_eq!(found, Ok(line.parse().unwrap()));
+        // OpenSSH's own check takes this one.
+        let untouched = include_bytes!("../../fixtures/approval/untouched.sig");
         assert_eq!(
-            verify(&security_key_signature(0x04, b"m"), "n", b"m"),
+            verify(untouched, "lockstep-approval", patch),
             Err(SignatureError::NotPresent)
         );
+        assert_eq!(
+            verify(untouched, "lockstep-approval", b"{}"),
+            Err(SignatureError::Mismatch)
+        );
+    }
+
+    #[test]
+    fn a_security_keys_trailer_is_five_bytes() {
+        let held = Held::honest(0x01);
+        let KeyData::SkEd25519(key) = held.key() else {
+            panic!("a security key");
+        };
+        let data = SshSig::signed_data("n", HASH, b"m").unwrap();
+        let good = held.bytes(b"m");
+        assert_eq!(touched(&key, &data, &good), Ok(()));
+        for length in [0, 63, 64, 65, good.len() - 1] {
+            let cut = touched(&key, &data, &good[..length]);
+            assert_eq!(cut, Err(SignatureError::Mismatch), "{length}");
+        }
+        let mut long = good;
+        long.push(0);
+        assert_eq!(touched(&key, &data, &long), Err(SignatureError::Mismatch));
+        // The armour cannot even carry one: what is cut in the file is no signature.
+        let text = String::from_utf8(held.sign(b"m")).unwrap();
+        let cut = text.replacen("AAAA", "", 1);
+        assert!(matches!(
+            verify(cut.as_bytes(), "n", b"m"),
+            Err(SignatureError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn what_an_agent_answers_is_put_into_armour_and_checked() {
+        let pair = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let bytes = pair.sign(&to_sign("n", b"m").unwrap()).to_bytes();
+        let answer = ssh_key::Signature::new(Algorithm::Ed25519, bytes.to_vec()).unwrap();
+        let answer: Vec<u8> = answer.try_into().unwrap();
+        let public = key(1).public().unwrap();
+        let armoured = assemble(&public, "n", b"m", &answer).unwrap();
+        assert_eq!(armoured, key(1).sign("n", b"m").unwrap());
+        let other = key(2).public().unwrap();
+        for (key, namespace, message) in [
+            (&other, "n", b"m"),
+            (&public, "x", b"m"),
+            (&public, "n", b"x"),
+        ] {
+            assert_eq!(
+                assemble(key, namespace, message, &answer),
+                Err(SignatureError::Mismatch)
+            );
+        }
+        assert!(assemble(&public, "n", b"m", b"noise").is_err());
     }
 
     #[test]

@@ -120,8 +120,9 @@ fn seal<S>(raw: &RawStatement, statement: S, signer: PublicKey) -> Verified<S> {
     }
 }
 
-/// The keys of all signatures in the file, each of which must verify.
-fn signing_keys<S: Statement>(raw: &RawStatement) -> Result<Vec<PublicKey>, TrustError> {
+/// The keys of all signatures in the file, each of which must verify; whether anybody trusts them is
+/// another question.
+pub fn signing_keys<S: Statement>(raw: &RawStatement) -> Result<Vec<PublicKey>, TrustError> {
     let what = raw.kind.word();
     let unsigned = || TrustError::Unsigned { what };
     let namespace = S::KIND.namespace().ok_or_else(unsigned)?;

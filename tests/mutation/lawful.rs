@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use lockstep::disk::state::TrustedState;
 use lockstep::model::Sha256;
-use lockstep::model::recipe::{PathGlobs, Recipe, What};
+use lockstep::model::glob::PathGlobs;
+use lockstep::model::recipe::{Recipe, What};
 use lockstep::model::snapshot::Installed;
 use lockstep::model::state::state_digest;
 use lockstep::spr::Opened;

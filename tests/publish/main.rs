@@ -2,8 +2,12 @@
 
 #![cfg(feature = "publish")]
 
+mod delegate;
 mod hostile;
 mod recipes;
 mod repository;
+mod restart;
 mod roots;
+mod rotate;
+mod tuf;
 mod vendor;

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use lockstep::disk::durable;
 use lockstep::model::{RecipePath, RefusalName, Time, Unwatched};
@@ -11,6 +9,7 @@ use lockstep::publish::{component, init, renew};
 use lockstep::release::tuf::Lifetimes;
 use lockstep::release::{FetchedVendor, ReleaseError, Repository, Source as _, Wanted, fetch};
 
+use crate::tuf::python_tuf;
 use crate::vendor::{Done, RESTAPI, Vendor, day, refused};
 
 #[test]
@@ -89,6 +88,7 @@ fn planted_metadata_is_not_signed_along() -> Done {
         repository: vendor.path("repo"),
         keys: vendor.keys(),
         targets: true,
+        take: Vec::new(),
     };
     let refusal = refused(renew::run(&request, day(2), &Unwatched))?;
     assert_eq!(refusal.name, RefusalName::BadSignature);
@@ -136,28 +136,6 @@ fn fetching_takes_what_is_wanted_alone() -> Done {
     Ok(())
 }
 
-/// What `scripts/tuf-check.py` prints, or nothing where there is no python-tuf.
-fn python_tuf(repository: &Path, targets: &[&str]) -> Done<Option<String>> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one setting of this test: a python with tuf installed"
-    )]
-    let Some(python) = std::env::var_os("LOCKSTEP_PYTHON") else {
-        return Ok(None);
-    };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tuf-check.py");
-    let output = Command::new(python)
-        .arg(script)
-        .arg(repository)
-        .args(targets)
-        .output()?;
-    if output.status.success() {
-        Ok(Some(String::from_utf8(output.stdout)?))
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into())
-    }
-}
-
 #[test]
 fn python_tuf_reads_what_we_publish() -> Done {
     let vendor = Vendor {
@@ -190,9 +168,10 @@ fn python_tuf_reads_what_we_publish() -> Done {
         repository: vendor.path("repo"),
         keys: vendor.keys(),
         targets: true,
+        take: Vec::new(),
     };
     renew::run(&request, now, &Unwatched)?;
-    let Some(printed) = python_tuf(&vendor.path("repo"), &targets)? else {
+    let Some(printed) = python_tuf(&vendor.path("repo"), None, &targets)? else {
         println!("skipped: LOCKSTEP_PYTHON names no python with tuf installed");
         return Ok(());
     };
@@ -202,6 +181,6 @@ fn python_tuf_reads_what_we_publish() -> Done {
     let changed = text.replace("\"version\": 6", "\"version\": 7");
     assert_ne!(changed, text);
     durable::write(&timestamp, changed.as_bytes(), 0o644)?;
-    assert!(python_tuf(&vendor.path("repo"), &[]).is_err());
+    assert!(python_tuf(&vendor.path("repo"), None, &[]).is_err());
     Ok(())
 }

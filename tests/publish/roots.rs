@@ -67,6 +67,7 @@ fn no_daily_command_needs_the_root_key() -> Done {
         repository: vendor.path("repo"),
         keys: vendor.keys(),
         targets: true,
+        take: Vec::new(),
     };
     let outcome = renew::run(&request, day(20), &Unwatched)?;
     assert_eq!(outcome.targets_expires, day(385));

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use lockstep::disk::durable;
 use lockstep::model::recipe::{Hot, Recipe};
+use lockstep::model::site;
+use lockstep::model::snapshot::Floor;
 use lockstep::model::{RecipePath, Refusal, Sha256, Time, Unwatched};
 use lockstep::publish::{KeyFolder, component, init, release, words};
 use lockstep::release::tuf::Lifetimes;
-use lockstep::release::{Directory, Source as _, State};
+use lockstep::release::{Directory, FetchedVendor, Source as _, State, Wanted, fetch};
 use lockstep::spr::Opened;
+use lockstep::trust::vendor::{Expiry, VendorFiles, VerifiedVendor, verify};
 use tempfile::TempDir;
 
 pub(crate) type Done<T = ()> = Result<T, Box<dyn Error>>;
@@ -118,6 +121,79 @@ impl Vendor {
         opened.into_memory(&recipe.members, 1_000_000)?;
         Ok(recipe)
     }
+}
+
+/// What a host has: the root that its site file names, and the floors of its last commit.
+pub(crate) struct Host {
+    root: Vec<u8>,
+    pub(crate) floors: Vec<Floor>,
+}
+
+impl Host {
+    /// A host whose site file has this root of the repository, and that has seen nothing yet.
+    pub(crate) fn new(vendor: &Vendor) -> Done<Self> {
+        let path = vendor.path("repo/metadata/1.root.json");
+        Ok(Self {
+            root: durable::read(&path, 100_000)?,
+            floors: Vec::new(),
+        })
+    }
+
+    /// Verifies what the repository says now, as a patch carries it; remembers nothing.
+    pub(crate) fn sees(&self, vendor: &Vendor, now: Time) -> Done<VerifiedVendor> {
+        let found = fetch(&vendor.source(), 1, Wanted::All)?;
+        self.takes(&files(&found), now)
+    }
+
+    /// Verifies metadata, and remembers nothing.
+    pub(crate) fn takes(&self, files: &VendorFiles, now: Time) -> Done<VerifiedVendor> {
+        let named = site::Vendor {
+            name: "stibo".parse()?,
+            prefixes: Vec::new(),
+            root: Sha256::of(&self.root),
+            since: None,
+        };
+        let expiry = Expiry::Host {
+            now,
+            time_floor: Time::EPOCH,
+            age_days: 90,
+            accept_expired: false,
+        };
+        Ok(verify(&named, &self.root, files, &self.floors, &expiry)?)
+    }
+
+    /// Verifies what the repository says now, and commits to it.
+    pub(crate) fn follows(&mut self, vendor: &Vendor, now: Time) -> Done {
+        self.floors = self.sees(vendor, now)?.floors().to_vec();
+        Ok(())
+    }
+}
+
+/// Fetched metadata, sorted for whoever verifies it.
+pub(crate) fn files(found: &FetchedVendor) -> VendorFiles {
+    VendorFiles {
+        roots: found.roots.clone(),
+        timestamp: found.timestamp.clone(),
+        snapshot: found.snapshot.clone(),
+        targets: found.targets.clone(),
+        delegated: found.delegated.clone(),
+    }
+}
+
+/// Lays a copy of a folder at `to`, which must not be there.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Done {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            let bytes = durable::read(&entry.path(), 100_000_000)?;
+            durable::write(&target, &bytes, entry.metadata()?.permissions().mode())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file with mode 0644 in a folder with mode 0755, whatever the umask is.

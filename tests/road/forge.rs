@@ -56,6 +56,18 @@ impl Parts {
         Ok(())
     }
 
+    /// Puts the vendors' metadata of another patch in the place of its own.
+    pub(crate) fn take_vendors_of(&mut self, other: &Self) -> Tested {
+        let vendors = |(name, _): &&(String, Vec<u8>)| name.starts_with("vendor/");
+        let first = self.members.iter().position(|member| vendors(&member));
+        let first = first.ok_or("no vendor is inside")?;
+        self.members.retain(|member| !vendors(&member));
+        let theirs: Vec<_> = other.members.iter().filter(vendors).cloned().collect();
+        self.members.splice(first..first, theirs);
+        self.statement["vendors"] = other.statement["vendors"].clone();
+        self.relist()
+    }
+
     /// Writes the file with its signatures as they are.
     pub(crate) fn write(&self, path: &Path) -> Tested {
         self.put(
@@ -77,7 +89,13 @@ impl Parts {
         self.put(path, &statement, &[(name, signature.armoured)])
     }
 
-    fn put(&self, path: &Path, statement: &[u8], signatures: &[(String, Vec<u8>)]) -> Tested {
+    /// Writes the file around these very bytes of a statement.
+    pub(crate) fn put(
+        &self,
+        path: &Path,
+        statement: &[u8],
+        signatures: &[(String, Vec<u8>)],
+    ) -> Tested {
         let mut writer = SprWriter::new(Vec::new(), self.kind, statement)?;
         for (name, bytes) in signatures.iter().chain(&self.members) {
             writer.bytes(name, bytes)?;

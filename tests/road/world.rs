@@ -158,6 +158,13 @@ impl World {
         ))
     }
 
+    /// Puts an earlier trusted state of `root` back as a reverted virtual machine has it: `current` is a
+    /// second name of the very file that was committed, by which the state knows itself.
+    pub(crate) fn revert_state(&self, root: &str, states: &str, current: &str) -> Tested {
+        self.ok(&format!("rm -r {root}/.lockstep/states && cp -a {states} {root}/.lockstep/states && ln -f {current} {root}/.lockstep/current"))?;
+        Ok(())
+    }
+
     /// Publishes a component with these files.
     pub(crate) fn component(&self, recipe: &str, files: &[(&str, &str)], more: &str) -> Tested {
         if !self.path("repository").exists() {
@@ -280,6 +287,19 @@ impl World {
             Some(path) => Err(format!("{line}\nleft {} behind", path.display()).into()),
             None => Ok(ran),
         }
+    }
+
+    /// Runs `verify`, which must end with this exit code and say this.
+    pub(crate) fn refused_verify(&self, more: &str, code: i32, says: &str) -> Tested {
+        let ran = self.run(&format!("lockstep verify {more}"))?;
+        if ran.code == code && ran.out.contains("not verified") && ran.out.contains(says) {
+            return Ok(());
+        }
+        Err(format!(
+            "verify {more}\nexit code {}\n{}{}",
+            ran.code, ran.out, ran.err
+        )
+        .into())
     }
 
     /// Everything under a folder.

@@ -1,6 +1,6 @@
 //! A receipt, line by line: what a node says that it did.
 
-use super::Lines;
+use super::{Lines, site_ref};
 use crate::model::receipt::Receipt;
 use crate::model::text::{Escaped, seconds};
 
@@ -19,6 +19,7 @@ pub(super) fn receipt(r: &Receipt) -> Lines {
         ("created", r.created.to_string()),
         ("operator", Escaped(&r.operator).to_string()),
         ("sequence", r.sequence.to_string()),
+        ("site", site_ref(&r.site)),
     ];
     lines.extend(r.changes.iter().map(|c| ("change", c.to_string())));
     lines.push((
@@ -43,6 +44,21 @@ pub(super) fn receipt(r: &Receipt) -> Lines {
         lines.push(("service", format!("{step}: {}", Escaped(&failure.ended))));
         let output = failure.output.lines();
         lines.extend(output.map(|line| ("printed", Escaped(line).to_string())));
+    }
+    if let Some(rehome) = &r.rehome {
+        let former = &rehome.former;
+        let key = former.node.key.fingerprint();
+        lines.push((
+            "rehomed",
+            format!("{}: {}", rehome.how.word(), Escaped(&rehome.reason)),
+        ));
+        lines.push((
+            "former",
+            format!(
+                "{} ({}), node {} {key}, sequence {}",
+                former.environment.name, former.environment.id, former.node.name, former.sequence
+            ),
+        ));
     }
     lines.extend(r.restored.map(|n| ("restored", format!("generation {n}"))));
     lines.extend(r.patch.map(|patch| ("patch", patch.to_string())));

@@ -3,13 +3,14 @@
 //! Without something pinned, a good signature says only that some key made it: the outcome is "not
 //! verified", and the exit code is not 0.
 
+mod chain;
 mod outcome;
 mod reading;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::disk::{DiskError, durable};
 use crate::model::enrolment::Enrolment;
@@ -25,13 +26,14 @@ use crate::trust::site::TrustedSite;
 use crate::trust::vendor::Expiry;
 use crate::trust::verified::{by_key, by_signers};
 pub use outcome::{Line, Outcome};
-use reading::{allowed_signers, pin, read_members, recipes};
+pub(super) use reading::pin;
+use reading::{allowed_signers, read_members, recipes};
 
 /// What `verify` is asked.
 #[derive(Debug)]
 pub struct Request {
-    /// Any `.spr` file.
-    pub file: PathBuf,
+    /// Any one `.spr` file; or the receipts and snapshots of a node, and folders with such files.
+    pub files: Vec<PathBuf>,
     /// The site file that is trusted.
     pub site: Option<PathBuf>,
     /// The site owner's fingerprint.
@@ -44,21 +46,23 @@ pub struct Request {
     pub recipes: Vec<PathBuf>,
 }
 
-/// Verifies a file.
+/// Verifies a file; or of several, and of what lies in folders, the receipts of a node as one chain.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let path = &request.file;
+    let path = match request.files.as_slice() {
+        [file] if !file.is_dir() => file,
+        _ => return chain::run(request, now, watch),
+    };
     let file = File::open(path).map_err(DiskError::io("open", path))?;
     let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
     let kind = opened.raw().kind;
-    let mut auditor = Auditor {
-        request,
-        now,
-        watch,
-        lines: Vec::new(),
-        pinned: false,
-    };
+    let mut auditor = Auditor::new(request, now, watch);
     let failed = auditor.check(opened).err();
-    if let Some(refusal) = &failed {
+    Ok(finish(auditor, kind, failed.as_ref()))
+}
+
+/// What every check together comes to.
+fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<&Refusal>) -> Outcome {
+    if let Some(refusal) = failed {
         let values: Vec<String> = refusal
             .values
             .iter()
@@ -70,18 +74,19 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             format!("{} ({})", refusal.what, values.join("; ")),
         );
     }
-    let code = match &failed {
+    let code = match failed {
         Some(refusal) => Some(refusal.name.code()),
         None if auditor.pinned => None,
         None => Some(RefusalName::UntrustedSigner.code()),
     };
-    Ok(Outcome {
-        file: path.clone(),
+    Outcome {
+        file: auditor.file().to_owned(),
         kind,
+        receipts: None,
         verified: code.is_none(),
         checks: auditor.lines,
         code,
-    })
+    }
 }
 
 /// A statement, its bytes and signatures, the members other than packs, and how many were present.
@@ -95,17 +100,30 @@ struct Auditor<'a> {
     pinned: bool,
 }
 
-impl Auditor<'_> {
-    fn line(&mut self, result: &'static str, check: &str, detail: impl Into<String>) {
-        self.lines.push(Line {
-            result,
-            check: check.to_owned(),
-            detail: detail.into(),
-        });
+impl<'a> Auditor<'a> {
+    fn new(request: &'a Request, now: Time, watch: &'a dyn Watch) -> Self {
+        Self {
+            request,
+            now,
+            watch,
+            lines: Vec::new(),
+            pinned: false,
+        }
     }
 
-    fn refuse(&self) -> impl Fn(SprError) -> Refusal + '_ {
-        |e| e.refuse(&self.request.file)
+    /// What was named first.
+    fn file(&self) -> &'a Path {
+        let first = self.request.files.first();
+        first.map_or(Path::new("."), PathBuf::as_path)
+    }
+
+    fn line(&mut self, result: &'static str, check: &str, detail: impl Into<String>) {
+        self.lines.push(Line::new(result, check, detail.into()));
+    }
+
+    fn refuse(&self) -> impl Fn(SprError) -> Refusal + use<'a> {
+        let file = self.file();
+        move |e| e.refuse(file)
     }
 
     fn check(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
@@ -252,7 +270,7 @@ impl Auditor<'_> {
             .request
             .approvals
             .iter()
-            .map(|path| Ok(durable::read(path, SIGNATURE_MAX)?))
+            .map(|path| Ok(durable::read_plain(path, SIGNATURE_MAX)?))
             .collect::<Result<Vec<_>, Refusal>>()?;
         let snapshots: Vec<Snapshot> = patch
             .nodes
@@ -262,7 +280,7 @@ impl Auditor<'_> {
             .collect();
         let floors: Vec<_> = snapshots
             .iter()
-            .flat_map(|snapshot| snapshot.floors.clone())
+            .flat_map(|snapshot| site.floors_since(snapshot.site.version, &snapshot.floors))
             .collect();
         let bases = recipes(&self.request.recipes)?;
         let context = PatchContext {
@@ -304,8 +322,7 @@ impl Auditor<'_> {
     fn packs(&mut self, patch: &Patch, present: usize) -> Result<(), Refusal> {
         let absent = patch.members.len().saturating_sub(present);
         let name = self
-            .request
-            .file
+            .file()
             .file_name()
             .unwrap_or_default()
             .to_string_lossy();

@@ -46,7 +46,10 @@ pub(super) fn read_members(
     Ok((small, present))
 }
 
-pub(super) fn pin(path: &Path, fingerprint: Option<&str>) -> Result<TrustedSite, Refusal> {
+pub(in crate::audit) fn pin(
+    path: &Path,
+    fingerprint: Option<&str>,
+) -> Result<TrustedSite, Refusal> {
     let (raw, members) = site::open(&durable::read(path, SITE_MAX)?)?;
     Ok(TrustedSite::pin(raw, members, fingerprint)?)
 }

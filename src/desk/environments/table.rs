@@ -3,7 +3,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{Line, Node, Outcome, Prepared, Sums};
+use super::{Fork, Line, Node, Outcome, Prepared, Sums};
 
 /// Columns of everything but the environment's name and the release.
 const FIXED: usize = 45;
@@ -63,6 +63,9 @@ impl Line {
         for prepared in self.prepared.iter().filter(|_| told) {
             writeln!(f, "  patch    {prepared}")?;
         }
+        for fork in &self.forks {
+            writeln!(f, "  fork     {fork}")?;
+        }
         Ok(())
     }
 
@@ -89,6 +92,22 @@ impl Line {
 impl Node {
     fn age(&self) -> String {
         age(self.sequence.is_some(), self.age_days)
+    }
+}
+
+impl Display for Fork {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self {
+            accepted,
+            node,
+            reason,
+            sequence,
+            what,
+        } = self;
+        write!(
+            f,
+            "node {node}, sequence {sequence} accepted {accepted}: {what}; {reason}"
+        )
     }
 }
 
@@ -190,6 +209,7 @@ mod tests {
                 _ => vec!["step-trailblazer 9.0-mp5-2026-11-01-12-00-00".to_owned()],
             },
             age_days: (number % 7 != 2).then_some(3),
+            forks: Vec::new(),
             drift: if number.is_multiple_of(11) { 1_200 } else { 0 },
             prepared: match number % 6 {
                 0 => vec![prepared(7, false)],

@@ -10,7 +10,8 @@ use super::packs::Stream;
 use super::sign::Preparer;
 use super::vendors::Vendors;
 use super::workshop::{Workshop, head_name};
-use crate::disk::{DiskError, durable};
+use crate::disk::durable::Draft;
+use crate::disk::{DiskError, durable, folder, handout};
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
@@ -50,6 +51,30 @@ pub(super) struct Made {
     pub(super) warnings: Vec<String>,
 }
 
+/// The file, complete and verified, and not yet under its name.
+pub(super) struct Drafted {
+    pub(super) made: Made,
+    patch: Draft,
+    head: Draft,
+}
+
+impl Drafted {
+    /// Gives patch and head their names, or neither. The head has its own before the patch: where the
+    /// patch is, both are.
+    pub(super) fn commit(self) -> Result<Made, Refusal> {
+        let Self { made, patch, head } = self;
+        // Somebody may have taken them since they were asked for.
+        handout::check_free(&made.file)?;
+        handout::check_free(&made.head)?;
+        head.commit_new()?;
+        patch.commit_new().or_else(|error| {
+            folder::remove_file(&made.head)?;
+            Err(error)
+        })?;
+        Ok(made)
+    }
+}
+
 impl Parts<'_> {
     /// Writes patch and head beside each other, reads the patch back and verifies it.
     pub(super) fn write(
@@ -57,7 +82,7 @@ impl Parts<'_> {
         shop: &Workshop,
         preparer: &Preparer,
         watch: &dyn Watch,
-    ) -> Result<Made, Refusal> {
+    ) -> Result<Drafted, Refusal> {
         let refuse = |e: crate::spr::SprError| e.refuse(&shop.output);
         let (recipes, carried) = self.recipes()?;
         let (metadata, vendors, apply_before) = self.metadata()?;
@@ -90,10 +115,7 @@ impl Parts<'_> {
         // All of it is read back from the file.
         drop((statement, small));
         let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
-        // The head is complete before the patch has its name: both, or neither.
-        head_draft.commit_new()?;
-        draft.commit_new()?;
-        Ok(Made {
+        let made = Made {
             file: shop.output.clone(),
             head,
             size,
@@ -101,6 +123,11 @@ impl Parts<'_> {
             patch: sha256,
             apply_before,
             warnings,
+        };
+        Ok(Drafted {
+            made,
+            patch: draft,
+            head: head_draft,
         })
     }
 
@@ -242,7 +269,7 @@ impl Parts<'_> {
         let floors: Vec<_> = self
             .nodes
             .snapshots()
-            .flat_map(|s| s.floors.clone())
+            .flat_map(|s| self.site.floors_since(s.site.version, &s.floors))
             .collect();
         let context = PatchContext {
             site: self.site,

@@ -12,12 +12,13 @@ use zeroize::Zeroizing;
 
 use super::{Outcome, Request};
 use crate::desk::Desk;
+use crate::desk::forks::Fork;
 use crate::desk::gather::{self, Claim};
 use crate::desk::many::{Many, OneLine, Told};
 use crate::desk::statements::read_enrolled;
-use crate::desk::store::forked;
 use crate::disk::medium::PassedOver;
 use crate::model::snapshot::EnvironmentId;
+use crate::model::text::Shown;
 use crate::model::{Kind, Name, Refusal, RefusalName, Sha256, Time, Watch};
 
 /// Which environments.
@@ -43,7 +44,7 @@ impl OneLine for Outcome {
         format!(
             "prepared   {}: {}, {}, apply before {}{approvals}",
             self.environment,
-            self.file.display(),
+            Shown(&self.file),
             self.changes.join(", "),
             self.apply_before
         )
@@ -198,7 +199,7 @@ fn from_files(desk: &Desk, places: &[PathBuf]) -> Result<(Groups, Many<Outcome>)
             && let Some(new) = nodes.get(&node)
         {
             if old.sequence == new.sequence && old.sha256 != new.sha256 {
-                let fork = forked(&node, new.sequence, old.sha256, new.sha256);
+                let fork = Fork::twice(new.sequence, old.sha256, new.sha256).refuse(&node);
                 forks.insert(
                     environment,
                     fork.next("find out which of the two is real, and name that file alone"),
@@ -228,7 +229,7 @@ fn why_older(node: &Name, old: &Newest, new: &Newest) -> String {
         "node {node}: sequence {} is older than {}, in {}",
         old.sequence,
         new.sequence,
-        new.path.display()
+        Shown(&new.path)
     )
 }
 
@@ -271,6 +272,10 @@ impl Watch for Together<'_> {
 
     fn fingerprint(&self, whom: &str) -> Option<String> {
         self.watch.fingerprint(whom)
+    }
+
+    fn agent(&self) -> Option<PathBuf> {
+        self.watch.agent()
     }
 
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {

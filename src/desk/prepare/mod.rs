@@ -21,12 +21,14 @@ mod workshop;
 use std::path::{Path, PathBuf};
 
 use super::Desk;
+use super::learn::Acceptance;
+use super::statements::check_key;
 use super::store::{PreparedRecord, VendorSource};
 use crate::model::patch::Accepted;
 use crate::model::recipe::Hot;
 use crate::model::snapshot::Installed;
 use crate::model::text::Escaped;
-use crate::model::{Name, RecipePath, Refusal, RefusalName, Time, Watch};
+use crate::model::{Name, RecipePath, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::plan::change::components as component_changes;
 use crate::plan::lifting::check_acceptable;
@@ -60,6 +62,18 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// Refusals that the operator lifts.
     pub accepted: Vec<Accepted>,
+}
+
+impl Request {
+    /// Whether the operator accepts a fork, and why.
+    fn accepted_fork(&self, now: Time) -> Option<Acceptance> {
+        let mut accepted = self.accepted.iter();
+        let forked = accepted.find(|accepted| accepted.name == RefusalName::Forked)?;
+        Some(Acceptance {
+            now,
+            reason: forked.reason.clone(),
+        })
+    }
 }
 
 /// Prepares a patch.
@@ -96,7 +110,7 @@ pub fn run(
     let stream = packs::fill(&folder, &vendors, &at_hand, &changes, watch)?;
     drop((changes, at_hand));
     let contents = stream.contents;
-    let made = assemble::Parts {
+    let drafted = assemble::Parts {
         nodes: &nodes,
         site: &site,
         vendors: &vendors,
@@ -130,7 +144,17 @@ pub fn run(
     settings.sources.extend(used);
     settings.sources.sort_by(|a, b| a.vendor.cmp(&b.vendor));
     desk.store_settings(&settings)?;
-    remember(desk, &nodes, request, &made, now)?;
+    // The record first: a crash between leaves a patch on the list that nobody got, and that is
+    // prepared again. The other way round a signed patch would be out of which the desk knows nothing.
+    remember(desk, &nodes, request, &drafted.made, now)?;
+    let patch = drafted.made.patch;
+    let made = match drafted.commit() {
+        Ok(made) => made,
+        Err(refusal) => {
+            forget(desk, &nodes, patch)?;
+            return Err(refusal);
+        }
+    };
     let mut warnings = nodes.warnings().to_vec();
     warnings.extend(vendors.warnings());
     warnings.extend(made.warnings);
@@ -199,15 +223,16 @@ fn remember(
     made: &assemble::Made,
     now: Time,
 ) -> Result<(), Refusal> {
-    let forked = request
-        .accepted
-        .iter()
-        .any(|a| a.name == RefusalName::Forked);
+    let accepted = request.accepted_fork(now);
     let mut record = desk
         .environment(nodes.environment())?
         .unwrap_or_else(|| nodes.record().clone());
     for word in nodes.words() {
-        record.take_in(word, forked)?;
+        let node = &word.snapshot.get().node;
+        if let Some(known) = record.node(&node.name) {
+            check_key(known, node, &made.file)?;
+        }
+        record.take_in(word, accepted.as_ref())?;
     }
     record.prepared.push(PreparedRecord {
         apply_before: made.apply_before,
@@ -223,6 +248,15 @@ fn remember(
         to: request.to.clone(),
     });
     desk.store_environment(&record)
+}
+
+/// A patch that did not get its name after all was not prepared.
+fn forget(desk: &Desk, nodes: &Nodes, patch: Sha256) -> Result<(), Refusal> {
+    if let Some(mut record) = desk.environment(nodes.environment())? {
+        record.prepared.retain(|prepared| prepared.patch != patch);
+        desk.store_environment(&record)?;
+    }
+    Ok(())
 }
 
 /// Components without their recipes.

@@ -52,7 +52,7 @@ impl Nodes {
             .sort_by(|a, b| a.snapshot.get().node.name.cmp(&b.snapshot.get().node.name));
         nodes.check_one_environment(&environment)?;
         nodes.check_alike()?;
-        nodes.check_newest(desk, request)?;
+        nodes.check_newest(desk, request, now)?;
         let missing: Vec<String> = nodes
             .record
             .nodes
@@ -205,14 +205,17 @@ impl Nodes {
     }
 
     /// Superseded by a later receipt; a later snapshot of the same state is worth a note.
-    fn check_newest(&mut self, desk: &Desk, request: &Request) -> Result<(), Refusal> {
-        let accepted = request
-            .accepted
-            .iter()
-            .any(|a| a.name == RefusalName::Forked);
+    fn check_newest(&mut self, desk: &Desk, request: &Request, now: Time) -> Result<(), Refusal> {
+        let accepted = request.accepted_fork(now);
         for word in &self.words {
             let snapshot = word.snapshot.get();
-            let Some(node) = self.record.node(&snapshot.node.name) else {
+            let name = &snapshot.node.name;
+            let known = self.record.node(name);
+            let last = known.and_then(|node| node.last().map(|last| last.sequence));
+            // Kept first: where two words contradict each other, both are evidence.
+            desk.keep_statement(word.snapshot.sha256(), &word.file)?;
+            let learned = self.record.take_in(word, accepted.as_ref())?;
+            let Some(node) = self.record.node(name) else {
                 continue;
             };
             if snapshot.sequence < node.closed {
@@ -227,13 +230,9 @@ impl Nodes {
                     snapshot.environment.name
                 )));
             }
-            desk.keep_statement(word.snapshot.sha256(), &word.file)?;
-            let later = node
-                .last()
-                .is_some_and(|last| last.sequence > snapshot.sequence);
-            self.warnings
-                .extend(self.record.take_in(word, accepted)?.gap);
-            if later {
+            let mended = node.last().map(|last| last.sequence) < last;
+            self.warnings.extend(learned.gap);
+            if !mended && last > Some(snapshot.sequence) {
                 self.warnings.push(format!(
                     "node {} has sent a later snapshot than sequence {}",
                     snapshot.node.name, snapshot.sequence

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::adopt::Adoption;
-use crate::model::text::bytes;
+use crate::model::text::{Shown, bytes};
 
 /// What `prepare` made.
 #[derive(Debug, Serialize)]
@@ -90,23 +90,23 @@ impl std::fmt::Display for Outcome {
         writeln!(
             f,
             "  file       {} ({})",
-            self.file.display(),
+            Shown(&self.file),
             bytes(self.size)
         )?;
         writeln!(f, "  sha256     {}", self.sha256)?;
-        writeln!(f, "  head       {} (for approvers)", self.head.display())?;
+        writeln!(f, "  head       {} (for approvers)", Shown(&self.head))?;
         if self.approvals_needed > 0 {
             writeln!(
                 f,
                 "  approvals  {} needed: lockstep approve {} --key KEY",
                 self.approvals_needed,
-                self.head.display()
+                Shown(&self.head)
             )?;
         }
         write!(
             f,
             "  next       carry the file to the host and run: lockstep apply {}",
-            self.file.display()
+            Shown(&self.file)
         )
     }
 }

@@ -93,7 +93,10 @@ impl<'a> Vendors<'a> {
         nodes: &Nodes,
         now: Time,
     ) -> Result<Self, Refusal> {
-        let floors: Vec<Floor> = nodes.snapshots().flat_map(|s| s.floors.clone()).collect();
+        let floors: Vec<Floor> = nodes
+            .snapshots()
+            .flat_map(|s| site.floors_since(s.site.version, &s.floors))
+            .collect();
         let mut vendors = Self {
             open: BTreeMap::new(),
             shut: BTreeMap::new(),

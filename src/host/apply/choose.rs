@@ -14,6 +14,7 @@ use super::super::Node;
 use super::claim::Claimed;
 use super::{Outcome, Request, apply, decided, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
+use crate::model::text::{Escaped, Shown, path_as_text};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::plan::claim::NodeFacts;
 use crate::spr::SprError;
@@ -27,7 +28,7 @@ const TOLD_MAX: usize = 40;
 pub struct Chosen {
     /// The file that was taken, where there was a choice.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
+    pub file: Option<String>,
     /// What it did.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -46,6 +47,7 @@ impl std::fmt::Display for Chosen {
 #[derive(Debug, Clone, Serialize)]
 pub struct NotTaken {
     /// Which file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// The refusal that it would end in.
     pub refusal: RefusalName,
@@ -80,7 +82,7 @@ pub fn run(
     let mut sorted = Sorted::of(&node, places, now)?;
     let taken = sorted.the_one(&node, places)?;
     let not_taken = sorted.not_taken();
-    watch.say(&format!("taken      {}", taken.display()));
+    watch.say(&format!("taken      {}", Shown(&taken)));
     for other in &not_taken {
         watch.say(&format!("not taken  {}", other.line()));
     }
@@ -91,14 +93,14 @@ pub fn run(
     let claimed = Claimed::open(&taken)?;
     Ok(Chosen {
         outcome: apply(claimed, node, &request, now, watch)?,
-        file: Some(taken),
+        file: Some(taken.to_string_lossy().into_owned()),
         not_taken,
     })
 }
 
 impl NotTaken {
     fn line(&self) -> String {
-        format!("{}: {}", self.file.display(), self.reason)
+        format!("{}: {}", Shown(&self.file), Escaped(&self.reason))
     }
 }
 
@@ -292,7 +294,7 @@ impl Sorted {
                 "fits",
                 format!(
                     "{}: made {} for the snapshot of sequence {}",
-                    one.path.display(),
+                    Shown(&one.path),
                     one.created,
                     one.sequence
                 ),

@@ -9,22 +9,17 @@ use super::super::Node;
 use super::Request;
 use super::content::{PackList, PackReader};
 use crate::disk::incoming::Incoming;
-use crate::disk::{DiskError, durable};
+use crate::disk::{DiskError, beside, durable};
 use crate::model::patch::Patch;
-use crate::model::site::Site;
-use crate::model::statement::APPROVAL_NAMESPACE;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, SIGNATURE_MAX, STATEMENT_MAX};
+use crate::trust::approval::Offered;
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
 };
-use crate::trust::sshsig;
 use crate::trust::vendor::Expiry;
 use crate::trust::verified::check_intact;
-
-/// Most detached approvals that are looked at.
-const APPROVALS_MAX: usize = 32;
 
 /// A patch file of which nothing but the statement was read, and nothing is believed.
 pub(super) struct Claimed {
@@ -99,11 +94,15 @@ impl Claimed {
             left = left.saturating_sub(member.size);
             small.insert(member.name, bytes);
         }
-        let approvals = approvals(&path, &raw.bytes, node.site(), &request.approvals, watch)?;
+        let named = named(&request.approvals)?;
+        let found = found(&path, &named, watch);
         let context = PatchContext {
             site: node.site(),
             floors: &node.state().floors,
-            approvals: Approvals::Given(&approvals),
+            approvals: Approvals::Offered(Offered {
+                named: &named,
+                found: &found,
+            }),
             expiry: Expiry::Host {
                 now,
                 time_floor: node.state().time_floor,
@@ -152,68 +151,17 @@ impl RecipeFiles for Recipes<'_> {
     }
 }
 
-/// The approvals named, and those that lie beside the patch: `NAME.<key>.sig`. A named one must be
-/// good; a found one that is not (of yesterday's patch, of a stranger) is passed over.
-fn approvals(
-    patch: &Path,
-    statement: &[u8],
-    site: &Site,
-    named: &[PathBuf],
-    watch: &dyn Watch,
-) -> Result<Vec<Vec<u8>>, Refusal> {
-    let mut approvals = named
-        .iter()
-        .map(|path| Ok(durable::read(path, SIGNATURE_MAX)?))
-        .collect::<Result<Vec<_>, Refusal>>()?;
-    for path in beside(patch)
-        .into_iter()
-        .filter(|path| !named.contains(path))
-    {
-        let good = durable::read(&path, SIGNATURE_MAX).ok().filter(|armoured| {
-            sshsig::verify(armoured, APPROVAL_NAMESPACE, statement)
-                .is_ok_and(|key| site.approvers.iter().any(|approver| approver.key == key))
-        });
-        match good {
-            Some(armoured) if !approvals.contains(&armoured) => approvals.push(armoured),
-            Some(_) => {}
-            None => watch.warn(&format!("{} does not approve this patch", path.display())),
-        }
-    }
-    Ok(approvals)
+/// The approvals that were named.
+fn named(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refusal> {
+    let read = |path: &PathBuf| Ok(durable::read_plain(path, SIGNATURE_MAX)?);
+    paths.iter().map(read).collect()
 }
 
-/// Files beside the patch that are named like approvals of it; a folder that cannot be listed holds
-/// none.
-fn beside(patch: &Path) -> Vec<PathBuf> {
-    let name = patch
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let stem = [".patch.spr", ".spr"]
-        .iter()
-        .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(&name);
-    let folder = match patch.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let rest = name
-                .strip_prefix(stem)
-                .and_then(|rest| rest.strip_prefix('.'));
-            let key = rest.and_then(|rest| rest.strip_suffix(".sig"));
-            key.is_some_and(|key| key.parse::<Sha256>().is_ok())
-        })
-        .map(|entry| entry.path())
-        .take(APPROVALS_MAX)
-        .collect();
-    found.sort();
+/// Those that lie beside the patch and were not named.
+fn found(patch: &Path, named: &[Vec<u8>], watch: &dyn Watch) -> Vec<(String, Vec<u8>)> {
+    let beside = beside::read(patch);
+    beside.not_read.iter().for_each(|line| watch.warn(line));
+    let mut found = beside.found;
+    found.retain(|(_, armoured)| !named.contains(armoured));
     found
 }

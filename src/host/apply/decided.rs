@@ -8,7 +8,7 @@ use super::super::statement::{Deed, NextState, Times};
 use crate::disk::incoming::Incoming;
 use crate::disk::operator;
 use crate::model::receipt::{Action, Receipt};
-use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
+use crate::model::{Name, Refusal, Sha256, Time};
 use crate::plan::admit::Admitted;
 use crate::plan::change::components as component_changes;
 use crate::plan::claim::PastDeed;
@@ -43,8 +43,8 @@ impl Decided for Decision {
             drift: after.drift.clone(),
             config: after.config.clone(),
             floors: patch.floors().to_vec(),
-            time_floor: patch.issued().map_or(node.state().time_floor, |issued| {
-                issued.max(node.state().time_floor)
+            time_floor: patch.time_floor().map_or(node.state().time_floor, |floor| {
+                floor.max(node.state().time_floor)
             }),
             now,
             inventory: None,
@@ -65,6 +65,7 @@ impl Decided for Decision {
                 times: Times::default(),
                 failure: None,
                 restored: None,
+                rehome: None,
             }),
             installed,
             only: true,
@@ -90,15 +91,10 @@ impl Decided for Decision {
     /// The metadata that was just accepted, for whoever looks into it; the floors that count are in
     /// the state.
     fn keep(&self, node: &Node) -> Result<(), Refusal> {
-        let mut metadata: BTreeMap<&Name, BTreeMap<Name, Vec<u8>>> = BTreeMap::new();
+        let mut metadata: BTreeMap<&Name, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
         for (vendor, name, bytes) in self.admitted.patch().vendor_files() {
-            let name = name.parse().map_err(|e: crate::model::name::NameError| {
-                Refusal::new(RefusalName::Corrupt, e.to_string())
-            })?;
-            metadata
-                .entry(vendor)
-                .or_default()
-                .insert(name, bytes.to_vec());
+            let files = metadata.entry(vendor).or_default();
+            files.insert(name.to_owned(), bytes.to_vec());
         }
         for (vendor, files) in metadata {
             node.store.store_vendor(vendor, &files)?;

@@ -6,7 +6,7 @@ use super::super::survey::Survey;
 use crate::model::patch::{Codec, Operation};
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::plan::admit::Admitted;
-use crate::plan::content::{needed, pristine};
+use crate::plan::content::{check_operations, pristine};
 
 /// The contents that are copied from files that are installed.
 pub(super) fn copied(operations: &[Operation]) -> BTreeSet<Sha256> {
@@ -17,19 +17,7 @@ pub(super) fn copied(operations: &[Operation]) -> BTreeSet<Sha256> {
 /// Every content that the recipes need is brought, or copied from a file that is certain.
 pub(super) fn check_contents(admitted: &Admitted, survey: &Survey<'_>) -> Result<(), Refusal> {
     let patch = admitted.patch().patch();
-    let brought: BTreeSet<Sha256> = patch.operations.iter().map(|op| op.content).collect();
-    let missing = needed(admitted.changes())
-        .into_iter()
-        .find(|(_, f)| !brought.contains(&f.sha256));
-    if let Some((path, file)) = missing {
-        return Err(Refusal::new(
-            RefusalName::Corrupt,
-            "the patch does not bring a content that its recipes need",
-        )
-        .value("needed for", path)
-        .value("content", file.sha256)
-        .next("prepare the patch again: lockstep prepare"));
-    }
+    check_operations(&patch.operations, admitted.changes())?;
     let copied = copied(&patch.operations);
     let bases = pristine(&survey.tree, &survey.scan.drift, &copied);
     let copies = patch.operations.iter().filter(|op| op.codec == Codec::Copy);

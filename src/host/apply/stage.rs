@@ -82,6 +82,7 @@ pub(super) fn stage(
         let first = !wants.is_empty() && made.insert(from);
         hand.operate(operation, if first { wants } else { &[] })?;
     }
+    hand.end()?;
     let contents = wanted.chunk_by(|(_, a, _), (_, b, _)| a.sha256 == b.sha256);
     let left = contents
         .filter_map(<[_]>::first)
@@ -211,6 +212,15 @@ impl Hand<'_> {
             .copy(slot, &from, &file.id(), file.mode, self.watch)?)
     }
 
+    /// The last pack ends where the operations do.
+    fn end(&mut self) -> Result<(), Refusal> {
+        match self.stream.read(&mut [0_u8; 1]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(undecodable("there is more than the operations take")),
+            Err(e) => Err(undecodable(&e.to_string())),
+        }
+    }
+
     fn skip(&mut self, operation: &Operation) -> Result<(), Refusal> {
         self.take(operation.length, |_, _| Ok(()))
     }
@@ -229,13 +239,7 @@ impl Hand<'_> {
             let read = self
                 .stream
                 .read(chunk.get_mut(..room).unwrap_or_default())
-                .map_err(|e| {
-                    Refusal::new(
-                        RefusalName::Corrupt,
-                        format!("a pack cannot be decoded: {e}"),
-                    )
-                    .next("copy the file again; if it stays so, prepare the patch again")
-                })?;
+                .map_err(|e| undecodable(&e.to_string()))?;
             let bytes = chunk.get(..read).unwrap_or_default();
             if bytes.is_empty() {
                 return Err(Refusal::new(
@@ -248,4 +252,12 @@ impl Hand<'_> {
         }
         Ok(())
     }
+}
+
+fn undecodable(why: &str) -> Refusal {
+    Refusal::new(
+        RefusalName::Corrupt,
+        format!("a pack cannot be decoded: {why}"),
+    )
+    .next("copy the file again; if it stays so, prepare the patch again")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::statement::Times;
 use super::ProductWas;
 use crate::model::receipt::FileCounts;
-use crate::model::text::seconds;
+use crate::model::text::{Shown, seconds};
 
 /// The components and files of a change, and what becomes of the customer's own.
 pub(in crate::host) fn touched(
@@ -41,7 +41,7 @@ pub(in crate::host) fn ended(
     if let Some(words) = product.words() {
         writeln!(f, "  product    {words}")?;
     }
-    if let Some(receipt) = receipt.map(Path::display) {
+    if let Some(receipt) = receipt.map(Shown) {
         writeln!(f, "  receipt    {receipt}")?;
         writeln!(
             f,

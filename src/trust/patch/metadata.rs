@@ -11,10 +11,7 @@ use super::members::Parts;
 use crate::trust::TrustError;
 use crate::trust::site::TrustedSite;
 use crate::trust::unzstd::unzstd;
-use crate::trust::vendor::{self, Expiry, FILE_MAX, VendorFiles, VerifiedVendor};
-
-/// Most bytes of metadata in one patch, decompressed.
-const TOTAL_MAX: u64 = 64 * 1024 * 1024;
+use crate::trust::vendor::{self, Expiry, FILE_MAX, TOTAL_MAX, VendorFiles, VerifiedVendor};
 
 /// The verified metadata, and the files it was in.
 pub(super) struct Metadata {

@@ -4,6 +4,7 @@
 //! | attack | defence |
 //! |---|---|
 //! | a departed preparer's patch | a site file inside counts first; its preparers are the ones that may sign |
+//! | floors that stand in the way of a vendor that started anew, or are made to fall by a desk | the owner's word in a newer site file alone lets them fall, once, in the same commit |
 //! | a patch made under an older site file | refused: it may rest on trust that was withdrawn |
 //! | a member swapped, added or left out by whoever handed the parts over | every member is compared with the signed list, and nothing may be left over |
 //! | a desk that authors a recipe, or picks one of another path | each recipe is the very target that the vendor's metadata names for its path |
@@ -50,7 +51,7 @@ pub struct PatchParts {
 pub struct PatchContext<'a> {
     /// The site file in force.
     pub site: &'a TrustedSite,
-    /// The floors that the last commit accepted.
+    /// The floors that the last commit accepted, under that site file.
     pub floors: &'a [Floor],
     /// Detached approvals.
     pub approvals: Approvals<'a>,
@@ -65,6 +66,8 @@ pub struct PatchContext<'a> {
 pub enum Approvals<'a> {
     /// These, armoured: policy says how many must be among them.
     Given(&'a [Vec<u8>]),
+    /// These, some of which were only found beside the patch.
+    Offered(approval::Offered<'a>),
     /// None can be there yet: the desk checks the patch that it has just made.
     NotYet,
 }
@@ -100,7 +103,7 @@ pub struct VerifiedPatch {
     site: TrustedSite,
     newer_site: bool,
     preparer: Signer,
-    approvals: Vec<Principal>,
+    approvals: approval::Counted,
     snapshots: BTreeMap<Name, Verified<Snapshot>>,
     vendors: Vec<VerifiedVendor>,
     vendor_files: Vec<(Name, String, Vec<u8>)>,
@@ -115,29 +118,30 @@ pub fn verify(
     checks: &mut Checklist,
 ) -> Result<VerifiedPatch, TrustError> {
     let PatchParts { raw, members } = parts;
-    let (site, newer_site) = site_in_force(&members, context.site, checks)?;
-    let (patch, preparer) = prepared(&raw, &site, checks)?;
+    let Chosen {
+        site,
+        newer_site,
+        patch,
+        preparer,
+    } = chosen(&raw, &members, context.site, checks)?;
     drop(raw);
-    check_site_ref(&patch.get().site, &site, checks)?;
     let mut parts = Parts::of(patch.get(), members)?;
     parts.take(SITE_MEMBER);
+    let enough = |offered| approval::enough(patch.bytes(), offered, site.site(), &preparer);
     let approvals = match context.approvals {
-        Approvals::Given(given) => approval::count(patch.bytes(), given, site.site(), &preparer)?,
-        Approvals::NotYet => Vec::new(),
+        Approvals::Given(named) => enough(approval::Offered { named, found: &[] })?,
+        Approvals::Offered(offered) => enough(offered)?,
+        Approvals::NotYet => approval::Counted::default(),
     };
-    checks.pass("approvals", said(&approvals, site.site().policy.approvals));
+    let needed = site.site().policy.approvals;
+    checks.pass("approvals", said(&approvals.people, needed));
     let (statement, sha256) = patch.into_statement();
     let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;
     let expiry = context.expiry.under(policy);
-    let metadata = metadata::verify(
-        &statement,
-        &site,
-        &mut parts,
-        context.floors,
-        &expiry,
-        checks,
-    )?;
+    // Those of the site file in force now; one inside may have replaced a vendor's root.
+    let floors = site.floors_since(context.site.version, context.floors);
+    let metadata = metadata::verify(&statement, &site, &mut parts, &floors, &expiry, checks)?;
     let recipes = recipes::verify(
         &statement,
         &metadata.vendors,
@@ -150,12 +154,9 @@ pub fn verify(
         "members",
         format!("{} as the statement lists them", statement.members.len()),
     );
-    let floors = metadata
-        .vendors
-        .iter()
-        .fold(context.floors.to_vec(), |floors, vendor| {
-            merge_floors(&floors, vendor.name(), vendor.floors())
-        });
+    let floors = metadata.vendors.iter().fold(floors, |floors, vendor| {
+        merge_floors(&floors, vendor.name(), vendor.floors())
+    });
     Ok(VerifiedPatch {
         site,
         newer_site,
@@ -168,6 +169,38 @@ pub fn verify(
         floors,
         patch: statement,
         sha256,
+    })
+}
+
+/// A patch of which it is known who chose it, under which site file, and nothing more.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The site file that will be in force.
+    pub site: TrustedSite,
+    /// Whether it came inside the patch.
+    pub newer_site: bool,
+    /// The statement, and the bytes that an approver signs.
+    pub patch: Verified<Patch>,
+    /// The preparer.
+    pub preparer: Signer,
+}
+
+/// Verifies who chose what is in a patch, and that it rests on the site file that will be in force.
+/// `members` need hold no more than the site file that the patch may carry.
+pub fn chosen(
+    raw: &RawStatement,
+    members: &BTreeMap<String, Vec<u8>>,
+    ours: &TrustedSite,
+    checks: &mut Checklist,
+) -> Result<Chosen, TrustError> {
+    let (site, newer_site) = site_in_force(members, ours, checks)?;
+    let (patch, preparer) = prepared(raw, &site, checks)?;
+    check_site_ref(&patch.get().site, &site, checks)?;
+    Ok(Chosen {
+        site,
+        newer_site,
+        patch,
+        preparer,
     })
 }
 
@@ -295,7 +328,7 @@ impl VerifiedPatch {
     /// Who approved it, rising by name.
     #[must_use]
     pub fn approvals(&self) -> &[Principal] {
-        &self.approvals
+        &self.approvals.people
     }
 
     /// The recipes inside, by digest.
@@ -330,10 +363,10 @@ impl VerifiedPatch {
             .map(|(vendor, name, bytes)| (vendor, name.as_str(), bytes.as_slice()))
     }
 
-    /// The greatest `issued` of the vendors inside: the time floor, once it is committed.
+    /// The greatest time that a vendor inside vouches for: the time floor, once it is committed.
     #[must_use]
-    pub fn issued(&self) -> Option<Time> {
-        self.vendors.iter().map(VerifiedVendor::issued).max()
+    pub fn time_floor(&self) -> Option<Time> {
+        self.vendors.iter().map(VerifiedVendor::time_floor).max()
     }
 
     /// What a person should know although it is no reason to refuse.
@@ -341,6 +374,7 @@ impl VerifiedPatch {
         self.vendors
             .iter()
             .flat_map(VerifiedVendor::warnings)
+            .chain(&self.approvals.passed_over)
             .map(String::as_str)
     }
 }

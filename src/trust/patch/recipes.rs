@@ -13,7 +13,7 @@ use super::Checklist;
 use super::members::Parts;
 use crate::trust::TrustError;
 use crate::trust::unzstd::unzstd_exact;
-use crate::trust::vendor::{RecipeTarget, VerifiedVendor};
+use crate::trust::vendor::{RecipeTarget, VerifiedVendor, may_replace};
 
 /// Largest recipe file: a statement as large as may be, and an SBOM.
 const RECIPE_MAX: u64 = 160 * 1024 * 1024;
@@ -79,7 +79,7 @@ pub(super) fn verify(
         }
         left = left.saturating_sub(carried.size);
         let installed = target_entry(patch, carried)?;
-        let target = named_by_vendor(installed, carried, vendors)?;
+        let (vendor, target) = named_by_vendor(installed, carried, vendors)?;
         let member = Patch::recipe_member(&carried.recipe);
         // One at a time, and each copy given up before the next is made: a recipe may have a
         // hundred megabytes.
@@ -89,6 +89,7 @@ pub(super) fn verify(
             .map_err(|refusal| TrustError::Keep(Box::new(refusal)))?;
         let recipe = opened(file, installed)?;
         check_ownership(&installed.vendor, &recipe, installed, &target)?;
+        check_replaces(vendor, &recipe, installed, &target)?;
         checks.pass(
             "recipe",
             format!(
@@ -122,11 +123,11 @@ fn target_entry<'a>(
     }
 }
 
-fn named_by_vendor(
+fn named_by_vendor<'a>(
     installed: &Installed,
     carried: &CarriedRecipe,
-    vendors: &[VerifiedVendor],
-) -> Result<RecipeTarget, TrustError> {
+    vendors: &'a [VerifiedVendor],
+) -> Result<(&'a VerifiedVendor, RecipeTarget), TrustError> {
     let refuse = |what: String, values| TrustError::Vendor {
         vendor: installed.vendor.clone(),
         what,
@@ -147,7 +148,7 @@ fn named_by_vendor(
         return Ok(target);
     }
     if (target.sha256, target.size) == (carried.recipe, carried.size) {
-        return Ok(target);
+        return Ok((vendor, target));
     }
     Err(refuse(
         format!("it names another file for {}", installed.path),
@@ -238,6 +239,34 @@ fn check_ownership(
                     target.install_paths.clone().unwrap_or_default().join(", "),
                 ),
             ],
+        }),
+    }
+}
+
+/// What replaces a component takes its files away: a delegate does so with its own alone.
+fn check_replaces(
+    vendor: &VerifiedVendor,
+    recipe: &Recipe,
+    installed: &Installed,
+    target: &RecipeTarget,
+) -> Result<(), TrustError> {
+    if target.install_paths.is_none() {
+        return Ok(());
+    }
+    let listed = vendor.listed_by(&target.role);
+    let foreign = recipe
+        .replaces
+        .iter()
+        .find(|gone| !may_replace(recipe, &gone.component, listed.clone()));
+    match foreign {
+        None => Ok(()),
+        Some(gone) => Err(TrustError::Vendor {
+            vendor: vendor.name().clone(),
+            what: format!(
+                "{} replaces a component that role {} does not publish",
+                installed.path, target.role
+            ),
+            values: vec![("replaces", gone.component.to_string())],
         }),
     }
 }

@@ -10,16 +10,18 @@
 //! | one delegated role twice in a list, with other keys for the same name | role names are unique and plain |
 //! | a delegate that delegates further | one level only |
 //! | a delegated role named like a top-level one | refused, in targets and in the snapshot |
+//! | a role whose file name is longer than names may be, refused only once the change stands | [`ROLE_MAX`] |
 //! | a version that no floor can hold | 1 to 2^53 - 1 |
 
 use std::collections::BTreeSet;
 
 use sigstore_tuf::{Error, Targets, TrustedMetadataSet};
 
+use crate::model::text::clipped;
 use crate::model::{Name, RecipePath, Time};
 
 use super::floors::Offered;
-use super::keys::{self, TOP_LEVEL};
+use super::keys::{self, ROLE_MAX, TOP_LEVEL};
 use super::{VendorFiles, provider, strict};
 use crate::trust::TrustError;
 
@@ -35,11 +37,12 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Verifies all files, from the site's root down.
-    pub(super) fn build(
+    /// Follows roots from the one in force, each the next version, signed by the keys of the one
+    /// before and by its own.
+    pub(super) fn from_root(
         vendor: &'a Name,
         site_root: &[u8],
-        files: &VendorFiles,
+        roots: &[Vec<u8>],
     ) -> Result<Self, TrustError> {
         let refuse = |what: String| untrusted(vendor, what);
         if !provider::install() {
@@ -50,10 +53,21 @@ impl<'a> Chain<'a> {
             .map_err(|e| refuse(format!("the site's root: {}", words(&e))))?;
         keys::check_root(set.root()).map_err(refuse)?;
         let mut chain = Self { vendor, set };
-        for root in &files.roots {
+        for root in roots {
             chain.step("root", root, TrustedMetadataSet::update_root)?;
             keys::check_root(chain.set.root()).map_err(refuse)?;
         }
+        Ok(chain)
+    }
+
+    /// Verifies all files, from the site's root down.
+    pub(super) fn build(
+        vendor: &'a Name,
+        site_root: &[u8],
+        files: &VendorFiles,
+    ) -> Result<Self, TrustError> {
+        let mut chain = Self::from_root(vendor, site_root, &files.roots)?;
+        let refuse = |what: String| untrusted(vendor, what);
         chain.step("timestamp", &files.timestamp, |set, bytes| {
             set.update_timestamp(bytes, NEVER)
         })?;
@@ -101,7 +115,7 @@ impl<'a> Chain<'a> {
         };
         TrustError::Vendor {
             vendor: self.vendor.clone(),
-            what: format!("{role}: {}", words(error)),
+            what: clipped(&format!("{role}: {}", words(error))),
             values,
         }
     }
@@ -122,7 +136,7 @@ impl<'a> Chain<'a> {
             return Ok(());
         };
         for role in &delegations.roles {
-            let plain = role.name.parse::<Name>().is_ok();
+            let plain = role.name.parse::<Name>().is_ok() && role.name.len() <= ROLE_MAX;
             if !plain || TOP_LEVEL.contains(&role.name.as_str()) {
                 return Err(format!("{:?} may not be a delegated role", role.name));
             }
@@ -240,10 +254,15 @@ pub(super) fn time(stamp: jiff::Timestamp) -> Time {
     Time::from_unix(stamp.as_second())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what map_err hands over"
+)]
 pub(super) fn untrusted(vendor: &Name, what: String) -> TrustError {
     TrustError::Vendor {
         vendor: vendor.clone(),
-        what,
+        // It may repeat a name of the file, however long.
+        what: clipped(&what),
         values: Vec::new(),
     }
 }
@@ -259,7 +278,8 @@ fn check_names(targets: &Targets) -> Result<(), String> {
     Ok(())
 }
 
-fn bounded(role: &str, version: u64) -> Result<u64, String> {
+/// A version that floors can hold.
+pub(super) fn bounded(role: &str, version: u64) -> Result<u64, String> {
     if version == 0 || version >= VERSION_END {
         return Err(format!("role {role} has version {version}"));
     }

@@ -6,11 +6,13 @@
 //! | a delegate left out, so that a later one answers | a matching role that was not loaded is an error |
 //! | a pattern that reaches into subfolders | patterns match segment by segment (the library) |
 //! | a delegate's recipe that owns another's files | `install_paths` travels with the target |
+//! | a delegate's recipe that replaces another's component, which would take its files away | only what its own role lists |
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigstore_tuf::{DelegatedRole, Targets};
 
+use crate::model::recipe::Recipe;
 use crate::model::{Name, RecipePath, Sha256, Time, TreePath};
 
 use super::chain::{Chain, time, untrusted, words};
@@ -35,14 +37,29 @@ impl RecipeTarget {
     /// Whether the recipe may own `path`.
     #[must_use]
     pub fn may_own(&self, path: &TreePath) -> bool {
-        self.install_paths.as_ref().is_none_or(|allowed| {
-            allowed.iter().any(|folder| {
-                path.as_str()
-                    .strip_prefix(folder.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        })
+        let allowed = self.install_paths.as_deref();
+        allowed.is_none_or(|allowed| may_own(allowed, path))
     }
+}
+
+/// Whether `path` is one of these folders and files, or lies in one of them.
+#[must_use]
+pub fn may_own(allowed: &[String], path: &TreePath) -> bool {
+    allowed.iter().any(|folder| {
+        path.as_str()
+            .strip_prefix(folder.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Whether a delegate's recipe may replace a component: one that its own role lists, whose recipes
+/// are `listed`.
+pub fn may_replace<'a>(
+    recipe: &Recipe,
+    component: &Name,
+    mut listed: impl Iterator<Item = &'a RecipePath>,
+) -> bool {
+    component == &recipe.name || listed.any(|path| path.name() == component)
 }
 
 /// What a loaded role lists.
@@ -140,6 +157,13 @@ impl Tree {
             .filter_map(|d| d.listing.as_ref().map(|l| (&d.role.name, l.expires)))
             .filter_map(|(role, expires)| judge.firm(role, expires).ok().flatten())
             .collect()
+    }
+
+    /// The recipes that a loaded role lists.
+    pub(super) fn listed_by(&self, role: &str) -> impl Iterator<Item = &RecipePath> + Clone {
+        let found = self.delegated.iter().find(move |d| d.role.name == role);
+        let listing = found.and_then(|delegated| delegated.listing.as_ref());
+        listing.into_iter().flat_map(|l| l.recipes.keys())
     }
 
     pub(super) fn listed(&self) -> BTreeSet<&RecipePath> {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | a host clock set back, to make old metadata fresh | the time floor: the greatest `issued` that a vendor signed and a commit accepted |
 //! | a host clock far ahead, which refuses everything | `--accept expired`, recorded; no clock is ever stored as a floor |
+//! | a timestamp key that dates itself years ahead, to push the time floor there | it is then as late as it says: what has expired by its own date is expired, so that the floor passes no expiry of root or targets |
 
 use crate::model::site::Policy;
 use crate::model::{Name, RefusalName, Time};
@@ -60,9 +61,8 @@ impl Expiry {
         }
     }
 
-    /// What counts as now.
-    #[must_use]
-    pub fn effective_now(self) -> Time {
+    /// The clock, or the time floor where that is later.
+    fn floored_now(self) -> Time {
         match self {
             Self::Desk { now, .. } => now,
             Self::Host {
@@ -99,9 +99,14 @@ impl Judge {
         }
     }
 
+    /// It is at least as late as the vendor signed that it was.
+    fn now(&self) -> Time {
+        self.expiry.floored_now().max(self.issued)
+    }
+
     /// A role that may not have expired: root, targets, delegations. Gives the warning, if any.
     pub(super) fn firm(&self, role: &str, expires: Time) -> Result<Option<String>, TrustError> {
-        let now = self.expiry.effective_now();
+        let now = self.now();
         if now < expires {
             return Ok(None);
         }
@@ -115,7 +120,7 @@ impl Judge {
 
     /// Timestamp or snapshot: firm on the desk, up to policy's limit only warned of on the host.
     pub(super) fn soft(&self, role: &str, expires: Time) -> Result<Option<String>, TrustError> {
-        let now = self.expiry.effective_now();
+        let now = self.now();
         match self.expiry {
             Expiry::Desk { .. } => self.firm(role, expires),
             Expiry::Host { .. } if now < expires => Ok(None),
@@ -156,7 +161,7 @@ impl Judge {
         TrustError::Outdated {
             vendor: self.vendor.clone(),
             issued: self.issued,
-            now: self.expiry.effective_now(),
+            now: self.now(),
             days,
         }
     }

@@ -9,7 +9,11 @@
 //! | an old, once valid repository | a version below the floor is refused |
 //! | a role counted up to the highest number by a stolen key, which bricks the node | a floor falls where a newer root (for a delegation: newer targets) changed that role's key set |
 //! | two roots or targets of one version, to fake such a change | the one that brings the change must itself be newer than its floor |
+//! | a stolen snapshot key that lists delegations at the highest number | their floors fall with a newer root that changed the keys of the snapshot |
 //! | a role left out, to forget its floor | floors of roles no longer listed are kept |
+//! | a snapshot that lists a hundred thousand roles, which would be kept for ever | a role that nobody delegates gets no floor |
+
+use std::collections::BTreeMap;
 
 use crate::model::snapshot::Floor;
 use crate::model::{Name, Sha256};
@@ -34,45 +38,95 @@ pub(super) fn ratchet(
     old: &[Floor],
     offered: &[Offered],
 ) -> Result<Vec<Floor>, TrustError> {
-    let root_newer = is_newer(vendor, old, offered, "root");
-    let targets_reset = root_newer && keys_changed(vendor, old, offered, "targets");
-    let targets_newer = targets_reset || is_newer(vendor, old, offered, "targets");
-    let mut floors: Vec<Floor> = old
+    let change = Change::between(vendor, old, offered);
+    let mut floors: BTreeMap<&str, Floor> = change
+        .floors
         .iter()
-        .filter(|floor| &floor.vendor == vendor)
-        .filter(|floor| offered.iter().all(|o| o.role != floor.role))
-        .cloned()
+        .map(|(role, floor)| (*role, (*floor).clone()))
         .collect();
     for role in offered {
-        let floor = find(vendor, old, &role.role);
+        let floor = change.floors.get(role.role.as_str());
+        let known = match floor {
+            // A snapshot may list what it likes; a role that nobody ever delegated needs no floor.
+            None if role.keys.is_none() => continue,
+            None => of_nobody(),
+            Some(floor) => floor.keys,
+        };
         if let Some(floor) = floor
             && role.version < floor.version
+            && !change.resets(role)
         {
-            let change_is_newer = match role.role.as_str() {
-                "root" => false,
-                name if TOP_LEVEL.contains(&name) => root_newer,
-                _ => targets_newer,
-            };
-            let keys_changed = role.keys.is_some_and(|keys| keys != floor.keys);
-            if !(change_is_newer && keys_changed) {
-                return Err(TrustError::Rollback {
-                    vendor: vendor.clone(),
-                    role: role.role.clone(),
-                    offered: role.version,
-                    floor: floor.version,
-                });
-            }
+            return Err(TrustError::Rollback {
+                vendor: vendor.clone(),
+                role: role.role.clone(),
+                offered: role.version,
+                floor: floor.version,
+            });
         }
-        let known = floor.map_or_else(of_nobody, |floor| floor.keys);
-        floors.push(Floor {
+        let floor = Floor {
             keys: role.keys.unwrap_or(known),
             role: role.role.clone(),
             vendor: vendor.clone(),
             version: role.version,
-        });
+        };
+        floors.insert(&role.role, floor);
     }
-    floors.sort_by(|a, b| a.role.cmp(&b.role));
-    Ok(floors)
+    Ok(floors.into_values().collect())
+}
+
+/// A vendor's floors beside what is offered, each by role.
+struct Change<'a> {
+    floors: BTreeMap<&'a str, &'a Floor>,
+    offered: BTreeMap<&'a str, &'a Offered>,
+}
+
+impl<'a> Change<'a> {
+    fn between(vendor: &Name, old: &'a [Floor], offered: &'a [Offered]) -> Self {
+        let mut floors: BTreeMap<&str, &Floor> = BTreeMap::new();
+        for floor in old.iter().filter(|floor| &floor.vendor == vendor) {
+            let known = floors.entry(&floor.role).or_insert(floor);
+            if floor.version > known.version {
+                *known = floor;
+            }
+        }
+        let offered = offered.iter().map(|role| (role.role.as_str(), role));
+        Self {
+            floors,
+            offered: offered.collect(),
+        }
+    }
+
+    fn both(&self, role: &str) -> Option<(&Floor, &Offered)> {
+        Some((*self.floors.get(role)?, *self.offered.get(role)?))
+    }
+
+    fn is_newer(&self, role: &str) -> bool {
+        self.both(role)
+            .is_some_and(|(floor, offered)| offered.version > floor.version)
+    }
+
+    fn keys_changed(&self, role: &str) -> bool {
+        self.both(role)
+            .is_some_and(|(floor, offered)| offered.keys.is_some_and(|keys| keys != floor.keys))
+    }
+
+    /// Whether a newer root gave a top-level role other keys.
+    fn renewed(&self, role: &str) -> bool {
+        self.is_newer("root") && self.keys_changed(role)
+    }
+
+    /// Whether a verified change of keys lets the floor of `role` fall. The floor of a delegation
+    /// rests on what the snapshot lists as well, so that new keys of the snapshot free it too.
+    fn resets(&self, role: &Offered) -> bool {
+        match role.role.as_str() {
+            "root" => false,
+            name if TOP_LEVEL.contains(&name) => self.renewed(name),
+            name => {
+                let targets_newer = self.renewed("targets") || self.is_newer("targets");
+                targets_newer && self.keys_changed(name) || self.renewed("snapshot")
+            }
+        }
+    }
 }
 
 /// All floors with those of one vendor replaced; rising by vendor and role.
@@ -88,28 +142,41 @@ pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
     all
 }
 
+/// Of several sets of floors that a node is known to have had, in each role the higher one. Where the
+/// key set of a role differs, the set with the newer root (for a delegation: and newer targets) says
+/// which keys count, so that a floor that a verified change let fall does not come back.
+#[must_use]
+pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
+    let mut all: Vec<Floor> = Vec::new();
+    for floor in sets.iter().copied().flatten() {
+        if all
+            .iter()
+            .any(|f| (&f.vendor, &f.role) == (&floor.vendor, &floor.role))
+        {
+            continue;
+        }
+        let (vendor, role) = (&floor.vendor, floor.role.as_str());
+        let version = |set: &[Floor], role: &str| find(vendor, set, role).map(|f| f.version);
+        let known = sets
+            .iter()
+            .filter_map(|set| Some((*set, find(vendor, set, role)?)));
+        let newest = known.clone().max_by_key(|(set, floor)| {
+            let targets = version(set, "targets").filter(|_| !TOP_LEVEL.contains(&role));
+            (version(set, "root"), targets, floor.version)
+        });
+        let keys = newest.map_or(floor.keys, |(_, floor)| floor.keys);
+        let of_keys = known.filter(|(_, floor)| floor.keys == keys);
+        let highest = of_keys.max_by_key(|(_, floor)| floor.version);
+        all.extend(highest.map(|(_, floor)| floor.clone()));
+    }
+    all.sort_by(|a, b| (&a.vendor, &a.role).cmp(&(&b.vendor, &b.role)));
+    all
+}
+
 fn find<'a>(vendor: &Name, old: &'a [Floor], role: &str) -> Option<&'a Floor> {
     old.iter()
         .filter(|floor| &floor.vendor == vendor && floor.role == role)
         .max_by_key(|floor| floor.version)
-}
-
-fn of_role<'a>(offered: &'a [Offered], role: &str) -> Option<&'a Offered> {
-    offered.iter().find(|offered| offered.role == role)
-}
-
-fn is_newer(vendor: &Name, old: &[Floor], offered: &[Offered], role: &str) -> bool {
-    match (find(vendor, old, role), of_role(offered, role)) {
-        (Some(floor), Some(offered)) => offered.version > floor.version,
-        _ => false,
-    }
-}
-
-fn keys_changed(vendor: &Name, old: &[Floor], offered: &[Offered], role: &str) -> bool {
-    match (find(vendor, old, role), of_role(offered, role)) {
-        (Some(floor), Some(offered)) => offered.keys.is_some_and(|keys| keys != floor.keys),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -135,6 +202,82 @@ mod tests {
         let vendor: Name = "stibo".parse().unwrap();
         let floors = ratchet(&vendor, &[], &set(first)).unwrap();
         ratchet(&vendor, &floors, &set(second))
+    }
+
+    #[test]
+    fn of_two_sets_the_higher_floor_but_for_keys_that_were_changed() {
+        let vendor: Name = "stibo".parse().unwrap();
+        let floors = |root: u64, targets: u64, role: (&str, u64, &str)| {
+            ratchet(
+                &vendor,
+                &[],
+                &set([
+                    ("root", root, "r"),
+                    ("targets", targets, "t"),
+                    ("snapshot", 1, "s"),
+                    role,
+                ]),
+            )
+            .unwrap()
+        };
+        let version = |sets: &[&[Floor]], role: &str| {
+            let all = highest(sets);
+            let found = all.iter().find(|floor| floor.role == role).unwrap();
+            (all.len(), found.version)
+        };
+        for (one, other, role, wanted) in [
+            (
+                floors(1, 1, ("timestamp", 7, "a")),
+                floors(1, 1, ("timestamp", 5, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "a")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(2, 1, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                5,
+            ),
+            (
+                floors(1, 2, ("timestamp", 5, "b")),
+                floors(1, 1, ("timestamp", 7, "a")),
+                "timestamp",
+                7,
+            ),
+            (
+                floors(1, 2, ("core", 5, "b")),
+                floors(1, 1, ("core", 7, "a")),
+                "core",
+                5,
+            ),
+            (
+                floors(1, 2, ("core", 5, "a")),
+                floors(2, 1, ("core", 3, "a")),
+                "root",
+                2,
+            ),
+        ] {
+            for sets in [[&one[..], &other[..]], [&other[..], &one[..]]] {
+                assert_eq!(
+                    version(&sets, role),
+                    (4, wanted),
+                    "{role} {one:?} {other:?}"
+                );
+            }
+        }
+        let core = floors(1, 1, ("core", 5, "a"));
+        let timestamp = floors(1, 1, ("timestamp", 5, "a"));
+        assert_eq!(
+            highest(&[&core, &timestamp]).len(),
+            5,
+            "a role of either side stays"
+        );
     }
 
     const START: [(&str, u64, &str); 4] = [
@@ -226,6 +369,32 @@ mod tests {
         let floors = then(START, revoked).unwrap();
         let family = floors.iter().find(|f| f.role == "family").unwrap();
         assert_eq!((family.version, family.keys), (8, Sha256::of(b"f")));
+    }
+
+    #[test]
+    fn new_keys_of_the_snapshot_free_the_delegations_that_a_stolen_one_listed() {
+        let four = |snapshot: &'static str, root: u64, family: u64| {
+            [
+                ("root", root, "r"),
+                ("snapshot", 4, snapshot),
+                ("targets", 5, "g"),
+                ("family", family, "f"),
+            ]
+        };
+        let stolen = four("s", 2, (1 << 53) - 1);
+        assert!(then(stolen, four("s", 3, 7)).is_err(), "the same keys");
+        assert!(then(stolen, four("s2", 2, 7)).is_err(), "no newer root");
+        let floors = then(stolen, four("s2", 3, 7)).unwrap();
+        assert!(floors.iter().any(|f| f.role == "family" && f.version == 7));
+    }
+
+    #[test]
+    fn a_role_that_nobody_ever_delegated_gets_no_floor() {
+        let mut offered = START;
+        offered[3] = ("invented", 1 << 52, "");
+        let floors = then(START, offered).unwrap();
+        let roles: Vec<&str> = floors.iter().map(|f| f.role.as_str()).collect();
+        assert_eq!(roles, ["family", "root", "targets", "timestamp"]);
     }
 
     #[test]

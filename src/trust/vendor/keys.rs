@@ -16,6 +16,8 @@ use crate::model::Sha256;
 
 /// What TUF calls the algorithm, as key type and as scheme.
 const ED25519: &str = "ed25519";
+/// Longest name of a delegated role, in bytes. Its file, `VERSION.ROLE.json`, is kept on the host.
+pub const ROLE_MAX: usize = 48;
 /// The roles that every root must name.
 pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
@@ -51,7 +53,7 @@ pub(super) fn of_nobody() -> Sha256 {
     Sha256::of(b"threshold 0\n")
 }
 
-/// SHA-256 over the line `threshold N` and the public keys, sorted, one line each.
+/// The [`fingerprint`] of a role whose keys are as a vendor's must be.
 fn key_set(role: &str, keys: &RoleKeys, all: &BTreeMap<String, Key>) -> Result<Sha256, String> {
     let mut public: BTreeMap<&str, &str> = BTreeMap::new();
     for id in &keys.keyids {
@@ -72,11 +74,17 @@ fn key_set(role: &str, keys: &RoleKeys, all: &BTreeMap<String, Key>) -> Result<S
             public.len()
         ));
     }
-    let start = format!("threshold {}\n", keys.threshold);
-    let text = public
-        .keys()
-        .fold(start, |text, key| format!("{text}{key}\n"));
-    Ok(Sha256::of(text.as_bytes()))
+    Ok(fingerprint(keys.threshold, public.keys()))
+}
+
+/// SHA-256 over the line `threshold N` and the public keys, which are sorted, one line each.
+pub(super) fn fingerprint<T: std::fmt::Display>(
+    threshold: usize,
+    public: impl Iterator<Item = T>,
+) -> Sha256 {
+    let start = format!("threshold {threshold}\n");
+    let text = public.fold(start, |text, key| format!("{text}{key}\n"));
+    Sha256::of(text.as_bytes())
 }
 
 fn public_key(key: &Key) -> Result<&str, &'static str> {

@@ -3,9 +3,11 @@
 //! On top of TUF 1.0 stand rules of ours: strict JSON ([`strict`]), distinct public keys for every
 //! threshold ([`keys`]), one level of delegation ([`chain`]), floors that only rise ([`floors`]),
 //! expiry judged by who asks ([`expiry`]), and, for a delegate, where its files may be installed
-//! ([`delegation`]).
+//! ([`delegation`]). [`client`] is the general kind of TUF client, without these rules, so that the
+//! verification can be measured from outside.
 
 mod chain;
+pub mod client;
 mod delegation;
 mod expiry;
 mod files;
@@ -24,13 +26,15 @@ use crate::model::{Name, RecipePath, Time};
 
 use super::TrustError;
 use chain::{Chain, time, untrusted};
-pub use delegation::RecipeTarget;
 use delegation::Tree;
+pub use delegation::{RecipeTarget, may_own, may_replace};
 pub use expiry::Expiry;
 use expiry::Judge;
 pub use files::{VendorFiles, file_name};
-pub use floors::merge as merge_floors;
-pub use strict::FILE_MAX;
+pub use floors::{highest as highest_floors, merge as merge_floors};
+pub use keys::ROLE_MAX;
+pub use provider::strict as strict_cryptography;
+pub use strict::{FILE_MAX, TOTAL_MAX, check as check_strict};
 
 /// A vendor's metadata, verified against the site's root, the floors and the time.
 #[derive(Debug, Clone)]
@@ -100,6 +104,16 @@ pub fn check_root(vendor: &Name, root: &[u8]) -> Result<u64, TrustError> {
     Ok(set.root().version)
 }
 
+/// Checks that `roots` follow `from` without a gap, each signed by the keys of the one before and by its
+/// own; returns the last version.
+pub fn check_roots_follow(
+    vendor: &Name,
+    from: &[u8],
+    roots: &[Vec<u8>],
+) -> Result<u64, TrustError> {
+    Ok(Chain::from_root(vendor, from, roots)?.set.root().version)
+}
+
 fn judge_top_level(chain: &Chain<'_>, judge: &Judge) -> Result<(Time, Vec<String>), TrustError> {
     let root = time(chain.set.root().expires);
     let targets = time(chain.targets()?.expires);
@@ -130,6 +144,13 @@ impl VerifiedVendor {
     #[must_use]
     pub fn issued(&self) -> Time {
         self.issued
+    }
+
+    /// What the time floor may rise to: when the timestamp was issued, or where that was accepted
+    /// although root or targets had expired by then, when they did.
+    #[must_use]
+    pub fn time_floor(&self) -> Time {
+        self.issued.min(self.expires)
     }
 
     /// The earliest expiry of root, targets and all delegations that were loaded.
@@ -201,6 +222,11 @@ impl VerifiedVendor {
             self.judge.firm(&found.role, found.expires)?;
         }
         Ok(found)
+    }
+
+    /// The recipes that a delegated role lists, where it was loaded.
+    pub fn listed_by(&self, role: &str) -> impl Iterator<Item = &RecipePath> + Clone {
+        self.tree.listed_by(role)
     }
 
     /// Every recipe that the loaded roles list and that this vendor may serve, rising by path.

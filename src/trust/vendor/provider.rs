@@ -13,6 +13,13 @@ pub(super) fn install() -> bool {
     *OURS.get_or_init(|| sigstore_crypto::install_default_provider(&Strict).is_ok())
 }
 
+/// The cryptography that [`install`] installs, for one that does more to build upon. A vendor's
+/// chain is refused under any other than this.
+#[must_use]
+pub fn strict() -> &'static dyn CryptoProvider {
+    &Strict
+}
+
 #[derive(Debug)]
 struct Strict;
 

@@ -154,6 +154,7 @@ fn stibo() -> Vendor {
         name: "stibo".parse().unwrap(),
         prefixes: Vec::new(),
         root: Sha256::of(b""),
+        since: None,
     }
 }
 
@@ -473,6 +474,11 @@ fn malformed_delegations_are_refused() {
     .refusal("delegates further");
     change(&|r| r.targets["delegations"]["roles"][0]["name"] = json!("snapshot"))
         .refusal("may not be a delegated role");
+    change(&|r| {
+        let long = "r".repeat(ROLE_MAX + 1);
+        r.targets["delegations"]["roles"][0]["name"] = json!(long);
+    })
+    .refusal("may not be a delegated role");
     change(&|r| r.targets["delegations"]["roles"][0]["install_paths"] = json!(["../x"]))
         .refusal("install_paths");
     change(&|r| r.snapshot["meta"]["root.json"] = json!({"version": 1}))
@@ -579,6 +585,29 @@ fn a_clock_at_1970_does_not_bring_expired_metadata_back() {
     assert!(repository.verify(&[], &set_back(ISSUED)).is_ok());
     let error = repository.verify(&[], &set_back("2030-01-01T00:00:00Z"));
     assert_eq!(error.err().unwrap().refusal(), RefusalName::Expired);
+}
+
+#[test]
+fn a_timestamp_key_cannot_push_the_time_floor_past_the_expiry_of_targets() {
+    let mut repository = Repository::new(b"r");
+    repository.timestamp["expires"] = json!("2999-01-01T00:00:00Z");
+    repository.snapshot["expires"] = json!("2999-01-01T00:00:00Z");
+    repository.timestamp["issued"] = json!("2027-05-31T00:00:00Z");
+    assert!(repository.here().unwrap().target(&path(RECIPE)).is_ok());
+    // The delegation's expiry, that of targets, that of the root.
+    for (issued, expired) in [
+        ("2027-06-01T00:00:00Z", "restapi"),
+        ("2028-01-01T00:00:00Z", "targets"),
+        ("2900-01-01T00:00:00Z", "root"),
+    ] {
+        repository.timestamp["issued"] = json!(issued);
+        let refused = repository.here().and_then(|v| v.target(&path(RECIPE)));
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(&error, TrustError::Expired { role, .. } if role == expired),
+            "{issued}: {error}"
+        );
+    }
 }
 
 #[test]

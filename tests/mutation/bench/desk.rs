@@ -151,7 +151,7 @@ impl Receipts {
 fn received(stage: &Stage, place: &Place, file: &Path) -> Outcome<Result<String, Refusal>> {
     let request = receive::Request {
         places: vec![file.to_owned()],
-        accept_forked: false,
+        accept_forked: None,
     };
     match receive::run(&desk(place), &request, stage.now, &Unwatched) {
         Err(refusal) => Ok(Err(refusal)),

@@ -352,9 +352,9 @@ fn files_of_several_environments_are_kept_apart() -> Tested {
 #[test]
 fn two_files_of_one_sequence_number_are_a_fork() -> Tested {
     let world = monthly()?;
-    world.ok("cp -a PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
+    world.ok("ln PROD/.lockstep/current saved && cp -a PROD/.lockstep/states states")?;
     world.ok("lockstep snapshot --root PROD --output usb/one.spr")?;
-    world.ok("rm -r PROD/.lockstep/states && cp -a states PROD/.lockstep/states && cp -a saved PROD/.lockstep/current")?;
+    world.revert_state("PROD", "states", "saved")?;
     world.ok("lockstep snapshot --root PROD --output usb/two.spr")?;
     let line = format!("lockstep prepare usb --to {MP5} {PREPARE} --output usb");
     let words = [
@@ -408,12 +408,22 @@ fn what_came_in_meanwhile_stays() -> Tested {
         .write(true)
         .open(world.path("desk/state/lock"))?;
     lock.lock()?;
-    let made = world.path("usb/PROD-0001.patch.spr");
+    // It is under way once its head is begun; its name it gets under the lock alone.
+    let begun = || -> Outcome<bool> {
+        let mut names = fs::read_dir(world.path("usb"))?;
+        Ok(names.any(|entry| {
+            entry.is_ok_and(|e| {
+                e.file_name()
+                    .to_string_lossy()
+                    .starts_with(".PROD-0001.head.spr.")
+            })
+        }))
+    };
     let line = format!("lockstep prepare --environment PROD --to {MP4} {PREPARE} --output usb");
     let ran = std::thread::scope(|scope| -> Outcome<_> {
         let preparing = scope.spawn(|| world.run(&line).map_err(|error| error.to_string()));
         for _ in 0..300 {
-            if made.exists() {
+            if begun()? {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));

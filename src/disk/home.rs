@@ -1,0 +1,158 @@
+//! Where a node is at home since its last rehome: which environment it is, and which key is its own.
+//!
+//! A rehome is one commit like any other. Its key lies under a name of its own, `key.<n>`, durable
+//! before the state that names it; whichever state counts names the key that counts, so that no crash
+//! leaves a node without one. What the rehome left behind goes once it is committed: the former key,
+//! and to `set-aside/` the states that were lost between what it went on from and itself.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::state::StateStore;
+use super::{DiskError, durable, folder};
+use crate::model::Name;
+use crate::model::snapshot::EnvironmentId;
+
+/// The key of a node that was never rehomed.
+const KEY: &str = "key";
+/// Where states go that are no part of the chain any more.
+const SET_ASIDE: &str = "set-aside";
+
+/// What the last rehome made of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    /// The sequence number of the state that it went on from.
+    pub after: u64,
+    /// Which environment the node is since.
+    pub environment: EnvironmentId,
+    /// What the node is called since.
+    pub node: Name,
+    /// The sequence number of the rehome; it names the key.
+    pub since: u64,
+}
+
+impl Home {
+    /// Whether a state with this number was passed over.
+    #[must_use]
+    pub fn lost(&self, sequence: u64) -> bool {
+        sequence > self.after && sequence < self.since
+    }
+}
+
+impl StateStore {
+    /// The key file of a node that is at home so.
+    #[must_use]
+    pub fn key_path(&self, home: Option<&Home>) -> PathBuf {
+        self.folder().join(key_name(home))
+    }
+
+    /// Takes back a rehome that was not committed.
+    pub fn abandon(&self, home: &Home) -> Result<(), DiskError> {
+        if self.sequence().is_ok_and(|current| current == home.since) {
+            return Ok(());
+        }
+        folder::remove_tree(&self.state_folder(home.since))?;
+        folder::remove_file(&self.key_path(Some(home)))
+    }
+
+    /// Removes every key but the one that counts, and sets aside the states that a rehome passed over.
+    pub(super) fn sweep_homes(&self) -> Result<(), DiskError> {
+        let state = self.current()?.state;
+        let home = state.home.as_ref();
+        if let Some(home) = home {
+            for n in self.numbers()?.into_iter().filter(|n| home.lost(*n)) {
+                self.set_aside(n, home.since)?;
+            }
+        }
+        let counts = key_name(home);
+        for name in folder::names(self.folder())? {
+            let text = name.to_string_lossy();
+            let numbered = text.strip_prefix("key.").map(str::parse::<u64>);
+            let is_key = text == KEY || matches!(numbered, Some(Ok(_)));
+            if is_key && text != counts {
+                folder::remove_file(&self.folder().join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, sequence: u64, since: u64) -> Result<(), DiskError> {
+        let folder = self.folder().join(SET_ASIDE);
+        durable::make_folders(&folder, 0o700)?;
+        let kept = folder.join(format!("{sequence}-{since}"));
+        folder::remove_tree(&kept)?;
+        let state = self.state_folder(sequence);
+        durable::rename(&state, &kept)?;
+        durable::sync_parent(&kept)?;
+        durable::sync_parent(&state)
+    }
+}
+
+fn key_name(home: Option<&Home>) -> String {
+    home.map_or_else(|| KEY.to_owned(), |home| format!("{KEY}.{}", home.since))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::disk::founding::{self, samples};
+    use crate::disk::root::Root;
+    use crate::disk::state::STATE_FILE;
+    use crate::spr::canonical;
+
+    fn home(after: u64, since: u64) -> Home {
+        let file = samples::environment();
+        Home {
+            after,
+            environment: file.environment,
+            node: file.node,
+            since,
+        }
+    }
+
+    fn keys(root: &Root) -> Vec<String> {
+        let names = folder::names(&root.state_folder()).unwrap();
+        let names = names.iter().map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("key")).collect()
+    }
+
+    /// Up to the rename the former key counts, from it on the new one; and what was lost is set aside.
+    #[test]
+    fn one_rename_changes_state_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        let store = StateStore::open(&root);
+        samples::commit(&store, 2);
+        let home = home(1, 9);
+        founding::make_key(&store.key_path(Some(&home))).unwrap();
+        let mut state = samples::state(9);
+        state.home = Some(home.clone());
+        let bytes = canonical::encode(&state).unwrap();
+        let files = BTreeMap::from([(STATE_FILE.to_owned(), bytes)]);
+        let prepared = store.prepare(9, &files).unwrap();
+        assert_eq!(keys(&root), ["key", "key.9"]);
+        drop(prepared);
+        store.remove_uncommitted().unwrap();
+        assert_eq!(keys(&root), ["key"], "not committed: the former key stays");
+        founding::make_key(&store.key_path(Some(&home))).unwrap();
+        store.commit(store.prepare(9, &files).unwrap()).unwrap();
+        assert_eq!(keys(&root), ["key", "key.9"]);
+        for _ in 0..2 {
+            store.remove_uncommitted().unwrap();
+            assert_eq!(keys(&root), ["key.9"], "committed: the former key goes");
+            assert_eq!(store.numbers().unwrap(), [1, 9]);
+            let kept = folder::names(&store.folder().join(SET_ASIDE)).unwrap();
+            assert_eq!(kept, ["2-9"]);
+        }
+        store.abandon(&home).unwrap();
+        assert_eq!(
+            keys(&root),
+            ["key.9"],
+            "what is committed is not taken back"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! `--restored`: what a desk knows of the node, against what came back with the backup; of each the
+//! higher.
+
+use std::path::Path;
+
+use super::salvage::Found;
+use super::{Next, nothing_to_do, same};
+use crate::disk::durable;
+use crate::host::node::read_site;
+use crate::model::enrolment::Enrolment;
+use crate::model::rehome::RehomeHow;
+use crate::model::snapshot::SiteRef;
+use crate::model::text::shell_word;
+use crate::model::{Refusal, RefusalName};
+use crate::spr::{Opened, RawStatement};
+use crate::trust::TrustedSite;
+use crate::trust::site::Renewal;
+use crate::trust::vendor::highest_floors;
+use crate::trust::verified::by_signers;
+
+/// Largest enrolment file, in bytes.
+const ENROLMENT_MAX: u64 = 16 * 1024 * 1024;
+/// By how much the sequence number jumps: room for what the node signed, and no desk has seen. So a
+/// jump is told from a step.
+const ROOM: u64 = 1_000;
+/// The largest sequence number that a statement holds.
+const SEQUENCE_MAX: u64 = 1 << 52;
+
+pub(super) fn next(
+    found: &Found,
+    enrolment: &Path,
+    site: Option<&Path>,
+    line: &str,
+) -> Result<Next, Refusal> {
+    let file = durable::read(enrolment, ENROLMENT_MAX)?;
+    let opened = Opened::open(file.as_slice()).map_err(|e| e.refuse(enrolment))?;
+    let claimed: Enrolment = opened.decode().map_err(|e| e.refuse(enrolment))?;
+    let (raw, _) = opened
+        .into_memory(&claimed.members, ENROLMENT_MAX)
+        .map_err(|e| e.refuse(enrolment))?;
+    let site = site_in_force(found, site)?;
+    // Asked of the claim already: who signed it may be known to the newer site file alone.
+    check_site(&claimed.site, &site, line)?;
+    let enrolment = verified(&raw, &site)?;
+    check_node(&enrolment, found)?;
+    check_needed(&enrolment, found)?;
+    let known = enrolment.sequence.max(found.witness.sequence);
+    if known > SEQUENCE_MAX {
+        return Err(Refusal::new(
+            RefusalName::Corrupt,
+            "the enrolment says a sequence number that no node comes to",
+        )
+        .value("it says", enrolment.sequence)
+        .value("this node", found.witness.sequence)
+        .next("ask whoever signed it; have it written anew from the node's last receipt"));
+    }
+    let mut next = same(found, RehomeHow::Restored);
+    next.above = known.saturating_add(ROOM);
+    next.floors = highest_floors(&[&enrolment.floors, &found.witness.floors, &next.floors]);
+    next.time_floor = next
+        .time_floor
+        .max(found.witness.time_floor.unwrap_or(next.time_floor));
+    next.site = site;
+    next.notes = notes(&enrolment, found);
+    Ok(next)
+}
+
+/// The site file that came back, or a newer one of its owner.
+fn site_in_force(found: &Found, given: Option<&Path>) -> Result<TrustedSite, Refusal> {
+    let kept = found.node.site();
+    let Some(path) = given else {
+        return Ok(kept.clone());
+    };
+    let (raw, members) = read_site(path)?;
+    Ok(match kept.renew(raw, members)? {
+        Renewal::Same => kept.clone(),
+        Renewal::Newer(newer) => *newer,
+    })
+}
+
+/// The backup must not bring back whom a newer site file took out.
+fn check_site(known: &SiteRef, site: &TrustedSite, line: &str) -> Result<(), Refusal> {
+    let here = site.site_ref();
+    if known.version < here.version || *known == here {
+        return Ok(());
+    }
+    let told = |site: &SiteRef| format!("version {} ({})", site.version, site.sha256.short());
+    let what = if known.version > here.version {
+        "the node worked under a newer site file than the one that came back"
+    } else {
+        "the node worked under another site file of the same version than the one that came back"
+    };
+    Err(Refusal::new(RefusalName::UntrustedSigner, what)
+        .value("the desk knows", told(known))
+        .value("here is", told(&here))
+        .next(format!(
+            "lockstep {line} --site {}, with the owner's site file of version {} or later",
+            shell_word("SITE.spr"),
+            known.version
+        )))
+}
+
+fn verified(raw: &RawStatement, site: &TrustedSite) -> Result<Enrolment, Refusal> {
+    let (verified, _) = by_signers::<Enrolment>(raw, &site.preparers)?;
+    Ok(verified.get().clone())
+}
+
+fn check_node(enrolment: &Enrolment, found: &Found) -> Result<(), Refusal> {
+    let node = &found.node;
+    let same =
+        enrolment.environment.id == node.environment().id && enrolment.node.name == *node.name();
+    if same {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::WrongEnvironment,
+        "the enrolment is of another environment or node",
+    )
+    .value(
+        "made for",
+        format!("{}, node {}", enrolment.environment, enrolment.node.name),
+    )
+    .value(
+        "this is",
+        format!("{}, node {}", node.environment(), node.name()),
+    )
+    .next("have the desk write the one of this node: lockstep enrol SNAPSHOT.spr --output FILE --key KEY"))
+}
+
+/// Refused where nothing is wrong: every mark fits, nothing is lost, and the desk knows nothing that
+/// this node does not.
+fn check_needed(enrolment: &Enrolment, found: &Found) -> Result<(), Refusal> {
+    let fits = found.lost.is_empty() && found.node.displaced()?.is_empty();
+    let node = &found.node;
+    let ahead = enrolment.sequence > node.state().sequence;
+    let strange = enrolment
+        .receipt
+        .is_some_and(|receipt| !found.witness.heads.contains(&receipt))
+        || enrolment.node != found.former && enrolment.sequence >= node.state().sequence;
+    if fits && !ahead && !strange {
+        return Err(nothing_to_do(found)
+            .value("the desk knows", format!("sequence {}", enrolment.sequence))
+            .value("this node", format!("sequence {}", node.state().sequence))
+            .next("lockstep status"));
+    }
+    Ok(())
+}
+
+fn notes(enrolment: &Enrolment, found: &Found) -> Vec<String> {
+    let state = found.node.state();
+    let mut notes = vec![format!(
+        "it goes on from sequence {}; the desk knew {}, this folder says up to {}",
+        state.sequence, enrolment.sequence, found.witness.sequence
+    )];
+    notes.extend(found.lost.iter().map(|lost| format!("lost: {lost}")));
+    if enrolment.sequence > state.sequence {
+        notes.push(
+            "compare what is installed with the desk's last receipt: what was applied since the backup is not here"
+                .to_owned(),
+        );
+    }
+    notes
+}

@@ -1,0 +1,110 @@
+//! What a restored node goes on from: the state that `current` names, or where that is damaged or
+//! missing, the newest that is intact; and what all of them together say.
+
+use std::path::Path;
+
+use super::super::Node;
+use super::super::intact::Intact;
+use crate::disk::DiskError;
+use crate::disk::state::StateStore;
+use crate::model::snapshot::{Floor, NodeId};
+use crate::model::{Refusal, RefusalName, Sha256, Time};
+use crate::trust::vendor::highest_floors;
+
+/// A node that is opened to be rehomed.
+pub(in crate::host) struct Found {
+    /// The node as the state that it goes on from has it.
+    pub(super) node: Node,
+    /// Who it was: its name, and the key that signed that state.
+    pub(super) former: NodeId,
+    /// What all intact states say.
+    pub(super) witness: Witness,
+    /// What was lost, in words.
+    pub(super) lost: Vec<String>,
+}
+
+/// The highest that any intact state of the node says.
+#[derive(Default)]
+pub(super) struct Witness {
+    pub(super) sequence: u64,
+    pub(super) floors: Vec<Floor>,
+    pub(super) time_floor: Option<Time>,
+    pub(super) site: u64,
+    /// Every head of the chain that was in force.
+    pub(super) heads: Vec<Sha256>,
+}
+
+impl Witness {
+    fn add(&mut self, intact: &Intact) {
+        let state = &intact.state.state;
+        self.sequence = self.sequence.max(state.sequence);
+        self.floors = highest_floors(&[&self.floors, &state.floors]);
+        self.time_floor = self.time_floor.max(Some(state.time_floor));
+        self.site = self.site.max(state.site.version);
+        self.heads.push(state.receipt);
+    }
+}
+
+impl Found {
+    /// A node whose state is the one that `current` names.
+    pub(super) fn whole(node: Node) -> Result<Self, Refusal> {
+        let sequence = node.state().sequence;
+        let intact = Intact::read(&node.store, sequence, None)?;
+        Ok(Self {
+            former: intact.snapshot.get().node.clone(),
+            node,
+            witness: Witness::default(),
+            lost: Vec::new(),
+        })
+    }
+}
+
+/// Opens a node to restore it, however little of its state is left.
+pub(super) fn open(root: &Path, command: &str, now: Time) -> Result<Found, Refusal> {
+    let (root, lock) = Node::lock_root(root, command, now)?;
+    let store = StateStore::open(&root);
+    let mut lost = Vec::new();
+    let current = match store.current() {
+        Ok(current) => Some(current),
+        Err(error @ DiskError::Damaged { .. }) => {
+            lost.push(format!("the state that counted: {error}"));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut witness = Witness::default();
+    let mut newest: Option<Intact> = None;
+    for sequence in store.numbers()? {
+        match Intact::read(&store, sequence, None) {
+            Ok(intact) => {
+                witness.add(&intact);
+                newest = Some(intact);
+            }
+            Err(refusal) => lost.push(format!("state {sequence}: {}", refusal.what)),
+        }
+    }
+    let base = match current {
+        Some(current) => Intact::read(&store, current.sequence, None)?,
+        None => newest.ok_or_else(|| nothing_left(store.folder()))?,
+    };
+    let former = base.snapshot.get().node.clone();
+    let node = Node::assemble(root, store, base.state, Some(lock))?;
+    if !node.key_path().exists() {
+        lost.push("the node's key, which is of no use any more".to_owned());
+    }
+    Ok(Found {
+        node,
+        former,
+        witness,
+        lost,
+    })
+}
+
+fn nothing_left(folder: &Path) -> Refusal {
+    Refusal::new(
+        RefusalName::Corrupt,
+        "no state of this node is intact: there is nothing to go on from",
+    )
+    .value("looked in", folder.join("states").display())
+    .next("put .lockstep back from another backup, then the same command again; do not init again")
+}

@@ -1,0 +1,594 @@
+//! Two publishers that share no key: what a delegate can do, and what its owner and its hosts refuse.
+
+use lockstep::disk::{durable, folder, keys};
+use lockstep::model::recipe::What;
+use lockstep::model::{RecipePath, Refusal, RefusalName, Sha256, Unwatched};
+use lockstep::publish::take::Take;
+use lockstep::publish::{
+    KeyFolder, component, delegate, init, release, renew, revoke, rotate, sign, words,
+};
+use lockstep::release::tuf::{Hashes, TargetFile};
+use lockstep::release::{Repository, Standing};
+
+use crate::rotate::{lasting, publish, request, today};
+use crate::tuf::python_tuf;
+use crate::vendor::{Done, Host, Vendor, copy_folder, everything, refused};
+
+const PORTAL: &str = "customer/acme/portal/7.0/portal-7.0.3";
+const PATTERN: &str = "customer/acme/*/*/*";
+
+/// An owner with a repository, and a delegate with a copy of its metadata and a key of its own.
+struct Two {
+    owner: Vendor,
+    delegate: Vendor,
+}
+
+impl Two {
+    fn new() -> Done<Self> {
+        let owner = lasting()?;
+        let delegate = Vendor {
+            folder: tempfile::tempdir()?,
+        };
+        delegate.keys().load_or_make("acme", &Unwatched)?;
+        let two = Self { owner, delegate };
+        two.grant(&[PATTERN], &["webapps/portal"])?;
+        two.hand_out()?;
+        Ok(two)
+    }
+
+    fn public(&self, name: &str) -> Done<std::path::PathBuf> {
+        let public = keys::public_half(&self.delegate.path("keys").join(name))?;
+        let path = self.owner.path(&format!("{name}.pub"));
+        durable::write(&path, format!("{public}\n").as_bytes(), 0o644)?;
+        Ok(path)
+    }
+
+    fn request(&self, paths: &[&str], install_paths: &[&str]) -> Done<delegate::Request> {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Ok(delegate::Request {
+            repository: self.owner.path("repo"),
+            keys: self.owner.keys(),
+            role: "acme".to_owned(),
+            public: vec![self.public("acme")?],
+            threshold: 1,
+            paths: texts(paths),
+            install_paths: texts(install_paths),
+        })
+    }
+
+    fn grant(&self, paths: &[&str], install_paths: &[&str]) -> Done<delegate::Outcome> {
+        let request = self.request(paths, install_paths)?;
+        Ok(delegate::run(&request, today(), &Unwatched)?)
+    }
+
+    /// The delegate gets a copy of the metadata as it is now.
+    fn hand_out(&self) -> Done {
+        folder::remove_tree(&self.delegate.path("repo/metadata"))?;
+        copy_folder(
+            &self.owner.path("repo/metadata"),
+            &self.delegate.path("repo/metadata"),
+        )
+    }
+
+    /// The delegate publishes what lies in its build folder.
+    fn publish(&self, recipe: &str) -> Result<component::Outcome, Refusal> {
+        let request = self.delegate.component(recipe).map_err(|e| broken(&*e))?;
+        component::run(&request, today(), &Unwatched)
+    }
+
+    /// The owner takes in what the delegate has.
+    fn take(&self) -> Result<renew::Outcome, Refusal> {
+        let request = renew::Request {
+            repository: self.owner.path("repo"),
+            keys: self.owner.keys(),
+            targets: false,
+            take: vec![Take {
+                role: "acme".to_owned(),
+                folder: self.delegate.path("repo"),
+            }],
+        };
+        renew::run(&request, today(), &Unwatched)
+    }
+
+    /// The take is refused with these words, and nothing of the owner's changes.
+    fn refuses(&self, word: &str) -> Done<Refusal> {
+        let before = everything(&self.owner.path("repo"))?;
+        let refusal = refused(self.take())?;
+        assert!(refusal.to_string().contains(word), "{refusal}, not {word}");
+        assert_eq!(everything(&self.owner.path("repo"))?, before);
+        Ok(refusal)
+    }
+}
+
+fn broken(e: &dyn std::error::Error) -> Refusal {
+    Refusal::new(RefusalName::Internal, e.to_string()).next("look at the test")
+}
+
+fn path(text: &str) -> Done<RecipePath> {
+    Ok(text.parse()?)
+}
+
+#[test]
+fn two_publishers_that_share_no_key() -> Done {
+    let two = Two::new()?;
+    let mut host = Host::new(&two.owner)?;
+    // Before anything was handed in, hosts refuse the delegate's paths and nothing else.
+    let seen = host.sees(&two.owner, today())?;
+    seen.target(&path("restapi/7.0/restapi-7.0.40")?)?;
+    assert!(seen.target(&path(PORTAL)?).is_err());
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    let outcome = two.publish(PORTAL)?;
+    assert_eq!(outcome.standing, Standing::Offered("acme".to_owned()));
+    assert!(
+        outcome
+            .to_string()
+            .contains("renew --repository DIR --keys DIR --take acme=")
+    );
+    assert!(two.publish(PORTAL)?.unchanged);
+    // Several before one is taken in; the delegate's copy shows readers none of them.
+    two.delegate.lay(&[("webapps/portal/a.jar", "two")])?;
+    two.publish("customer/acme/portal/7.0/portal-7.0.4")?;
+    assert!(two.delegate.state()?.recipe(&path(PORTAL)?).is_none());
+    let bundle = "customer/acme/bundle/1.0/bundle-1.0.0";
+    let release = two.delegate.release(bundle, &["portal=7.0.4"])?;
+    let outcome_of_release = release::run(&release, today(), &Unwatched)?;
+    assert_eq!(
+        outcome_of_release.standing,
+        Standing::Offered("acme".to_owned())
+    );
+    let taken = two.take()?;
+    assert_eq!(taken.taken, ["acme"]);
+    assert!(two.owner.recipe(bundle)?.is_release());
+    host.follows(&two.owner, today())?;
+    let seen = host.sees(&two.owner, today())?;
+    let found = seen.target(&path(PORTAL)?)?;
+    assert_eq!(
+        (found.role.as_str(), found.sha256),
+        ("acme", outcome.sha256)
+    );
+    assert_eq!(found.install_paths, Some(vec!["webapps/portal".to_owned()]));
+    let recipe = two.owner.recipe("customer/acme/portal/7.0/portal-7.0.4")?;
+    for entry in &recipe.files {
+        if let What::File(file) = &entry.what {
+            let stored = lockstep::release::blob::verify(&two.owner.path("repo"), &file.id())?;
+            assert!(stored.is_some());
+        }
+    }
+    let both = [
+        "customer/acme/portal/7.0/portal-7.0.3.spr",
+        "restapi/7.0/restapi-7.0.40.spr",
+    ];
+    python_tuf(&two.owner.path("repo"), None, &both)?;
+    let refusal = two.refuses("nothing newer")?;
+    assert_eq!(refusal.name, RefusalName::NothingToDo);
+    // The owner's daily work leaves the delegate's file as it is.
+    renew::run(
+        &renew::Request {
+            repository: two.owner.path("repo"),
+            keys: two.owner.keys(),
+            targets: true,
+            take: Vec::new(),
+        },
+        today(),
+        &Unwatched,
+    )?;
+    assert_eq!(two.owner.state()?.delegated["acme"].signed.version, 3);
+    host.follows(&two.owner, today())
+}
+
+#[test]
+fn a_delegate_signs_anew_before_its_recipes_expire() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    let later = today().plus_days(300);
+    let request = renew::Request {
+        repository: two.delegate.path("repo"),
+        keys: two.delegate.keys(),
+        targets: false,
+        take: Vec::new(),
+    };
+    let outcome = renew::run(&request, later, &Unwatched)?;
+    assert_eq!(outcome.standing, Standing::Offered("acme".to_owned()));
+    two.take()?;
+    assert_eq!(
+        two.owner.state()?.delegated["acme"].signed.issued,
+        Some(later)
+    );
+    Ok(())
+}
+
+#[test]
+fn what_a_delegate_may_not_publish_is_refused_at_its_own_desk() -> Done {
+    let two = Two::new()?;
+    let build = two.delegate.path("build");
+    for (recipe, file, word) in [
+        (
+            "restapi/7.0/restapi-7.0.41",
+            "webapps/portal/a",
+            "no key for this recipe",
+        ),
+        (
+            "customer/other/portal/7.0/portal-7.0.3",
+            "webapps/portal/a",
+            "no key for this recipe",
+        ),
+        (PORTAL, "lib/a", "may not install to"),
+        (PORTAL, "webapps/portalx/a", "may not install to"),
+        (PORTAL, "webapps/Portal/a", "may not install to"),
+    ] {
+        folder::remove_tree(&build)?;
+        two.delegate.lay(&[(file, "one")])?;
+        let before = everything(&two.delegate.path("repo/metadata"))?;
+        let refusal = refused(two.publish(recipe))?;
+        assert!(refusal.to_string().contains(word), "{refusal}, not {word}");
+        assert_eq!(everything(&two.delegate.path("repo/metadata"))?, before);
+    }
+    folder::remove_tree(&build)?;
+    two.delegate.lay(&[("webapps/portal/a", "one")])?;
+    let mut request = two.delegate.component(PORTAL)?;
+    request.replaces = vec![words::requirement("restapi")?];
+    let refusal = refused(component::run(&request, today(), &Unwatched))?;
+    assert!(
+        refusal.to_string().contains("does not publish"),
+        "{refusal}"
+    );
+    Ok(())
+}
+
+/// The delegate's own key signs anything: its program is not to be trusted.
+fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
+    let mut repository = Repository::open(&two.delegate.path("repo"))?;
+    repository.look_ahead("acme")?;
+    let mut file = match repository.state().delegated.get("acme") {
+        Some(file) => file.clone(),
+        None => lockstep::release::Envelope::unsigned(
+            "targets",
+            0,
+            today().plus_days(100),
+            Some(today()),
+            lockstep::release::tuf::Targets::default(),
+        ),
+    };
+    let target = TargetFile {
+        hashes: Hashes {
+            sha256: Sha256::of(bytes),
+        },
+        length: u64::try_from(bytes.len())?,
+        extra: serde_json::Map::new(),
+    };
+    file.signed.version = file.signed.version.saturating_add(1);
+    file.signed.body.targets.insert(path(recipe)?, target);
+    file.signatures.clear();
+    file.sign(&two.delegate.keys().load("acme", &Unwatched)?)?;
+    let name = format!("repo/metadata/{}.acme.json", file.signed.version);
+    durable::write(&two.delegate.path(&name), &file.to_bytes()?, 0o644)?;
+    Ok(Repository::place_target(
+        &two.delegate.path("repo"),
+        &path(recipe)?,
+        bytes,
+    )?)
+}
+
+/// The bytes of a recipe that the delegate published somewhere it may publish what it likes.
+fn foreign_recipe(recipe: &str, files: &[(&str, &str)]) -> Done<(Vendor, Vec<u8>)> {
+    let vendor = lasting()?;
+    folder::remove_tree(&vendor.path("build"))?;
+    vendor.lay(files)?;
+    publish(&vendor, recipe)?;
+    let state = vendor.state()?;
+    let sha256 = state
+        .recipe(&path(recipe)?)
+        .ok_or("not there")?
+        .hashes
+        .sha256;
+    let bytes =
+        lockstep::release::Source::target(&vendor.source(), &path(recipe)?, &sha256, 100_000)?;
+    Ok((vendor, bytes))
+}
+
+#[test]
+fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
+    let two = Two::new()?;
+    let (elsewhere, outside) = foreign_recipe(PORTAL, &[("lib/a", "x")])?;
+    forge(&two, PORTAL, &outside)?;
+    two.refuses("may not install to")?;
+
+    let two = Two::new()?;
+    let (_, good) = foreign_recipe(PORTAL, &[("webapps/portal/a", "x")])?;
+    forge(&two, "restapi/7.0/restapi-7.0.99", &good)?;
+    two.refuses("not delegated to it")?;
+
+    let two = Two::new()?;
+    forge(&two, "customer/acme/portal/7.0/portal-7.0.4", &good)?;
+    two.refuses("holds the recipe of portal 7.0.3")?;
+
+    // Without its contents, and with others than the recipe says.
+    let two = Two::new()?;
+    forge(&two, PORTAL, &good)?;
+    assert_eq!(two.refuses("missing")?.name, RefusalName::Incomplete);
+    copy_folder(
+        &elsewhere.path("repo/blobs"),
+        &two.delegate.path("repo/blobs"),
+    )?;
+    for (blob, _) in everything(&two.delegate.path("repo/blobs"))? {
+        let mut bytes = durable::read(&blob, 100_000)?;
+        bytes.push(0);
+        durable::write(&blob, &bytes, 0o644)?;
+    }
+    let before = everything(&two.owner.path("repo"))?;
+    refused(two.take())?;
+    assert_eq!(everything(&two.owner.path("repo"))?, before);
+
+    // Another recipe under a path that is published.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    forge(&two, PORTAL, &outside)?;
+    two.refuses("other content than its name says")?;
+
+    // A recipe file that is no recipe at all.
+    let two = Two::new()?;
+    forge(&two, PORTAL, b"not a recipe")?;
+    two.refuses("tell the delegate")?;
+    Ok(())
+}
+
+#[test]
+fn a_role_file_that_others_signed_is_not_taken_in() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    let file = two.delegate.path("repo/metadata/1.acme.json");
+    let text = String::from_utf8(durable::read(&file, 100_000)?)?;
+    let edited = text.replace("portal-7.0.3", "portal-7.0.9");
+    assert_ne!(edited, text);
+    durable::write(&file, edited.as_bytes(), 0o644)?;
+    assert_eq!(
+        two.refuses("0 of 1 signatures")?.name,
+        RefusalName::BadSignature
+    );
+    Ok(())
+}
+
+#[test]
+fn delegations_that_take_recipes_from_others_are_refused() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    let before = everything(&two.owner.path("repo"))?;
+    let other = |role: &str, paths: &[&str]| -> Done<Refusal> {
+        let mut request = two.request(paths, &["x"])?;
+        request.role = role.to_owned();
+        refused(delegate::run(&request, today(), &Unwatched))
+    };
+    for (role, pattern, word) in [
+        ("other", "restapi/*/*", "published by the role restapi"),
+        ("other", "customer/acme/*/*/*", "published by the role acme"),
+        ("other", "customer/*/more/*/*", "delegated to acme"),
+        ("acme", "customer/acme/other/*/*", "found no more"),
+        ("restapi", "restapi/*/*", "rotate --role NAME"),
+        ("Root", "x/*/*", "role of the root"),
+        ("other", "*/*/*", "without wildcards"),
+        ("other", "customer/acme/*", "as many parts"),
+        ("other", "x/../*", "each part"),
+        ("other", "x/[ab]/*", "each part"),
+        ("other", "x/1/x-1", "ends in"),
+    ] {
+        let refusal = other(role, &[pattern])?;
+        let text = refusal.to_string();
+        assert!(text.contains(word), "{role} {pattern}: {refusal}");
+        let after = everything(&two.owner.path("repo"))?;
+        assert_eq!(after, before, "{role} {pattern}");
+    }
+    // The same again is nothing to do; more paths for the same keys are.
+    assert!(
+        two.grant(&[PATTERN], &["webapps/portal"])?
+            .written
+            .is_empty()
+    );
+    let wider = two.grant(
+        &[PATTERN, "hotfix/portal/*"],
+        &["webapps/portal", "webapps/more/"],
+    )?;
+    assert_eq!(
+        wider.install_paths,
+        Some(vec!["webapps/more".to_owned(), "webapps/portal".to_owned()])
+    );
+    let mut twice = two.request(&[PATTERN], &[])?;
+    twice.public.push(two.public("acme")?);
+    twice.role = "twice".to_owned();
+    twice.threshold = 2;
+    let refusal = refused(delegate::run(&twice, today(), &Unwatched))?;
+    assert!(refusal.to_string().contains("distinct keys"), "{refusal}");
+    Ok(())
+}
+
+#[test]
+fn a_revoked_role_stays_empty_and_keeps_its_floor() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    let mut host = Host::new(&two.owner)?;
+    host.follows(&two.owner, today())?;
+    host.sees(&two.owner, today())?.target(&path(PORTAL)?)?;
+    let request = revoke::Request {
+        repository: two.owner.path("repo"),
+        keys: two.owner.keys(),
+        role: "acme".to_owned(),
+    };
+    let outcome = revoke::run(&request, today(), &Unwatched)?;
+    assert_eq!(outcome.recipes, 1);
+    let seen = host.sees(&two.owner, today())?;
+    assert!(seen.target(&path(PORTAL)?).is_err());
+    let floor = |floors: &[lockstep::model::snapshot::Floor]| {
+        floors.iter().find(|f| f.role == "acme").map(|f| f.version)
+    };
+    assert_eq!(
+        (floor(&host.floors), floor(seen.floors())),
+        (Some(1), Some(2))
+    );
+    host.follows(&two.owner, today())?;
+    python_tuf(
+        &two.owner.path("repo"),
+        None,
+        &["restapi/7.0/restapi-7.0.40.spr"],
+    )?;
+    if let Ok(Some(_)) = python_tuf(
+        &two.owner.path("repo"),
+        None,
+        &["customer/acme/portal/7.0/portal-7.0.3.spr"],
+    ) {
+        return Err("python-tuf takes a revoked recipe".into());
+    }
+    let refusal = refused(revoke::run(&request, today(), &Unwatched))?;
+    assert_eq!(refusal.name, RefusalName::NothingToDo);
+    // What the delegate signs afterwards is nobody's word.
+    two.publish("customer/acme/portal/7.0/portal-7.0.4")?;
+    two.publish("customer/acme/portal/7.0/portal-7.0.5")?;
+    two.refuses("0 of 1 signatures")?;
+    // Its paths may be given to another.
+    let mut next = two.request(&[PATTERN], &["webapps/portal"])?;
+    next.role = "acme-two".to_owned();
+    delegate::run(&next, today(), &Unwatched)?;
+    host.follows(&two.owner, today())?;
+    // The owner's own rotation signs the empty role along.
+    rotate::run(&request_of(&two.owner), today(), &Unwatched)?;
+    host.follows(&two.owner, today())
+}
+
+fn request_of(vendor: &Vendor) -> rotate::Request {
+    request(vendor, &["targets"])
+}
+
+#[test]
+fn a_delegates_stolen_key_is_replaced_by_the_owner() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    let mut host = Host::new(&two.owner)?;
+    host.follows(&two.owner, today())?;
+    let new = KeyFolder::new(two.delegate.path("new-keys"));
+    new.load_or_make("acme", &Unwatched)?;
+    let public = keys::public_half(&two.delegate.path("new-keys/acme"))?;
+    let file = two.owner.path("new.pub");
+    durable::write(&file, format!("{public}\n").as_bytes(), 0o644)?;
+    let mut line = request(&two.owner, &["acme"]);
+    line.public = vec![file];
+    let waits = rotate::run(&line, today(), &Unwatched)?;
+    assert!(matches!(waits.standing, Standing::Waiting(_)));
+    let signed = sign::run(
+        &sign::Request {
+            repository: two.owner.path("repo"),
+            role: "acme".to_owned(),
+            act: sign::Act::Keys(new.clone()),
+        },
+        today(),
+        &Unwatched,
+    )?;
+    assert!(signed.signatures.complete());
+    assert_eq!(
+        rotate::run(&line, today(), &Unwatched)?.standing,
+        Standing::Force
+    );
+    host.follows(&two.owner, today())?;
+    host.sees(&two.owner, today())?.target(&path(PORTAL)?)?;
+    // The thief's next recipe is no offer any more; the delegate's own is.
+    two.publish("customer/acme/portal/7.0/portal-7.0.4")?;
+    two.publish("customer/acme/portal/7.0/portal-7.0.5")?;
+    two.refuses("0 of 1 signatures")?;
+    two.hand_out()?;
+    let mut request = two
+        .delegate
+        .component("customer/acme/portal/7.0/portal-7.0.6")?;
+    request.keys = new;
+    component::run(&request, today(), &Unwatched)?;
+    two.take()?;
+    Ok(())
+}
+
+#[test]
+fn a_delegate_of_two_people_publishes_once_both_have_signed() -> Done {
+    let two = Two::new()?;
+    let ben = KeyFolder::new(two.delegate.path("ben"));
+    ben.load_or_make("pair", &Unwatched)?;
+    two.delegate.keys().load_or_make("pair", &Unwatched)?;
+    let public = keys::public_half(&two.delegate.path("ben/pair"))?;
+    durable::write(
+        &two.owner.path("ben.pub"),
+        format!("{public}\n").as_bytes(),
+        0o644,
+    )?;
+    let mut grant = two.request(&["customer/pair/*/*/*"], &["webapps/pair"])?;
+    grant.role = "pair".to_owned();
+    grant.public = vec![two.public("pair")?, two.owner.path("ben.pub")];
+    grant.threshold = 2;
+    delegate::run(&grant, today(), &Unwatched)?;
+    two.hand_out()?;
+    two.delegate.lay(&[("webapps/pair/a", "x")])?;
+    let recipe = "customer/pair/tool/1.0/tool-1.0.0";
+    let waits = two.publish(recipe)?;
+    assert!(
+        matches!(waits.standing, Standing::Waiting(_)),
+        "{:?}",
+        waits.standing
+    );
+    assert!(!two.delegate.path("repo/metadata/1.pair.json").exists());
+    sign::run(
+        &sign::Request {
+            repository: two.delegate.path("repo"),
+            role: "pair".to_owned(),
+            act: sign::Act::Keys(ben),
+        },
+        today(),
+        &Unwatched,
+    )?;
+    let outcome = two.publish(recipe)?;
+    assert_eq!(outcome.standing, Standing::Offered("pair".to_owned()));
+    assert_eq!(outcome.sha256, waits.sha256);
+    let request = renew::Request {
+        repository: two.owner.path("repo"),
+        keys: two.owner.keys(),
+        targets: false,
+        take: vec![format!("pair={}", two.delegate.path("repo").display()).parse()?],
+    };
+    renew::run(&request, today(), &Unwatched)?;
+    Host::new(&two.owner)?
+        .sees(&two.owner, today())?
+        .target(&path(recipe)?)?;
+    Ok(())
+}
+
+#[test]
+fn a_delegate_may_work_in_the_owners_own_folder() -> Done {
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    let mut request = two.delegate.component(PORTAL)?;
+    request.repository = two.owner.path("repo");
+    component::run(&request, today(), &Unwatched)?;
+    let refusal = refused(init::run(&two.owner.init(), today(), &Unwatched))?;
+    assert_eq!(refusal.name, RefusalName::NothingToDo);
+    let host = Host::new(&two.owner)?;
+    assert!(
+        host.sees(&two.owner, today())?
+            .target(&path(PORTAL)?)
+            .is_err()
+    );
+    let request = renew::Request {
+        repository: two.owner.path("repo"),
+        keys: two.owner.keys(),
+        targets: false,
+        take: vec![Take {
+            role: "acme".to_owned(),
+            folder: two.owner.path("repo"),
+        }],
+    };
+    renew::run(&request, today(), &Unwatched)?;
+    host.sees(&two.owner, today())?.target(&path(PORTAL)?)?;
+    Ok(())
+}
