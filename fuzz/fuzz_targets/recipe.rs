@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use lockstep::model::recipe::{PathGlobs, Recipe, What};
+use lockstep::model::glob::PathGlobs;
+use lockstep::model::recipe::{Recipe, What};
 use lockstep::spr::{Opened, encode_unsigned};
 
 use archive::Archive;
@@ -86,7 +87,7 @@ fn more_files(statement: &mut Json, dice: &mut Bytes<'_>) {
         };
         files.push(Json::of(serde_json::json!({"path": path, "what": what})));
     }
-    statement.set("files", Json::List(files));
+    statement.set("files", &Json::List(files));
 }
 
 fn check(file: &[u8]) {

@@ -89,7 +89,7 @@ fn relist(archive: &mut Archive) -> &'static str {
         .collect();
     if let Some(mut statement) = json::Json::parse(archive.statement()) {
         let list = serde_json::to_value(list).expect("a list");
-        statement.set("members", json::Json::of(list));
+        statement.set("members", &json::Json::of(list));
         archive.entries[0].fill(statement.bytes());
     }
     "relisted"

@@ -45,7 +45,7 @@ pub(super) fn fault() -> Result<(), Refusal> {
     let fault = named
         .parse()
         .map_err(|e: &str| Refusal::new(RefusalName::Usage, e).value("LOCKSTEP_FAULTY", &named))?;
-    crate::model::faulty::build_in(fault);
+    crate::model::faulty::build_in(Some(fault));
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! turns on but `scripts/faults.sh` and `scripts/mutate.sh`; other builds do not have this file.
 
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +53,14 @@ impl FromStr for Fault {
     }
 }
 
-static BUILT_IN: OnceLock<Fault> = OnceLock::new();
+static BUILT_IN: RwLock<Option<Fault>> = RwLock::new(None);
 
-/// Builds a fault in, for the rest of the process; the first one counts.
-pub fn build_in(fault: Fault) {
-    BUILT_IN.get_or_init(|| fault);
+/// Builds a fault in, in the place of any other, or none.
+pub fn build_in(fault: Option<Fault>) {
+    *BUILT_IN.write().unwrap_or_else(PoisonError::into_inner) = fault;
 }
 
 /// Whether a fault is built in.
 pub(crate) fn has(fault: Fault) -> bool {
-    BUILT_IN.get() == Some(&fault)
+    *BUILT_IN.read().unwrap_or_else(PoisonError::into_inner) == Some(fault)
 }

@@ -68,7 +68,7 @@ impl FromStr for RoleFloor {
                 role: role.to_owned(),
                 version: version.parse().ok()?,
             };
-            (!role.is_empty() && floor.to_string() == text).then_some(floor)
+            (role.parse::<Name>().is_ok() && floor.to_string() == text).then_some(floor)
         };
         parse().ok_or_else(|| RoleFloorError(text.chars().take(100).collect()))
     }
@@ -175,7 +175,9 @@ mod tests {
         let again = twice[0].roles.clone();
         twice[1].roles = again;
         assert!(ungroup(&twice).is_err());
-        for text in ["", "root", "root 01", " 1", "root +1", "root 1 "] {
+        for text in [
+            "", "root", "root 01", " 1", "root +1", "root 1 ", "ro\rot 1", "a b 1",
+        ] {
             assert!(text.parse::<RoleFloor>().is_err(), "{text}");
         }
     }

@@ -126,7 +126,7 @@ impl Json {
     }
 
     /// Sets the value under a key that is there.
-    pub(crate) fn set(&mut self, key: &str, value: Self) {
+    pub(crate) fn set(&mut self, key: &str, value: &Self) {
         if let Self::Object(entries) = self {
             for (k, v) in entries {
                 if k == key {
@@ -142,7 +142,9 @@ impl Json {
             Self::Raw(_) | Self::Text(_) => {}
             Self::List(items) => items.iter_mut().for_each(Self::settle),
             Self::Object(entries) => {
-                entries.iter_mut().for_each(|(_, value)| value.settle());
+                for (_, value) in entries.iter_mut() {
+                    value.settle();
+                }
                 entries.sort_by(|(a, _), (b, _)| a.cmp(b));
                 entries.dedup_by(|(a, _), (b, _)| a == b);
             }

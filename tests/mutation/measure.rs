@@ -4,7 +4,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What hangs for longer is ended, with the whole run: it cannot be stopped otherwise.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_mins(1);
 
 static UNDER_WAY: Mutex<Option<(Instant, String)>> = Mutex::new(None);
 static WATCHER: Once = Once::new();

@@ -52,7 +52,10 @@ fn once(
     inside: &Inside<'_>,
     dice: &mut impl Dice,
 ) -> Outcome<Mutation> {
-    let by = By::choose(dice);
+    let by = match kind.namespace() {
+        Some(_) => By::choose(dice),
+        None => By::Nobody,
+    };
     let mut how = Vec::new();
     let mut edits: Vec<usize> = (0..=few(dice)).map(|_| dice.below(16)).collect();
     if by == By::Right && dice.once_in(16) {
@@ -71,12 +74,15 @@ fn once(
     for _ in outside..edits.len() {
         how.push(statement(&mut file, others, inside, dice));
     }
+    if kind == Kind::Patch && by != By::Nobody && dice.once_in(2) {
+        predicted(&mut file);
+    }
     how.extend(signing::sign(&mut file, kind, keys, by, dice)?);
     // The encoding last: what is written around statement and members, signed or not.
     if dice.once_in(20) {
         how.push(archive::edit_encoding(&mut file, dice));
     }
-    if dice.once_in(24) {
+    if matches!(by, By::Nobody | By::Right) && dice.once_in(16) {
         how.push(signatures(&mut file, others, dice));
     }
     Ok(Mutation {
@@ -84,6 +90,19 @@ fn once(
         how,
         by,
     })
+}
+
+/// The statement with the state that its target makes, where it can be read at all.
+fn predicted(file: &mut Archive) {
+    let bytes = file.statement().to_vec();
+    let Some(mut statement) = Json::parse(&bytes) else {
+        return;
+    };
+    // Only what reads as it is written: the edit of a spelling is not to be undone here.
+    if statement.bytes() == bytes {
+        signing::predict(&mut statement);
+        file.entries[0].fill(statement.bytes());
+    }
 }
 
 /// How many edits there are besides the first: mostly none, for one gets further than three.
@@ -126,7 +145,13 @@ fn statement(
             let Some(mut statement) = Json::parse(&bytes) else {
                 return "nothing";
             };
-            let how = json::edit(&mut statement, inside.pool, dice);
+            let is_recipe = statement.get("files").is_some();
+            let how = if is_recipe && dice.once_in(2) {
+                nested::destinations(&mut statement, dice);
+                "destinations"
+            } else {
+                json::edit(&mut statement, inside.pool, dice)
+            };
             if !dice.once_in(8) {
                 statement.settle();
             }

@@ -8,7 +8,7 @@ use lockstep::trust::SigningKey;
 use serde_json::Value;
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
-use super::archive::Archive;
+use super::archive::{Archive, Entry};
 use super::dice::Dice;
 use super::json::{self, Json};
 use super::signing;
@@ -32,10 +32,16 @@ pub(crate) struct Inside<'a> {
 /// Few bytes that unpack to very many.
 pub(crate) fn bomb() -> Outcome<Vec<u8>> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3)?;
-    for _ in 0..BOMB >> 20 {
-        encoder.write_all(&[0; 1 << 20])?;
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..BOMB / zeros.len() {
+        encoder.write_all(&zeros)?;
     }
     Ok(encoder.finish()?)
+}
+
+fn ends(entry: &Entry, with: &str) -> bool {
+    let name = entry.name();
+    name.rsplit_once('.').is_some_and(|(_, end)| end == with)
 }
 
 fn pack(bytes: &[u8], level: i32) -> Vec<u8> {
@@ -53,7 +59,7 @@ pub(crate) fn edit(
     dice: &mut impl Dice,
 ) -> Option<&'static str> {
     let packed: Vec<usize> = (1..archive.entries.len())
-        .filter(|at| archive.entries[*at].name().ends_with(".zst"))
+        .filter(|at| ends(&archive.entries[*at], "zst"))
         .collect();
     if packed.is_empty() || dice.once_in(8) {
         return text(archive, inside, dice);
@@ -77,12 +83,12 @@ fn frame(
 ) -> &'static str {
     let old = archive.entries[at].content.clone();
     let plain = unpack(&old).unwrap_or_default();
-    let (new, how) = match dice.below(7) {
+    let (new, how) = match dice.below(9) {
         0 => (
             pack(&plain, 1 + i32::try_from(dice.below(19)).unwrap_or(0)),
             "packed anew",
         ),
-        1 => (inside.bomb.to_vec(), "a bomb"),
+        1 | 7 | 8 => (inside.bomb.to_vec(), "a bomb"),
         2 => ([old.clone(), pack(b"", 1)].concat(), "two frames"),
         3 => (
             [b"\x50\x2a\x4d\x18\x04\0\0\0skip".to_vec(), old].concat(),
@@ -143,7 +149,9 @@ fn metadata(
 fn resign(file: &mut Value, key: &SigningKey) -> Option<()> {
     let bytes = to_canonical_bytes(&file["signed"]).ok()?;
     let signature = key.sign_raw(&bytes).ok()?;
-    let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = signature
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     for entry in file["signatures"].as_array_mut()? {
         entry["sig"] = Value::from(hex.as_str());
     }
@@ -176,23 +184,50 @@ fn recipe(
     })
 }
 
-/// What an attacker would write into a recipe: another place or another content.
-fn destinations(statement: &mut Json, dice: &mut impl Dice) {
+/// What an attacker would write into a recipe: another place, another content, another mode, a file more or
+/// less; all in order, so that nothing is wrong with it but who says it.
+pub(crate) fn destinations(statement: &mut Json, dice: &mut impl Dice) {
     let Some(Json::List(mut files)) = statement.get("files").cloned() else {
         return;
     };
-    let at = dice.below(files.len().max(1));
-    if let Some(file) = files.get_mut(at) {
-        let places = [
-            "lib/evil.jar",
-            "custom/notes.txt",
-            "conf/a.properties",
-            "bin/sh",
-        ];
-        let place = dice.pick(&places).copied().unwrap_or_default();
-        file.set("path", Json::Text(place.to_owned()));
+    let places = [
+        "bin/sh",
+        "conf/a.properties",
+        "custom/notes.txt",
+        "lib/evil.jar",
+    ];
+    let place = Json::Text(dice.pick(&places).copied().unwrap_or_default().to_owned());
+    let (a, b) = (
+        dice.below(files.len().max(1)),
+        dice.below(files.len().max(1)),
+    );
+    match (dice.below(5), files.get(a).cloned(), files.get(b).cloned()) {
+        (0, Some(_), _) => files[a].set("path", &place),
+        (1, Some(_), _) => drop(files.remove(a)),
+        (2, Some(mut more), _) => {
+            more.set("path", &place);
+            files.push(more);
+        }
+        (3, Some(_), Some(other)) => {
+            if let Some(what) = other.get("what") {
+                files[a].set("what", what);
+            }
+        }
+        _ => {
+            let text = Json::List(files).bytes();
+            let text = String::from_utf8_lossy(&text).replace("\"0644\"", "\"0755\"");
+            files = match Json::parse(text.as_bytes()) {
+                Some(Json::List(files)) => files,
+                _ => return,
+            };
+        }
     }
-    statement.set("files", Json::List(files));
+    let path = |file: &Json| match file.get("path") {
+        Some(Json::Text(path)) => path.clone(),
+        _ => String::new(),
+    };
+    files.sort_by_key(path);
+    statement.set("files", &Json::List(files));
 }
 
 /// Puts `new` in the place of the recipe file `old`, under its own digest, wherever the statement
@@ -210,11 +245,12 @@ pub(crate) fn carry(
     if let Some(Json::List(mut carried)) = statement.get("recipes").cloned() {
         for entry in &mut carried {
             if entry.get("recipe") == Some(&Json::Text(is.clone())) {
-                entry.set("size", Json::Raw(new.len().to_string()));
+                entry.set("size", &Json::Raw(new.len().to_string()));
             }
         }
-        statement.set("recipes", Json::List(carried));
+        statement.set("recipes", &Json::List(carried));
     }
+    signing::predict(&mut statement);
     archive.entries[0].fill(statement.bytes());
     archive.entries[at].fill(pack(new, 3));
     archive.entries[at].rename(&format!("recipes/{is}.spr.zst"));
@@ -254,7 +290,7 @@ fn name_in_targets(archive: &mut Archive, (was, is): (&str, &str), size: usize, 
 /// A JSON member that is not compressed: a snapshot inside a patch, a vendor's root in a site file.
 fn text(archive: &mut Archive, inside: &Inside<'_>, dice: &mut impl Dice) -> Option<&'static str> {
     let plain: Vec<usize> = (1..archive.entries.len())
-        .filter(|at| archive.entries[*at].name().ends_with(".json"))
+        .filter(|at| ends(&archive.entries[*at], "json"))
         .collect();
     let at = *dice.pick(&plain)?;
     let mut file = Json::parse(&archive.entries[at].content)?;

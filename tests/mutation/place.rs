@@ -8,10 +8,9 @@ use lockstep::disk::state::{CurrentState, StateStore};
 
 use super::world::{Outcome, Tested, Tree, World};
 
-/// What stays where it is when a folder is put back: a node's key is tied to its inode.
-const KEY: &str = ".lockstep/key";
-/// What is put back as the very file that it was: the state knows itself by it.
-const CURRENT: &str = ".lockstep/current";
+/// What is put back as the very file that it was: a key is tied to its inode, and the state knows itself
+/// by the file that names it. Both are only ever replaced, never written into.
+const SAME_FILES: [&str; 2] = [".lockstep/key", ".lockstep/current"];
 
 /// A folder of the world, and a copy of it as it was.
 pub(crate) struct Place {
@@ -25,9 +24,12 @@ pub(crate) struct Place {
 impl Place {
     /// Keeps a copy of the folder `name` of the world.
     pub(crate) fn keep(world: &World, name: &'static str) -> Outcome<Self> {
+        let links = SAME_FILES.map(|file| {
+            format!("if [ -e {name}/{file} ]; then ln -f {name}/{file} kept/{name}/{file}; fi; ")
+        });
         world.ok(&format!(
-            "mkdir -p kept && if [ ! -e kept/{name} ]; then cp -a {name} kept/{name}; \
-             if [ -e {name}/{CURRENT} ]; then ln -f {name}/{CURRENT} kept/{name}/{CURRENT}; fi; fi"
+            "mkdir -p kept && if [ ! -e kept/{name} ]; then cp -a {name} kept/{name}; {} fi",
+            links.concat()
         ))?;
         Ok(Self {
             name,
@@ -66,7 +68,7 @@ impl Place {
 
     /// Makes it what it was.
     pub(crate) fn restore(&self, world: &World) -> Tested {
-        clear(&self.live, &self.live)?;
+        clear(&self.live)?;
         fill(&self.kept, &self.kept, &self.live)?;
         match self.difference(&self.now(world)?) {
             None => Ok(()),
@@ -80,15 +82,10 @@ impl Place {
     }
 }
 
-fn clear(root: &Path, at: &Path) -> Tested {
-    for entry in fs::read_dir(at)? {
+fn clear(folder: &Path) -> Tested {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.strip_prefix(root)?;
-        if Path::new(KEY).starts_with(name) {
-            if path.is_dir() {
-                clear(root, &path)?;
-            }
-        } else if path.is_dir() && !path.is_symlink() {
+        if path.is_dir() && !path.is_symlink() {
             fs::remove_dir_all(&path)?;
         } else {
             fs::remove_file(&path)?;
@@ -101,9 +98,6 @@ fn fill(root: &Path, from: &Path, to: &Path) -> Tested {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.strip_prefix(root)? == Path::new(KEY) {
-            continue;
-        }
         if source.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
         } else if source.is_dir() {
@@ -112,7 +106,7 @@ fn fill(root: &Path, from: &Path, to: &Path) -> Tested {
             }
             fill(root, &source, &target)?;
             fs::set_permissions(&target, source.metadata()?.permissions())?;
-        } else if source.strip_prefix(root)? == Path::new(CURRENT) {
+        } else if SAME_FILES.iter().any(|file| root.join(file) == source) {
             fs::hard_link(&source, &target)?;
         } else {
             fs::copy(&source, &target)?;

@@ -37,13 +37,15 @@ pub(crate) struct Plan {
     pub(crate) count: u64,
     /// Only this one.
     pub(crate) only: Option<u64>,
+    /// Whether the first fault ends the run.
+    pub(crate) to_first: bool,
 }
 
 /// What became of the cases of one kind.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     name: &'static str,
-    cases: u64,
+    pub(crate) cases: u64,
     refused: BTreeMap<&'static str, u64>,
     same: u64,
     others: u64,
@@ -151,6 +153,9 @@ impl<'a> Run<'a> {
             measure::end();
             self.tally.cases += 1;
             self.note(plan, number, &mutation, faults)?;
+            if plan.to_first && !self.tally.faults.is_empty() {
+                break;
+            }
         }
         Ok(self.tally)
     }
@@ -216,6 +221,9 @@ impl<'a> Run<'a> {
             let good = self.good[at].get(index).map(|(_, result)| result);
             match result {
                 Err(refusal) => faults.extend(words(command, refusal)),
+                Ok(_) if by.is_forbidden() => {
+                    faults.push(format!("{command} took a signature that is worth nothing"));
+                }
                 Ok(_) if good == Some(result) => {}
                 Ok(_) if by == By::Right => other = true,
                 Ok(said) => faults.push(format!("{command} took it: {said}")),
@@ -232,15 +240,14 @@ impl<'a> Run<'a> {
             faults.extend(self.bench.faults(self.stage, &self.file)?);
         }
         if ran.iter().all(|(_, result)| result.is_err()) {
-            faults.extend(self.left(ran)?);
+            faults.extend(self.left(by)?);
         }
         Ok(faults)
     }
 
     /// What commands that refused all the same changed.
-    fn left(&self, ran: &[Ran]) -> Outcome<Vec<String>> {
-        let mut refusals = ran.iter().filter_map(|(_, result)| result.as_ref().err());
-        let allowed = refusals.next_back().and_then(|r| self.bench.may_leave(r));
+    fn left(&self, by: By) -> Outcome<Vec<String>> {
+        let allowed = self.bench.evidence().filter(|_| by == By::Right);
         let mut faults = Vec::new();
         for place in self.bench.places() {
             let mut now = place.now(&self.stage.world)?;

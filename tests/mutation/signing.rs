@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use lockstep::model::snapshot::Installed;
+use lockstep::model::state::state_digest;
 use lockstep::model::{Kind, Member};
 use lockstep::trust::SigningKey;
 
@@ -42,6 +44,11 @@ pub(crate) fn key(path: &Path) -> Outcome<SigningKey> {
 }
 
 impl By {
+    /// Whether no file that it signed may ever be taken, whatever it says.
+    pub(crate) fn is_forbidden(self) -> bool {
+        matches!(self, Self::Stranger | Self::OtherRole | Self::OtherPurpose)
+    }
+
     /// Who signs next.
     pub(crate) fn choose(dice: &mut impl Dice) -> Self {
         match dice.below(20) {
@@ -54,7 +61,8 @@ impl By {
     }
 }
 
-/// The statement's list of members as the members stand.
+/// The statement's list of members as the members stand; where there is no pack, those that were listed
+/// stay so: a head has none.
 pub(crate) fn relist(archive: &mut Archive) {
     let Some(mut statement) = Json::parse(archive.statement()) else {
         return;
@@ -63,9 +71,42 @@ pub(crate) fn relist(archive: &mut Archive) {
         .filter(|at| !archive.is_signature(*at))
         .map(|at| Member::of(archive.entries[at].name(), &archive.entries[at].content))
         .collect();
-    let list = serde_json::to_value(list).unwrap_or_default();
-    statement.set("members", Json::of(list));
+    let mut list = Json::of(serde_json::to_value(list).unwrap_or_default());
+    let is_pack = |name: &str| name.starts_with("packs/");
+    if let (Json::List(list), Some(Json::List(old))) = (&mut list, statement.get("members"))
+        && !archive.entries.iter().any(|entry| is_pack(&entry.name()))
+    {
+        let packs = old.iter().filter(|member| {
+            let name = member.get("name");
+            matches!(name, Some(Json::Text(name)) if is_pack(name))
+        });
+        list.extend(packs.cloned());
+    }
+    statement.set("members", &list);
     archive.entries[0].fill(statement.bytes());
+}
+
+/// What the nodes will be after the patch, worked out anew from its target as a preparer can: else any
+/// other target would be refused for its digest alone.
+pub(crate) fn predict(statement: &mut Json) {
+    let Some(Json::List(target)) = statement.get("target") else {
+        return;
+    };
+    let installed: Vec<Installed> = target
+        .iter()
+        .filter_map(|line| match line {
+            Json::Text(line) => line.parse().ok(),
+            _ => None,
+        })
+        .collect();
+    let after = state_digest(&installed, &[]).to_string();
+    if let Some(Json::List(nodes)) = statement.get("nodes") {
+        let mut nodes = nodes.clone();
+        for node in &mut nodes {
+            node.set("after", &Json::Text(after.clone()));
+        }
+        statement.set("nodes", &Json::List(nodes));
+    }
 }
 
 /// Signs the statement as it stands; the signatures that were there go. Says what is special about it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lockstep::desk::many::Told;
 use lockstep::desk::{Desk, prepare, receive};
-use lockstep::model::{Kind, Refusal, RefusalName, Unwatched};
+use lockstep::model::{Kind, Refusal, Unwatched};
 
 use super::super::archive::Archive;
 use super::super::json::Json;
@@ -37,10 +37,9 @@ pub(crate) struct Receipts {
     places: [Place; 1],
 }
 
-/// Two statements of one sequence number are both kept: they are the evidence.
-fn evidence(refusal: &Refusal) -> Option<&'static str> {
-    (refusal.name == RefusalName::Forked).then_some("state/statements")
-}
+/// A desk keeps every statement of a node that it knows: two of one sequence number are the evidence
+/// of a fork.
+const EVIDENCE: &str = "state/statements";
 
 fn desk(place: &Place) -> Desk {
     Desk {
@@ -83,8 +82,8 @@ impl Bench for Snapshots {
         &self.places
     }
 
-    fn may_leave(&self, refusal: &Refusal) -> Option<&'static str> {
-        evidence(refusal)
+    fn evidence(&self) -> Option<&'static str> {
+        Some(EVIDENCE)
     }
 
     fn run(
@@ -185,8 +184,8 @@ impl Bench for Receipts {
         &self.places
     }
 
-    fn may_leave(&self, refusal: &Refusal) -> Option<&'static str> {
-        evidence(refusal)
+    fn evidence(&self) -> Option<&'static str> {
+        Some(EVIDENCE)
     }
 
     fn run(

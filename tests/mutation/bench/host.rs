@@ -10,7 +10,7 @@ use super::super::lawful::Published;
 use super::super::place::Place;
 use super::super::signing::Keys;
 use super::super::stage::Stage;
-use super::super::world::Outcome;
+use super::super::world::{Outcome, Tree};
 use super::{Bench, Ran, keys};
 
 /// Patches, applied.
@@ -107,10 +107,16 @@ pub(crate) fn applied(
     }
 }
 
+/// What a tree has besides the node's own state.
+pub(crate) fn product(tree: &Tree) -> Tree {
+    let mut product = tree.clone();
+    product.retain(|path, _| !path.starts_with(".lockstep"));
+    product
+}
+
 /// The product's files and what the state says, but for what is random.
-fn written(stage: &Stage, place: &Place) -> Outcome<String> {
-    let mut tree = place.now(&stage.world)?;
-    tree.retain(|path, _| !path.starts_with(".lockstep"));
+pub(crate) fn written(stage: &Stage, place: &Place) -> Outcome<String> {
+    let tree = product(&place.now(&stage.world)?);
     let state = place.state()?.state;
     Ok(format!(
         "{tree:?}\n{:?} {:?} {} {} {:?} {} {}",
@@ -298,14 +304,9 @@ impl Bench for Sites {
     /// The product stays as it was, what is installed too; and the site file only gets newer.
     fn faults(&self, stage: &Stage, _: &Path) -> Outcome<Vec<String>> {
         let place = self.place();
-        let mut now = place.now(&stage.world)?;
-        let product = |path: &std::path::PathBuf| !path.starts_with(".lockstep");
-        now.retain(|path, _| product(path));
-        let mut before = place.before.clone();
-        before.retain(|path, _| product(path));
         let (was, is) = (stage.before(), place.state()?.state);
         let mut faults = Vec::new();
-        if now != before {
+        if product(&place.now(&stage.world)?) != product(&place.before) {
             faults.push("a site file changed the product".to_owned());
         }
         if is.installed != was.installed || is.state != was.state || is.floors != was.floors {

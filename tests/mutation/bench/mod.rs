@@ -45,8 +45,8 @@ pub(crate) trait Bench {
     /// The folders that a refusal must leave as they are.
     fn places(&self) -> &[Place];
 
-    /// The folder in which this refusal may leave a new file; there is none for nearly all.
-    fn may_leave(&self, _: &Refusal) -> Option<&'static str> {
+    /// The folder in which what the right key signed may leave new files although it is refused.
+    fn evidence(&self) -> Option<&'static str> {
         None
     }
 
