@@ -281,6 +281,13 @@ fn an_approver_sees_what_is_signed_and_nothing_obeys_it() -> Tested {
     ] {
         assert!(ran.err.contains(part), "{part}:\n{}", ran.err);
     }
+    // A file name that would be a line of its own.
+    let name = "usb/a\n  approver   ben.sig";
+    let ran = world.ok(&format!(
+        "lockstep approve usb/PROD2.head.spr --key keys/anna --output '{name}'"
+    ))?;
+    assert!(!ran.out.contains("\n  approver"), "{}", ran.out);
+    assert!(world.path(name).exists(), "{}", ran.out);
     // A reason that would clear the screen, and one that would be a line of its own.
     let mut parts = Parts::read(&world.path("usb/PROD2.head.spr"))?;
     parts.statement["accepted"][0]["reason"] = "\u{1b}[2J\n  approvals  anna, ben".into();

@@ -24,7 +24,7 @@ use crate::trust::patch::{Checklist, Chosen, chosen};
 use crate::trust::{TrustError, sshsig};
 
 use super::verify::pin;
-pub use outcome::{Count, Outcome, Shown};
+pub use outcome::{Count, Outcome, Proposal};
 use reading::Head;
 
 /// What `approve` is asked.
@@ -62,8 +62,11 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
                 .map_err(Refusal::from)
         })
         .transpose()?;
-    let shown = Shown::of(&head, &preparer, under.as_ref())?;
-    shown.to_string().lines().for_each(|line| watch.say(line));
+    let proposal = Proposal::of(&head, &preparer, under.as_ref())?;
+    proposal
+        .to_string()
+        .lines()
+        .for_each(|line| watch.say(line));
     let may = |key: &PublicKey| may_approve(under.as_ref(), &preparer, key);
     let (key, armoured) = match &request.by {
         By::Key(path) => {
@@ -91,7 +94,7 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
         .transpose()?;
     Ok(Outcome {
         signature,
-        shown,
+        proposal,
         fingerprint: key.fingerprint(),
         count,
     })

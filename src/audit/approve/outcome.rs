@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::model::text::{Escaped, shell_word};
+use crate::model::text::{Escaped, Shown, path_as_text, shell_word};
 use crate::model::{PublicKey, Refusal};
 use crate::plan::change::components;
 use crate::trust::patch::Chosen;
@@ -14,7 +14,7 @@ use super::reading::Head;
 
 /// What a patch does, as its statement says. Every text from it is escaped.
 #[derive(Debug, Serialize)]
-pub struct Shown {
+pub struct Proposal {
     /// For which environment.
     pub environment: String,
     /// SHA-256 of `patch.json`, which is signed.
@@ -52,10 +52,11 @@ pub struct Count {
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The signature file.
+    #[serde(serialize_with = "path_as_text")]
     pub signature: PathBuf,
     /// What was shown before it.
     #[serde(flatten)]
-    pub shown: Shown,
+    pub proposal: Proposal,
     /// The key that signed.
     pub fingerprint: String,
     /// Who has approved; nothing where no site file was named.
@@ -63,7 +64,7 @@ pub struct Outcome {
     pub count: Option<Count>,
 }
 
-impl Shown {
+impl Proposal {
     pub(super) fn of(
         head: &Head,
         preparer: &PublicKey,
@@ -122,7 +123,7 @@ fn each<T>(all: &[T], say: impl Fn(&T) -> String) -> Vec<String> {
     all.iter().map(say).collect()
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "to be approved, for environment {}", self.environment)?;
         writeln!(f, "  patch      {}", self.patch)?;
@@ -145,15 +146,12 @@ impl fmt::Display for Shown {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "approved for environment {}", self.shown.environment)?;
-        writeln!(f, "  patch      {}", self.shown.patch)?;
+        writeln!(f, "approved for environment {}", self.proposal.environment)?;
+        writeln!(f, "  patch      {}", self.proposal.patch)?;
         writeln!(f, "  key        {}", self.fingerprint)?;
-        writeln!(f, "  signature  {}", self.signature.display())?;
-        let signature = self.signature.display().to_string();
-        let apply = format!(
-            "lockstep apply PATCH.spr --approval {}",
-            shell_word(&signature)
-        );
+        writeln!(f, "  signature  {}", Shown(&self.signature))?;
+        let typed = shell_word(&self.signature.to_string_lossy());
+        let apply = format!("lockstep apply PATCH.spr --approval {}", Escaped(&typed));
         let Some(count) = &self.count else {
             return write!(f, "  next       carry it beside the patch, or: {apply}");
         };
