@@ -111,7 +111,10 @@ impl Bench for Enrolments {
         }
         let kept = |floor: &&Floor| {
             let of = |f: &&Floor| f.vendor == floor.vendor && f.role == floor.role;
-            is.floors.iter().find(of).is_some_and(|f| f.version >= floor.version)
+            is.floors
+                .iter()
+                .find(of)
+                .is_some_and(|f| f.version >= floor.version)
         };
         let lower = was.floors.iter().find(|floor| !kept(floor));
         faults.extend(lower.map(|floor| format!("the floor of {} is lower", floor.role)));
