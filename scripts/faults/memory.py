@@ -1,16 +1,18 @@
 """A root in memory (tmpfs), of any size, for the sweeps of a full file system.
 
-It is put back in place, file by file, and the node's key stays where it is: its inode is a mark of
-the environment.
+It is put back in place, file by file. The node's key stays where it is, since its inode is a mark of
+the environment; `current`, which names its own inode, is put back as the very file that it was.
 """
 
 import os
 import shutil
 import stat
+from pathlib import Path
 
 from bench import ok
 
 KEY = ".lockstep/key"
+CURRENT = ".lockstep/current"
 ROOM = 256 << 20
 INODES = 100_000
 
@@ -40,10 +42,19 @@ class Memory:
                 about = os.lstat(path)
                 if stat.S_ISLNK(about.st_mode):
                     kept.append((path, about, os.readlink(path)))
+                elif path == str(bench.root / CURRENT):
+                    kept.append((path, about, self.second_name(bench, path, about)))
                 else:
                     with open(path, "rb") as file:
                         kept.append((path, about, file.read()))
         return kept
+
+    def second_name(self, bench, path, about):
+        """A name beside the root that keeps a file from going when the root's own name for it does."""
+        name = bench.mount / f"kept.{about.st_ino}"
+        if not name.exists():
+            os.link(path, name)
+        return name
 
     def load(self, bench, kept):
         """Puts back what was kept."""
@@ -63,6 +74,8 @@ class Memory:
                 os.makedirs(path, exist_ok=True)
             elif stat.S_ISLNK(about.st_mode):
                 os.symlink(content, path)
+            elif isinstance(content, Path):
+                os.link(content, path)
             else:
                 with open(path, "wb") as file:
                     file.write(content)

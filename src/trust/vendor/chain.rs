@@ -254,10 +254,6 @@ pub(super) fn time(stamp: jiff::Timestamp) -> Time {
     Time::from_unix(stamp.as_second())
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is what map_err hands over"
-)]
 pub(super) fn untrusted(vendor: &Name, what: String) -> TrustError {
     TrustError::Vendor {
         vendor: vendor.clone(),
