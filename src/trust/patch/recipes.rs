@@ -145,7 +145,7 @@ fn named_by_vendor<'a>(
     let target = vendor.target(&installed.path)?;
     #[cfg(feature = "faulty")]
     if crate::model::faulty::has(crate::model::faulty::Fault::Recipes) {
-        return Ok(target);
+        return Ok((vendor, target));
     }
     if (target.sha256, target.size) == (carried.recipe, carried.size) {
         return Ok((vendor, target));
