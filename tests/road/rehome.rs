@@ -477,6 +477,48 @@ fn a_departed_preparer_does_not_come_back_with_a_backup() -> Tested {
     Ok(())
 }
 
+/// The desk need not know of the newer site file, where the folder itself still does.
+#[test]
+fn a_site_file_that_the_folder_itself_knew_is_not_forgotten() -> Tested {
+    let world = world()?;
+    world.ok("tar cf backup.tar PROD/.lockstep/current")?;
+    world.ok("lockstep site renew --from site.spr --remove desk --preparer ben=keys/ben.pub --key keys/owner --output site3.spr")?;
+    world.ok("lockstep trust site3.spr --root PROD --receipt usb")?;
+    world.ok("tar xf backup.tar")?;
+    world.refused(
+        "PROD",
+        &format!("{RESTORED} --root PROD"),
+        26,
+        &[
+            "this folder knows",
+            "version 2",
+            "version 1",
+            "--site SITE.spr",
+        ],
+    )?;
+    Ok(())
+}
+
+/// A vendor that started anew keeps no floor of its first life, wherever that is remembered.
+#[test]
+fn floors_of_a_root_that_was_replaced_do_not_come_back() -> Tested {
+    let world = world()?;
+    world.ok("tar cf backup.tar PROD")?;
+    world.ok("lockstep publish init --repository anew --keys keys/anew")?;
+    world.ok("lockstep site renew --from site.spr --vendor stibo=anew/metadata/1.root.json --replace-root stibo --key keys/owner --output site3.spr")?;
+    assert_ne!(state(&world, "PROD")?["floors"], serde_json::json!([]));
+    world.ok("lockstep trust site3.spr --root PROD --receipt usb/t.receipt.spr")?;
+    assert_eq!(state(&world, "PROD")?["floors"], serde_json::json!([]));
+    world.ok("lockstep receive usb/t.receipt.spr --desk desk")?;
+    enrolment(&world, "usb/t.receipt.spr")?;
+    world.ok("rm -r PROD && tar xf backup.tar")?;
+    world.ok(&format!(
+        "{RESTORED} --site site3.spr --root PROD --receipt usb/r.spr"
+    ))?;
+    assert_eq!(state(&world, "PROD")?["floors"], serde_json::json!([]));
+    Ok(())
+}
+
 /// A machine-id that the program sees, in mounts of its own.
 fn on_machine(world: &World, id: &str, line: &str) -> Outcome<Ran> {
     world.write("id", &format!("{id}\n"))?;

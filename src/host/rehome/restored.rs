@@ -9,7 +9,7 @@ use crate::disk::durable;
 use crate::host::node::read_site;
 use crate::model::enrolment::Enrolment;
 use crate::model::rehome::RehomeHow;
-use crate::model::snapshot::SiteRef;
+use crate::model::snapshot::{Floor, SiteRef};
 use crate::model::text::shell_word;
 use crate::model::{Refusal, RefusalName};
 use crate::spr::{Opened, RawStatement};
@@ -40,7 +40,10 @@ pub(super) fn next(
         .map_err(|e| e.refuse(enrolment))?;
     let site = site_in_force(found, site)?;
     // Asked of the claim already: who signed it may be known to the newer site file alone.
-    check_site(&claimed.site, &site, line)?;
+    check_site(&claimed.site, "the desk knows", &site, line)?;
+    if let Some(known) = &found.witness.site {
+        check_site(known, "this folder knows", &site, line)?;
+    }
     let enrolment = verified(&raw, &site)?;
     check_node(&enrolment, found)?;
     check_needed(&enrolment, found)?;
@@ -56,13 +59,26 @@ pub(super) fn next(
     }
     let mut next = same(found, RehomeHow::Restored);
     next.above = known.saturating_add(ROOM);
-    next.floors = highest_floors(&[&enrolment.floors, &found.witness.floors, &next.floors]);
+    next.floors = highest(&enrolment, found, &site, &next.floors);
     next.time_floor = next
         .time_floor
         .max(found.witness.time_floor.unwrap_or(next.time_floor));
     next.site = site;
     next.notes = notes(&enrolment, found);
     Ok(next)
+}
+
+/// The floors that count under `site`: a vendor whose root was replaced since they were kept has none.
+fn highest(enrolment: &Enrolment, found: &Found, site: &TrustedSite, kept: &[Floor]) -> Vec<Floor> {
+    let kept = (found.node.state().site.version, kept);
+    let known = (enrolment.site.version, enrolment.floors.as_slice());
+    let witness = found.witness.floors.iter();
+    let sets: Vec<Vec<Floor>> = witness
+        .map(|(under, floors)| (*under, floors.as_slice()))
+        .chain([known, kept])
+        .map(|(under, floors)| site.floors_since(under, floors))
+        .collect();
+    highest_floors(&sets.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 /// The site file that came back, or a newer one of its owner.
@@ -79,7 +95,12 @@ fn site_in_force(found: &Found, given: Option<&Path>) -> Result<TrustedSite, Ref
 }
 
 /// The backup must not bring back whom a newer site file took out.
-fn check_site(known: &SiteRef, site: &TrustedSite, line: &str) -> Result<(), Refusal> {
+fn check_site(
+    known: &SiteRef,
+    whose: &'static str,
+    site: &TrustedSite,
+    line: &str,
+) -> Result<(), Refusal> {
     let here = site.site_ref();
     if known.version < here.version || *known == here {
         return Ok(());
@@ -91,7 +112,7 @@ fn check_site(known: &SiteRef, site: &TrustedSite, line: &str) -> Result<(), Ref
         "the node worked under another site file of the same version than the one that came back"
     };
     Err(Refusal::new(RefusalName::UntrustedSigner, what)
-        .value("the desk knows", told(known))
+        .value(whose, told(known))
         .value("here is", told(&here))
         .next(format!(
             "lockstep {line} --site {}, with the owner's site file of version {} or later",

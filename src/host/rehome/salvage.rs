@@ -1,13 +1,14 @@
 //! What a restored node goes on from: the state that `current` names, or where that is damaged or
 //! missing, the newest that is intact; and what all of them together say.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::Node;
 use super::super::intact::Intact;
 use crate::disk::DiskError;
 use crate::disk::state::StateStore;
-use crate::model::snapshot::{Floor, NodeId};
+use crate::model::snapshot::{Floor, NodeId, SiteRef};
 use crate::model::{Refusal, RefusalName, Sha256, Time};
 use crate::trust::vendor::highest_floors;
 
@@ -27,9 +28,11 @@ pub(in crate::host) struct Found {
 #[derive(Default)]
 pub(super) struct Witness {
     pub(super) sequence: u64,
-    pub(super) floors: Vec<Floor>,
+    /// By the version of the site file under which they were kept.
+    pub(super) floors: BTreeMap<u64, Vec<Floor>>,
     pub(super) time_floor: Option<Time>,
-    pub(super) site: u64,
+    /// The newest site file that was in force.
+    pub(super) site: Option<SiteRef>,
     /// Every head of the chain that was in force.
     pub(super) heads: Vec<Sha256>,
 }
@@ -38,9 +41,16 @@ impl Witness {
     fn add(&mut self, intact: &Intact) {
         let state = &intact.state.state;
         self.sequence = self.sequence.max(state.sequence);
-        self.floors = highest_floors(&[&self.floors, &state.floors]);
+        let floors = self.floors.entry(state.site.version).or_default();
+        *floors = highest_floors(&[floors, &state.floors]);
         self.time_floor = self.time_floor.max(Some(state.time_floor));
-        self.site = self.site.max(state.site.version);
+        if self
+            .site
+            .as_ref()
+            .is_none_or(|known| known.version < state.site.version)
+        {
+            self.site = Some(state.site.clone());
+        }
         self.heads.push(state.receipt);
     }
 }
