@@ -190,6 +190,7 @@ fn check(roles: Vec<Role>, unedited: bool, dice: &mut Bytes<'_>) {
         name: "stibo".parse().expect("a name"),
         prefixes: Vec::new(),
         root: Sha256::of(&site_root),
+        since: None,
     };
     let now: Time = TODAY.parse().expect("a time");
     let expiry = if dice.once_in(2) {

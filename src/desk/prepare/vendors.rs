@@ -1,12 +1,14 @@
 //! The vendors of the site, each with its repository: fetched, verified, asked for recipes.
 
+mod pins;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
 use crate::desk::Desk;
 use crate::desk::store::Settings;
-use crate::model::recipe::{FileContent, Pin, Recipe};
+use crate::model::recipe::{FileContent, Recipe};
 use crate::model::snapshot::{Floor, Installed};
 use crate::model::{Name, RecipePath, Refusal, RefusalName, Sha256, Time};
 use crate::plan::Component;
@@ -235,41 +237,6 @@ impl<'a> Vendors<'a> {
         .next("ask for one of these, or name the vendor's repository: --source FOLDER")
     }
 
-    /// The component that a release names, from the release's own vendor.
-    pub(super) fn pinned(&self, release: &Component, pin: &Pin) -> Result<Component, Refusal> {
-        let name = &release.installed.vendor;
-        let refuse = |what: &str, found: &str| {
-            Refusal::new(RefusalName::Unsatisfiable, what)
-                .value("release", &release.installed.path)
-                .value("names", format!("{} {}", pin.component, pin.version))
-                .value("found", found)
-                .next("tell the vendor; ask for another release meanwhile")
-        };
-        let Some(vendor) = self.open.get(name) else {
-            return Err(refuse(
-                "the vendor of the release is not at hand",
-                "no source",
-            ));
-        };
-        let fits =
-            |path: &&RecipePath| path.name() == &pin.component && path.version() == &pin.version;
-        let paths: Vec<RecipePath> = vendor.verified.recipes().filter(fits).cloned().collect();
-        match nearest(&paths).as_slice() {
-            [path] => self.component_of(name, vendor, path),
-            [] => Err(refuse(
-                "the release names a component that its vendor does not have",
-                "none",
-            )),
-            several => {
-                let found: Vec<String> = several.iter().map(ToString::to_string).collect();
-                Err(refuse(
-                    "the release names a component that could be several",
-                    &found.join(", "),
-                ))
-            }
-        }
-    }
-
     /// What is installed, with recipes: from the desk's own cache, or from the vendors.
     pub(super) fn installed(&self, nodes: &Nodes) -> Result<Vec<Component>, Refusal> {
         nodes
@@ -351,15 +318,6 @@ impl<'a> Vendors<'a> {
         // One byte more than the recipe says would be noticed, and no bomb goes beyond it.
         Ok(Box::new(content.take(file.size.saturating_add(1))))
     }
-}
-
-/// Of the recipes that a pin fits, those of the vendor's own families, where there are any. Anybody to
-/// whom `customer/NAME` is delegated may call a component there as they like, and would else have every
-/// release that names that component be refused for naming several.
-fn nearest(paths: &[RecipePath]) -> Vec<&RecipePath> {
-    let others = |path: &&RecipePath| path.is_hotfix() || path.as_str().starts_with("customer/");
-    let (others, own): (Vec<_>, Vec<_>) = paths.iter().partition(others);
-    if own.is_empty() { others } else { own }
 }
 
 /// The component that a recipe file of a vendor describes, with the digest that the vendor's
