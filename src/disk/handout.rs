@@ -59,7 +59,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
     put(path, bytes, 0o644)
 }
 
-/// [`write`], for its owner alone to read.
+/// [`write()`], for its owner alone to read.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
     put(path, bytes, 0o600)
 }

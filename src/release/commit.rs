@@ -22,9 +22,7 @@ use super::write::write_once;
 use super::{ReleaseError, Repository, State, draft};
 use crate::disk::durable;
 use crate::model::Time;
-
-/// First version that the statements that keep floors cannot hold.
-const VERSION_END: u64 = 1 << 53;
+use crate::trust::vendor::VERSION_END;
 
 /// What was written, by name under the repository's folder, and what it is good for.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -281,6 +279,16 @@ fn check_versions(next: &State) -> Result<(), ReleaseError> {
         Some((role, version)) => Err(ReleaseError::Spent {
             role: role.to_owned(),
             version,
+            recorded_by: recorded_by(role),
         }),
+    }
+}
+
+/// The roles whose files record the version of a role's file, and that have to start anew with it.
+pub(super) fn recorded_by(role: &str) -> &'static [&'static str] {
+    match role {
+        "root" | "timestamp" => &[],
+        "snapshot" => &["timestamp"],
+        _ => &["snapshot", "timestamp"],
     }
 }

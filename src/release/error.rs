@@ -6,6 +6,7 @@ use crate::disk::DiskError;
 use crate::model::text::clipped;
 use crate::model::{RecipePath, Refusal, RefusalName, Sha256};
 use crate::trust::KeyFileError;
+use crate::trust::vendor::VERSION_END;
 
 /// Why a release repository could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,16 @@ pub enum ReleaseError {
         role: String,
         /// The version it would have.
         version: u64,
+        /// The roles that record its versions and have to start anew with it.
+        recorded_by: &'static [&'static str],
+    },
+    /// A file that readers would refuse, this program first of all.
+    #[error("{file} would be taken by no reader: {why}")]
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// What they would say.
+        why: String,
     },
     /// Fewer signatures than the role asks for.
     #[error("{file} would have {have} of {threshold} signatures, and no reader would take it")]
@@ -239,11 +250,15 @@ impl ReleaseError {
             ),
             Self::Restart { .. } => (
                 RefusalName::Usage,
-                "rotate them in the same command: publish rotate --restart-versions --role timestamp --role snapshot",
+                "name them in the same command: publish rotate --restart-versions",
             ),
             Self::Spent { .. } => (
                 RefusalName::Conflict,
-                "new keys let it start anew: publish rotate --restart-versions --role timestamp --role snapshot",
+                "new keys let it start anew: publish rotate --restart-versions",
+            ),
+            Self::Unreadable { .. } => (
+                RefusalName::Conflict,
+                "have whoever signs it write it anew, within what readers take",
             ),
             Self::Threshold { .. } => (
                 RefusalName::BadSignature,
@@ -284,10 +299,28 @@ impl From<ReleaseError> for Refusal {
             ReleaseError::Outside { path, granted, .. } => refusal
                 .value("recipe", path)
                 .value("delegated", granted.join(", ")),
-            ReleaseError::Restart { missing, .. } if !missing.is_empty() => {
-                refusal.value("recorded by", missing.join(", "))
-            }
+            ReleaseError::Restart { role, missing } if !missing.is_empty() => refusal
+                .value("recorded by", missing.join(", "))
+                .next(restart(std::iter::once(&role).chain(&missing))),
+            ReleaseError::Spent { role, .. } if role == "root" => refusal.next(
+                "begin a new repository with publish init, and ask sites to replace the root: lockstep site renew --replace-root",
+            ),
+            ReleaseError::Spent {
+                role, recorded_by, ..
+            } => refusal
+                .value("the last that hosts keep", VERSION_END - 1)
+                .next(restart(
+                    std::iter::once(role.as_str()).chain(recorded_by.iter().copied()),
+                )),
             _ => refusal,
         }
     }
+}
+
+/// The line that lets roles start anew.
+fn restart(roles: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    roles.fold(
+        "with new keys: lockstep publish rotate --restart-versions".to_owned(),
+        |line, role| format!("{line} --role {role}"),
+    )
 }

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::commit::{Change, Written};
+use super::commit::{Change, Written, recorded_by};
 use super::layout::TOP_LEVEL;
 use super::seal::{Signers, date, tally_of};
 use super::tuf::{Key, RoleKeys};
@@ -151,16 +151,13 @@ impl Rotation {
                     known: state.role_names(),
                 });
             }
-            let recorded: &[&str] = match role.as_str() {
-                "timestamp" => &[],
-                "snapshot" => &["timestamp"],
-                _ => &["snapshot", "timestamp"],
-            };
-            let mut missing: Vec<String> = recorded.iter().map(|by| (*by).to_owned()).collect();
+            let mut missing: Vec<String> = recorded_by(role)
+                .iter()
+                .map(|by| (*by).to_owned())
+                .collect();
             missing.retain(|by| !roles.contains(by));
             let root = role == "root";
             if restart && (root || !missing.is_empty()) {
-                missing.retain(|_| !root);
                 return Err(ReleaseError::Restart {
                     role: role.clone(),
                     missing,

@@ -15,6 +15,7 @@ use super::tuf::{Key, Lifetimes, MetaFile, RoleKeys, Targets};
 use super::{ReleaseError, State};
 use crate::model::{Sha256, Time};
 use crate::trust::SigningKey;
+use crate::trust::vendor::check_strict;
 
 /// The private keys at hand, each once, whatever role it is for.
 #[derive(Default)]
@@ -189,7 +190,8 @@ pub(super) fn tally_of(state: &State, role: &str, holder: &State) -> Result<Tall
     }
 }
 
-/// The bytes of a role's file in `state`, if as many signed it as its readers ask for.
+/// The bytes of a role's file in `state`, if as many signed it as its readers ask for, and if every
+/// reader takes it.
 pub(super) fn bytes_of(state: &State, role: &str) -> Result<Vec<u8>, ReleaseError> {
     let Tally { have, threshold } = tally_of(state, role, state)?;
     if have < threshold {
@@ -200,7 +202,7 @@ pub(super) fn bytes_of(state: &State, role: &str) -> Result<Vec<u8>, ReleaseErro
             threshold,
         });
     }
-    match role {
+    let bytes = match role {
         "root" => state.root.to_bytes(),
         "snapshot" => state.snapshot.to_bytes(),
         "timestamp" => state.timestamp.to_bytes(),
@@ -209,6 +211,14 @@ pub(super) fn bytes_of(state: &State, role: &str) -> Result<Vec<u8>, ReleaseErro
             .delegated
             .get(other)
             .map_or_else(|| Err(nobody(other)), Envelope::to_bytes),
+    }?;
+    // What nobody could read again is not written: this program would be the first to refuse it.
+    match check_strict(&bytes) {
+        Ok(()) => Ok(bytes),
+        Err(why) => Err(ReleaseError::Unreadable {
+            file: state.file(role)?,
+            why,
+        }),
     }
 }
 

@@ -26,7 +26,7 @@ use super::{VendorFiles, provider, strict};
 use crate::trust::TrustError;
 
 /// First version that the statements that keep floors cannot hold.
-const VERSION_END: u64 = 1 << 53;
+pub const VERSION_END: u64 = 1 << 53;
 /// What the library is told of the time.
 const NEVER: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 

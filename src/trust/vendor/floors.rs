@@ -143,8 +143,9 @@ pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
 }
 
 /// Of several sets of floors that a node is known to have had, in each role the higher one. Where the
-/// key set of a role differs, the set with the newer root (for a delegation: and newer targets) says
-/// which keys count, so that a floor that a verified change let fall does not come back.
+/// key set of a role differs (for a delegation: or that of the snapshot), the set with the newer root
+/// (for a delegation: and newer targets) says which keys count, so that a floor that a verified change
+/// let fall does not come back.
 #[must_use]
 pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
     let mut all: Vec<Floor> = Vec::new();
@@ -164,8 +165,13 @@ pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
             let targets = version(set, "targets").filter(|_| !TOP_LEVEL.contains(&role));
             (version(set, "root"), targets, floor.version)
         });
-        let keys = newest.map_or(floor.keys, |(_, floor)| floor.keys);
-        let of_keys = known.filter(|(_, floor)| floor.keys == keys);
+        // What frees a floor in [`Change::resets`] parts the sets here.
+        let binding = |set: &[Floor], floor: &Floor| {
+            let snapshot = find(vendor, set, "snapshot").filter(|_| !TOP_LEVEL.contains(&role));
+            (floor.keys, snapshot.map(|snapshot| snapshot.keys))
+        };
+        let newest = newest.map(|(set, floor)| binding(set, floor));
+        let of_keys = known.filter(|(set, floor)| Some(binding(set, floor)) == newest);
         let highest = of_keys.max_by_key(|(_, floor)| floor.version);
         all.extend(highest.map(|(_, floor)| floor.clone()));
     }
@@ -207,25 +213,35 @@ mod tests {
     #[test]
     fn of_two_sets_the_higher_floor_but_for_keys_that_were_changed() {
         let vendor: Name = "stibo".parse().unwrap();
-        let floors = |root: u64, targets: u64, role: (&str, u64, &str)| {
-            ratchet(
-                &vendor,
-                &[],
-                &set([
-                    ("root", root, "r"),
-                    ("targets", targets, "t"),
-                    ("snapshot", 1, "s"),
-                    role,
-                ]),
-            )
-            .unwrap()
+        let under = |snapshot: &str, root: u64, targets: u64, role: (&str, u64, &str)| {
+            let snapshot = ("snapshot", 1, snapshot);
+            let all = [
+                ("root", root, "r"),
+                ("targets", targets, "t"),
+                snapshot,
+                role,
+            ];
+            ratchet(&vendor, &[], &set(all)).unwrap()
         };
+        let floors = |root, targets, role| under("s", root, targets, role);
         let version = |sets: &[&[Floor]], role: &str| {
             let all = highest(sets);
             let found = all.iter().find(|floor| floor.role == role).unwrap();
             (all.len(), found.version)
         };
         for (one, other, role, wanted) in [
+            (
+                under("s2", 3, 1, ("core", 7, "f")),
+                under("s", 2, 1, ("core", 1 << 52, "f")),
+                "core",
+                7,
+            ),
+            (
+                under("s2", 3, 1, ("timestamp", 7, "f")),
+                under("s", 2, 1, ("timestamp", 9, "f")),
+                "timestamp",
+                9,
+            ),
             (
                 floors(1, 1, ("timestamp", 7, "a")),
                 floors(1, 1, ("timestamp", 5, "a")),

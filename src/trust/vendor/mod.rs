@@ -25,6 +25,7 @@ use crate::model::snapshot::Floor;
 use crate::model::{Name, RecipePath, Time};
 
 use super::TrustError;
+pub use chain::VERSION_END;
 use chain::{Chain, time, untrusted};
 use delegation::Tree;
 pub use delegation::{RecipeTarget, may_own, may_replace};
