@@ -170,9 +170,15 @@ clippy_full() { cargo clippy --locked --all-targets -- -D warnings; }
 
 clippy_host() { cargo clippy --locked --all-targets --no-default-features -- -D warnings; }
 
+# nextest gives each test a process of its own and tells which are slow; doctests it does not run.
 run_tests() {
     mkdir -p "$LOGS"
-    cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/cargo-test.log"
+    if have_tool nextest; then
+        NEXTEST_HIDE_PROGRESS_BAR=1 cargo nextest run --locked --no-fail-fast 2>&1 | tee "$LOGS/tests.log"
+        cargo test --locked --doc 2>&1 | tee -a "$LOGS/tests.log"
+    else
+        cargo test --locked --no-fail-fast 2>&1 | tee "$LOGS/tests.log"
+    fi
 }
 
 sample_mutations() { scripts/mutate.sh --sample; }
@@ -183,8 +189,6 @@ sample_faults() { scripts/faults.sh --sample; }
 sample_downtime() {
     LOCKSTEP=$PWD/target/debug/lockstep LOCKSTEP_COUNTS=200:1 scripts/downtime.sh
 }
-
-run_nextest() { cargo nextest run --locked --no-fail-fast; }
 
 # With private items: module headers are the design, and they name what the design hides.
 build_docs() {
@@ -228,10 +232,19 @@ have_tool() {
     return 1
 }
 
+# Of cargo's own lines, "test result: ok. 3 passed; 0 failed; 1 ignored", and of nextest's,
+# "Summary [ 9.9s] 713 tests run: 713 passed (1 slow), 1 failed, 1 skipped".
 totals() {
     awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+         /^ +Summary \[/ {
+             for (i = 2; i <= NF; i++) {
+                 if ($i ~ /^passed/) passed += $(i - 1)
+                 if ($i ~ /^failed/) failed += $(i - 1)
+                 if ($i ~ /^skipped/) ignored += $(i - 1)
+             }
+         }
          END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' \
-        "$LOGS/cargo-test.log"
+        "$LOGS/tests.log"
 }
 
 stage "install packages" 120 install_packages
@@ -248,7 +261,6 @@ stage "clippy" 120 clippy_full
 stage "clippy, host build" 90 clippy_host
 stage "tests" 600 run_tests
 stage "downtime, sample" 30 sample_downtime
-if have_tool nextest; then stage "tests, one process each" 180 run_nextest; fi
 stage "faults, sample" 240 sample_faults
 stage "mutations, sample" 120 sample_mutations
 stage "documentation" 90 build_docs
@@ -261,5 +273,5 @@ if have_tool audit; then
         skipped+=("cargo-audit (no advisory database on this machine)")
     fi
 fi
-say "totals of cargo test"
+say "totals of the tests"
 totals

@@ -86,6 +86,32 @@ fn every_attack_of_the_table_has_its_test() -> Tested {
     Ok(())
 }
 
+/// A place that was to be filled is no page: a line of capitals alone.
+#[test]
+fn no_page_has_a_gap() -> Tested {
+    let mut gaps = Vec::new();
+    for entry in fs::read_dir(root().join("docs"))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        let capitals = |line: &&str| {
+            line.len() > 3
+                && line
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || "-_ ".contains(c))
+        };
+        let found = text
+            .lines()
+            .filter(capitals)
+            .filter(|line| line.contains(char::is_alphabetic));
+        gaps.extend(found.map(|line| format!("{}: {line}", path.display())));
+    }
+    assert!(gaps.is_empty(), "{gaps:#?}");
+    Ok(())
+}
+
 #[test]
 fn a_test_that_is_not_there_is_found() {
     assert!(check("road/clocks::a_host_in_1970").is_ok());

@@ -113,10 +113,11 @@ fn versions_counted_to_the_end_start_anew_with_new_keys() -> Done {
             refusal.to_string().contains("counted to the end"),
             "{refusal}"
         );
-        assert!(
-            refusal.to_string().contains("--restart-versions"),
-            "{refusal}"
-        );
+        // The delegation is not counted on by this: what stands in the way of the vendor's own is named.
+        for role in roles.iter().filter(|role| **role != "restapi") {
+            let line = &refusal.next;
+            assert!(line.contains(&format!("--role {role}")), "{role}: {line}");
+        }
         let outcome = rotate::run(&restart(&vendor, roles), today(), &Unwatched)?;
         assert_eq!(outcome.root, 2);
         for host in [&mut fooled, &mut spared] {

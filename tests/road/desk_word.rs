@@ -40,6 +40,20 @@ fn a_node_does_not_join_an_environment_by_itself() -> Tested {
 }
 
 #[test]
+fn another_key_under_a_known_name_is_refused() -> Tested {
+    let world = World::installed()?;
+    another_nodes(&world, |_| (), "usb/other.spr")?;
+    for line in [
+        "lockstep enrol usb/other.spr --desk desk",
+        "lockstep prepare usb/other.spr --desk desk --to restapi/7.0/restapi-7.0.40 --output usb/p.spr",
+    ] {
+        let said = ["enrolled here with another key", "--replace"];
+        world.refused("desk/state", line, 18, &said)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn an_environment_keeps_its_name() -> Tested {
     let world = World::installed()?;
     world.ok("lockstep snapshot --root PROD --output usb/3.spr")?;

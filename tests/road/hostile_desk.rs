@@ -57,6 +57,34 @@ impl Desk {
         let target = self.parts.statement["target"].as_array_mut();
         target.ok_or_else(|| "no target".into())
     }
+
+    /// The recipe of the component of the target that has `word`.
+    fn carried(&mut self, word: &str) -> Outcome<String> {
+        let target = self.target()?;
+        let at = place(target, word)?;
+        let text = target[at].as_str().unwrap_or_default();
+        Ok(text.split(' ').next().unwrap_or_default().to_owned())
+    }
+
+    /// Has the component of the target that has `word` made by another recipe.
+    fn set_target(&mut self, word: &str, recipe: &Sha256) -> Tested {
+        let target = self.target()?;
+        let at = place(target, word)?;
+        let text = target[at].as_str().unwrap_or_default();
+        let (_, rest) = text.split_once(' ').ok_or("one word")?;
+        target[at] = json!(format!("{recipe} {rest}"));
+        Ok(())
+    }
+
+    /// Leaves a recipe out of the patch.
+    fn drop_recipe(&mut self, carried: &str) {
+        if let Some(recipes) = self.parts.statement["recipes"].as_array_mut() {
+            recipes.retain(|recipe| recipe["recipe"] != json!(carried));
+        }
+        self.parts
+            .members
+            .retain(|(name, _)| !name.contains(carried));
+    }
 }
 
 /// Where in a list of texts one holds `word`.
@@ -106,24 +134,44 @@ fn a_lowered_version_that_is_not_stated() -> Tested {
 fn a_component_whose_recipe_is_not_there() -> Tested {
     let mut desk = Desk::new()?;
     let invented = Sha256::of(b"invented");
-    let target = desk.target()?;
-    let at = place(target, " core/")?;
-    target[at] = json!(format!("{invented} stibo core/9.1/core-9.1.0.spr"));
-    desk.refused(22, &["recipe"])
+    let carried = desk.carried(" core/")?;
+    desk.set_target(" core/", &invented)?;
+    desk.drop_recipe(&carried);
+    desk.parts.relist()?;
+    desk.refused(21, &["does not bring", "core 9.1.0"])
 }
 
 #[test]
 fn a_recipe_that_is_another_one() -> Tested {
     let mut desk = Desk::new()?;
-    let forged = lockstep::spr::encode_small(
-        lockstep::model::Kind::Recipe,
-        b"{\"format\":0,\"kind\":\"recipe\",\"members\":[]}",
-        &[],
-        &[],
-    )?;
-    *desk.member("recipes/", ".zst")? = zstd::encode_all(forged.as_slice(), 3)?;
+    // The vendor's own, but for one byte: in order, and listed as what it is wherever it is named.
+    let carried = desk.carried(" core/")?;
+    let published = desk.world.path("repository/targets/core/9.1");
+    let published = published.join(format!("{carried}.core-9.1.0.spr"));
+    let bytes = fs::read(published)?;
+    let forged = String::from_utf8(bytes)?.replacen("lib/new.txt", "lib/nov.txt", 1);
+    let digest = Sha256::of(forged.as_bytes());
+    assert_ne!(digest.to_string(), carried);
+    desk.set_target(" core/", &digest)?;
+    let recipes = desk.parts.statement["recipes"].as_array_mut();
+    let entry = recipes.and_then(|all| all.iter_mut().find(|one| one["recipe"] == json!(carried)));
+    let entry = entry.ok_or("no entry")?;
+    entry["recipe"] = json!(digest);
+    entry["size"] = json!(forged.len());
+    if let Some(fields) = entry.as_object_mut() {
+        fields.remove("base");
+    }
+    let member = desk
+        .parts
+        .members
+        .iter_mut()
+        .find(|(name, _)| name.contains(&carried));
+    *member.ok_or("no member")? = (
+        format!("recipes/{digest}.spr.zst"),
+        zstd::encode_all(forged.as_bytes(), 3)?,
+    );
     desk.parts.relist()?;
-    desk.refused(22, &["recipe"])
+    desk.refused(21, &["names another file for core/9.1/core-9.1.0"])
 }
 
 #[test]
@@ -146,17 +194,11 @@ fn a_release_without_the_components_that_it_names() -> Tested {
     let snapshot: Value = serde_json::from_slice(statement)?;
     let installed = snapshot["components"].as_array().ok_or("no components")?;
     let core = installed[place(installed, " core/")?].clone();
+    let carried = desk.carried(" core/")?;
     let target = desk.target()?;
     let at = place(target, " core/")?;
-    let carried = target[at].as_str().unwrap_or_default()[..64].to_owned();
     target[at] = core;
-    let recipes = desk.parts.statement["recipes"].as_array_mut();
-    recipes
-        .ok_or("no recipes")?
-        .retain(|recipe| recipe["recipe"] != json!(carried));
-    desk.parts
-        .members
-        .retain(|(name, _)| !name.contains(&carried));
+    desk.drop_recipe(&carried);
     desk.parts.relist()?;
     desk.refused(31, &["step-trailblazer", "names core 9.1.0", "9.0.0"])
 }
@@ -172,12 +214,7 @@ fn a_state_afterwards_that_does_not_follow() -> Tested {
 fn a_state_before_that_is_not_the_snapshots() -> Tested {
     let mut desk = Desk::new()?;
     desk.parts.statement["nodes"][0]["before"] = json!(Sha256::of(b"else"));
-    let desk_key = desk.world.path("keys/desk");
-    desk.parts
-        .write_signed(&desk.world.path("usb/forged.spr"), &desk_key)?;
-    let ran = desk.world.run(APPLY)?;
-    assert!(ran.code == 13 || ran.code == 22, "{} {}", ran.code, ran.err);
-    Ok(())
+    desk.refused(13, &["patch made for", "this node"])
 }
 
 #[test]
@@ -258,14 +295,23 @@ fn a_content_that_nobody_needs() -> Tested {
 
 #[test]
 fn a_copy_of_a_file_that_the_customer_may_edit() -> Tested {
-    let mut desk = Desk::new()?;
+    // A file that is to have the very content of the config file, which the vendor's recipe allows.
+    let world = World::installed()?;
+    world.component("same/1.0/same-1.0.0", &[("same.txt", "a=1")], "")?;
+    world.prepare("usb/PROD.receipt.spr", "same/1.0/same-1.0.0", "usb/2.spr")?;
+    let parts = Parts::read(&world.path("usb/2.spr"))?;
+    let mut desk = Desk { world, parts };
     let config = Sha256::of(b"a=1");
-    let operations = desk.parts.statement["operations"].as_array_mut();
-    let first = operations.and_then(|all| all.first_mut()).ok_or("none")?;
-    first["codec"] = json!("copy");
-    first["base"] = json!(config);
-    first["content"] = json!(config);
-    desk.refused(22, &[])
+    desk.parts.statement["operations"] = json!([
+        {"base": config, "codec": "copy", "content": config, "length": 0, "memory": 0, "offset": 0, "size": 3}
+    ]);
+    desk.parts.statement["packs"] = json!([]);
+    desk.parts.statement["volumes"] = json!([0]);
+    desk.parts
+        .members
+        .retain(|(name, _)| !name.starts_with("packs/"));
+    desk.parts.relist()?;
+    desk.refused(22, &["no pristine file has", &config.to_string()])
 }
 
 #[test]

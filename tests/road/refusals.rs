@@ -373,25 +373,22 @@ fn vendor_untrusted_a_repository_set_back() -> Tested {
 }
 
 #[test]
-fn vendor_untrusted_a_recipe_of_the_preparers_own() -> Tested {
+fn vendor_untrusted_metadata_that_the_preparer_edited() -> Tested {
     let world = World::installed()?;
     second_patch(&world)?;
-    // A desk with a trusted key swaps the recipe it carries for one of its own making.
+    // A desk with a trusted key counts the vendor's timestamp up.
     let mut parts = Parts::read(&world.path("usb/PROD-2.patch.spr"))?;
     let names: Vec<String> = parts.members.iter().map(|(name, _)| name.clone()).collect();
     let timestamp = names
         .iter()
         .position(|name| name.ends_with("timestamp.json.zst"))
         .ok_or("no timestamp")?;
-    let mut forged = zstd::decode_all(parts.members[timestamp].1.as_slice())?;
-    let text = String::from_utf8(forged.clone())?
-        .replace("\"version\": 1", "\"version\": 2")
-        .replace("\"version\":1", "\"version\":2");
-    forged = format!("{text} ").into_bytes();
-    let forged = String::from_utf8(forged)?
-        .replacen("\"sig\": \"", "\"sig\": \"00", 1)
-        .replacen("\"sig\":\"", "\"sig\":\"00", 1);
-    parts.members[timestamp].1 = zstd::encode_all(forged.as_bytes(), 3)?;
+    let packed = &mut parts.members[timestamp].1;
+    let mut forged: serde_json::Value =
+        serde_json::from_slice(&zstd::decode_all(packed.as_slice())?)?;
+    let version = forged["signed"]["version"].as_u64().ok_or("no version")?;
+    forged["signed"]["version"] = (version + 1).into();
+    *packed = zstd::encode_all(serde_json::to_vec(&forged)?.as_slice(), 3)?;
     parts.relist()?;
     parts.write_signed(&world.path("usb/forged.spr"), &world.path("keys/desk"))?;
     world.refused(

@@ -76,7 +76,7 @@ fn a_delegates_recipe_owns_whole_folders_that_were_granted_and_none_beside() {
 }
 
 #[test]
-fn a_hotfix_takes_over_only_what_its_delegation_grants() {
+fn a_take_over_by_what_is_no_hotfix_of_it_is_refused() {
     let mut hotfix = recipe("core/core.jar");
     hotfix.takes = vec![crate::model::recipe::Pin {
         component: "core".parse().unwrap(),
