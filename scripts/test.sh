@@ -173,7 +173,7 @@ clippy_host() { cargo clippy --locked --all-targets --no-default-features -- -D 
 # nextest gives each test a process of its own and tells which are slow; doctests it does not run.
 run_tests() {
     mkdir -p "$LOGS"
-    if have_tool nextest; then
+    if cargo nextest --version >/dev/null 2>&1; then
         NEXTEST_HIDE_PROGRESS_BAR=1 cargo nextest run --locked --no-fail-fast 2>&1 | tee "$LOGS/tests.log"
         cargo test --locked --doc 2>&1 | tee -a "$LOGS/tests.log"
     else

@@ -317,7 +317,7 @@ pub(super) struct Verify {
     /// Nodes' keys for their snapshots and receipts, as an `allowed_signers` file
     #[arg(long, value_name = "FILE")]
     pub(super) allowed_signers: Option<PathBuf>,
-    /// Detached approvals to count
+    /// Detached approvals to count; those beside the patch are found
     #[arg(long, value_name = "SIG")]
     pub(super) approval: Vec<PathBuf>,
     /// A recipe that one in the patch is compressed against, from the repository's targets/

@@ -9,8 +9,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::durable;
-use crate::model::Sha256;
+use super::{DiskError, durable};
+use crate::model::{Sha256, Watch};
 use crate::spr::SIGNATURE_MAX;
 
 /// Most files that are looked at: far more than a policy can ask for.
@@ -32,6 +32,29 @@ pub struct Beside {
 #[must_use]
 pub fn name(patch: &Path, key: &Sha256) -> PathBuf {
     patch.with_file_name(format!("{}.{key}.sig", stem(patch)))
+}
+
+/// The approvals that a patch has, armoured: those that somebody named, and those that were found.
+#[derive(Debug, Default)]
+pub struct All {
+    /// Named by whoever runs the command.
+    pub named: Vec<Vec<u8>>,
+    /// Found beside the patch, each with where it lies.
+    pub found: Vec<(String, Vec<u8>)>,
+}
+
+/// Reads the approvals in the files `named`, all of which must be readable, and those beside `patch`, of
+/// which a warning says which one was not.
+pub fn all(patch: &Path, named: &[PathBuf], watch: &dyn Watch) -> Result<All, DiskError> {
+    let named = named
+        .iter()
+        .map(|path| durable::read_plain(path, SIGNATURE_MAX))
+        .collect::<Result<Vec<_>, _>>()?;
+    let beside = read(patch);
+    beside.not_read.iter().for_each(|line| watch.warn(line));
+    let mut found = beside.found;
+    found.retain(|(_, armoured)| !named.contains(armoured));
+    Ok(All { named, found })
 }
 
 /// Reads the approvals that lie beside a patch or its head; a folder that cannot be listed holds none.

@@ -96,6 +96,14 @@ pub enum TrustError {
         /// The version in force.
         in_force: u64,
     },
+    /// A site file that a newer one took the place of.
+    #[error("the site file is older than the one in force here")]
+    OutdatedSite {
+        /// The version offered.
+        offered: u64,
+        /// The version in force.
+        in_force: u64,
+    },
     /// Made under a site file that is not here.
     #[error("it rests on a newer site file than the one in force here, and does not carry it")]
     NewerSite {
@@ -232,6 +240,7 @@ impl TrustError {
             | Self::Fingerprint { .. }
             | Self::OtherSite { .. }
             | Self::OlderSite { .. }
+            | Self::OutdatedSite { .. }
             | Self::NewerSite { .. } => RefusalName::UntrustedSigner,
             Self::ShortFingerprint(_) => RefusalName::Usage,
             Self::NotApproved { .. } | Self::OwnPatch { .. } => RefusalName::NotApproved,

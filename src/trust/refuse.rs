@@ -35,9 +35,9 @@ impl TrustError {
                 vec![("owner", owner.clone()), ("you named", wanted.clone())]
             }
             Self::OtherSite { offered, in_force } => versus(offered, in_force),
-            Self::OlderSite { offered, in_force } | Self::NewerSite { offered, in_force } => {
-                versus(offered, in_force)
-            }
+            Self::OlderSite { offered, in_force }
+            | Self::OutdatedSite { offered, in_force }
+            | Self::NewerSite { offered, in_force } => versus(offered, in_force),
             Self::NotApproved {
                 needed,
                 have,
@@ -96,6 +96,9 @@ impl TrustError {
             Self::OlderSite { .. } => {
                 "prepare the patch again with the newer site file (lockstep prepare --site \
                  SITE.spr)"
+            }
+            Self::OutdatedSite { .. } => {
+                "the newer one stays in force; ask the site owner for the newest"
             }
             Self::NewerSite { .. } => "lockstep trust SITE.spr, then run the same command again",
             Self::NotApproved { .. } => {
@@ -164,7 +167,7 @@ mod tests {
     #[test]
     fn a_refusal_shows_both_values_and_the_way_on() {
         let vendor: Name = "stibo".parse().unwrap();
-        let cases: [(TrustError, RefusalName, [&str; 2]); 4] = [
+        let cases: [(TrustError, RefusalName, [&str; 2]); 5] = [
             (
                 TrustError::Rollback {
                     vendor: vendor.clone(),
@@ -186,6 +189,14 @@ mod tests {
             ),
             (
                 TrustError::OlderSite {
+                    offered: 1,
+                    in_force: 2,
+                },
+                RefusalName::UntrustedSigner,
+                ["1", "2"],
+            ),
+            (
+                TrustError::OutdatedSite {
                     offered: 1,
                     in_force: 2,
                 },

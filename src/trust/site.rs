@@ -80,7 +80,7 @@ impl TrustedSite {
             });
         }
         match offered.version.cmp(&in_force.version) {
-            std::cmp::Ordering::Less => Err(TrustError::OlderSite {
+            std::cmp::Ordering::Less => Err(TrustError::OutdatedSite {
                 offered: offered.version,
                 in_force: in_force.version,
             }),
@@ -385,7 +385,7 @@ pub(in crate::trust) mod tests {
         let error = renew(2, |_| (), &[OWNER]).unwrap_err();
         assert!(matches!(
             error,
-            TrustError::OlderSite {
+            TrustError::OutdatedSite {
                 offered: 2,
                 in_force: 3
             }

@@ -185,6 +185,13 @@ fn the_head_and_the_patch_are_approved_alike() -> Tested {
     world.refused_verify("usb/PROD.head.spr --site site.spr", 23, "more approvals")?;
     let ran = world.ok("lockstep verify usb/PROD.head.spr --site site.spr --approval 1.sig")?;
     assert!(ran.out.contains("not in its head"), "{}", ran.out);
+    // What lies beside is found, as apply finds it.
+    world.ok("lockstep approve usb/PROD.head.spr --key keys/anna")?;
+    for file in ["head", "patch"] {
+        world.ok(&format!(
+            "lockstep verify usb/PROD.{file}.spr --site site.spr"
+        ))?;
+    }
     Ok(())
 }
 

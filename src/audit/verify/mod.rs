@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{DiskError, durable};
+use crate::disk::{DiskError, beside};
 use crate::model::enrolment::Enrolment;
 use crate::model::patch::Patch;
 use crate::model::receipt::Receipt;
@@ -20,7 +20,8 @@ use crate::model::recipe::Recipe;
 use crate::model::site::Site;
 use crate::model::snapshot::Snapshot;
 use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statement, Time, Watch};
-use crate::spr::{Opened, RawStatement, SIGNATURE_MAX, SprError};
+use crate::spr::{Opened, RawStatement, SprError};
+use crate::trust::approval::Offered;
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::site::TrustedSite;
 use crate::trust::vendor::Expiry;
@@ -40,7 +41,7 @@ pub struct Request {
     pub fingerprint: Option<String>,
     /// Nodes' keys, as an `allowed_signers` file.
     pub allowed_signers: Option<PathBuf>,
-    /// Detached approvals.
+    /// Detached approvals; those that lie beside the patch are found without being named.
     pub approvals: Vec<PathBuf>,
     /// Recipe files that recipes inside a patch are compressed against.
     pub recipes: Vec<PathBuf>,
@@ -266,12 +267,7 @@ impl<'a> Auditor<'a> {
         let Some(site) = self.site()? else {
             return Ok(());
         };
-        let approvals = self
-            .request
-            .approvals
-            .iter()
-            .map(|path| Ok(durable::read_plain(path, SIGNATURE_MAX)?))
-            .collect::<Result<Vec<_>, Refusal>>()?;
+        let approvals = beside::all(self.file(), &self.request.approvals, self.watch)?;
         let snapshots: Vec<Snapshot> = patch
             .nodes
             .iter()
@@ -286,7 +282,10 @@ impl<'a> Auditor<'a> {
         let context = PatchContext {
             site: &site,
             floors: &floors,
-            approvals: Approvals::Given(&approvals),
+            approvals: Approvals::Offered(Offered {
+                named: &approvals.named,
+                found: &approvals.found,
+            }),
             expiry: Expiry::Host {
                 now: self.now,
                 time_floor: Time::EPOCH,

@@ -9,11 +9,11 @@ use super::super::Node;
 use super::Request;
 use super::content::{PackList, PackReader};
 use crate::disk::incoming::Incoming;
-use crate::disk::{DiskError, beside, durable};
+use crate::disk::{DiskError, beside};
 use crate::model::patch::Patch;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
-use crate::spr::{Opened, SIGNATURE_MAX, STATEMENT_MAX};
+use crate::spr::{Opened, STATEMENT_MAX};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
@@ -94,14 +94,13 @@ impl Claimed {
             left = left.saturating_sub(member.size);
             small.insert(member.name, bytes);
         }
-        let named = named(&request.approvals)?;
-        let found = found(&path, &named, watch);
+        let approvals = beside::all(&path, &request.approvals, watch)?;
         let context = PatchContext {
             site: node.site(),
             floors: &node.state().floors,
             approvals: Approvals::Offered(Offered {
-                named: &named,
-                found: &found,
+                named: &approvals.named,
+                found: &approvals.found,
             }),
             expiry: Expiry::Host {
                 now,
@@ -149,19 +148,4 @@ impl RecipeFiles for Recipes<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// The approvals that were named.
-fn named(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refusal> {
-    let read = |path: &PathBuf| Ok(durable::read_plain(path, SIGNATURE_MAX)?);
-    paths.iter().map(read).collect()
-}
-
-/// Those that lie beside the patch and were not named.
-fn found(patch: &Path, named: &[Vec<u8>], watch: &dyn Watch) -> Vec<(String, Vec<u8>)> {
-    let beside = beside::read(patch);
-    beside.not_read.iter().for_each(|line| watch.warn(line));
-    let mut found = beside.found;
-    found.retain(|(_, armoured)| !named.contains(armoured));
-    found
 }

@@ -64,9 +64,8 @@ pub struct PatchContext<'a> {
 /// The approvals that a patch has.
 #[derive(Debug, Clone, Copy)]
 pub enum Approvals<'a> {
-    /// These, armoured: policy says how many must be among them.
-    Given(&'a [Vec<u8>]),
-    /// These, some of which were only found beside the patch.
+    /// These, armoured, some of which were only found beside the patch: policy says how many must be
+    /// among them.
     Offered(approval::Offered<'a>),
     /// None can be there yet: the desk checks the patch that it has just made.
     NotYet,
@@ -127,10 +126,10 @@ pub fn verify(
     drop(raw);
     let mut parts = Parts::of(patch.get(), members)?;
     parts.take(SITE_MEMBER);
-    let enough = |offered| approval::enough(patch.bytes(), offered, site.site(), &preparer);
     let approvals = match context.approvals {
-        Approvals::Given(named) => enough(approval::Offered { named, found: &[] })?,
-        Approvals::Offered(offered) => enough(offered)?,
+        Approvals::Offered(offered) => {
+            approval::enough(patch.bytes(), offered, site.site(), &preparer)?
+        }
         Approvals::NotYet => approval::Counted::default(),
     };
     let needed = site.site().policy.approvals;

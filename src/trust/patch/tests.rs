@@ -271,7 +271,10 @@ impl Bench {
         let context = PatchContext {
             site: &site,
             floors: &self.floors,
-            approvals: Approvals::Given(&approvals),
+            approvals: Approvals::Offered(approval::Offered {
+                named: &approvals,
+                found: &[],
+            }),
             expiry: host(TODAY),
             recipe_files: self,
         };
