@@ -45,7 +45,7 @@ impl TrustError {
             } => {
                 let counts = [
                     ("approved by", listed(have)),
-                    ("needed", format!("{needed} people besides the preparer")),
+                    ("needed", format!("{needed} besides the preparer")),
                 ];
                 let others = passed_over.iter().map(|line| ("not counted", line.clone()));
                 counts.into_iter().chain(others).collect()

@@ -86,6 +86,7 @@ fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<&Refusal>) -> Out
         receipts: None,
         verified: code.is_none(),
         checks: auditor.lines,
+        next: failed.map(|refusal| refusal.next.clone()),
         code,
     }
 }

@@ -22,6 +22,9 @@ pub struct Outcome {
     pub verified: bool,
     /// The checks, in the order in which they were made.
     pub checks: Vec<Line>,
+    /// What to do about the check that did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     #[serde(skip)]
     pub(super) code: Option<u8>,
 }
@@ -77,14 +80,13 @@ impl std::fmt::Display for Outcome {
                 Escaped(&line.detail)
             )?;
         }
-        write!(
-            f,
-            "{}",
-            if self.verified {
-                "verified"
-            } else {
-                "not verified"
-            }
-        )
+        if let Some(next) = &self.next {
+            writeln!(f, "  {:<12} {}", "next", Escaped(next))?;
+        }
+        f.write_str(if self.verified {
+            "verified"
+        } else {
+            "not verified"
+        })
     }
 }
