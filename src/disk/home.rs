@@ -61,11 +61,7 @@ impl StateStore {
     pub(super) fn sweep_homes(&self) -> Result<(), DiskError> {
         let state = self.current()?.state;
         let home = state.home.as_ref();
-        if let Some(home) = home {
-            for n in self.numbers()?.into_iter().filter(|n| home.lost(*n)) {
-                self.set_aside(n, home.since)?;
-            }
-        }
+        self.set_lost_aside(home)?;
         let counts = key_name(home);
         for name in folder::names(self.folder())? {
             let text = name.to_string_lossy();
@@ -74,6 +70,18 @@ impl StateStore {
             if is_key && text != counts {
                 folder::remove_file(&self.folder().join(&name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Sets aside the states that the rehome `home` passed over. Which ones, only its own states say: it
+    /// must be done before the next rehome is committed, or they are back in the chain.
+    pub fn set_lost_aside(&self, home: Option<&Home>) -> Result<(), DiskError> {
+        let Some(home) = home else {
+            return Ok(());
+        };
+        for n in self.numbers()?.into_iter().filter(|n| home.lost(*n)) {
+            self.set_aside(n, home.since)?;
         }
         Ok(())
     }

@@ -296,6 +296,23 @@ fn set_back(world: &World, restore: &str) -> Tested {
     Ok(())
 }
 
+/// The power may go between the commit of a rehome and its sweep, which sets aside what was passed over.
+#[test]
+fn what_a_rehome_passed_over_stays_out_of_the_chain_after_the_next_one() -> Tested {
+    let world = world()?;
+    // The states of after the backup are still there.
+    set_back(&world, "tar xf backup.tar PROD/.lockstep/current")?;
+    world.ok(&format!("{RESTORED} --root PROD --receipt usb/r.spr"))?;
+    world.ok("mv PROD/.lockstep/set-aside/3-1004 PROD/.lockstep/states/3 && mv PROD NEW")?;
+    world.ok(&format!(
+        "lockstep rehome --moved --root NEW {REASON} --receipt usb/m.spr"
+    ))?;
+    let history = world.ok("lockstep history --check --root NEW")?.out;
+    has(&history, &["the chain is whole: 4 receipt(s)"])?;
+    assert!(world.path("NEW/.lockstep/set-aside/3-1004").exists());
+    Ok(())
+}
+
 fn state(world: &World, root: &str) -> Outcome<serde_json::Value> {
     let own = world.path(root).join(".lockstep");
     let current: serde_json::Value = serde_json::from_slice(&fs::read(own.join("current"))?)?;

@@ -310,6 +310,8 @@ fn go_on(
     let node = &found.node;
     let survey = Survey::of(node, &node.components()?, watch)?;
     watch.go_on()?;
+    // What the last rehome passed over is known from its own states alone, and its sweep may not have run.
+    node.store.set_lost_aside(node.state().home.as_ref())?;
     let path = node.store.key_path(Some(home));
     let key = founding::make_key(&path)?;
     let state = NextState {
