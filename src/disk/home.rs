@@ -48,10 +48,13 @@ impl StateStore {
         self.folder().join(key_name(home))
     }
 
-    /// Takes back a rehome that was not committed.
+    /// Takes back a rehome that was not committed. Where it cannot be read which state counts, that may
+    /// be the one of the rehome: then nothing is removed.
     pub fn abandon(&self, home: &Home) -> Result<(), DiskError> {
-        if self.sequence().is_ok_and(|current| current == home.since) {
-            return Ok(());
+        match self.sequence() {
+            Ok(current) if current == home.since => return Ok(()),
+            Ok(_) | Err(DiskError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
         }
         folder::remove_tree(&self.state_folder(home.since))?;
         folder::remove_file(&self.key_path(Some(home)))
@@ -105,6 +108,7 @@ fn key_name(home: Option<&Home>) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use super::*;
     use crate::disk::founding::{self, samples};
@@ -162,5 +166,47 @@ mod tests {
             ["key.9"],
             "what is committed is not taken back"
         );
+    }
+
+    /// What is done to the file that says which state counts.
+    type Spoil = fn(&Path);
+
+    /// What says which state counts may be damaged or of another state: then the rehome does not count.
+    /// Where it cannot be read, nobody knows.
+    #[test]
+    fn a_rehome_that_may_be_committed_is_not_taken_back() {
+        let rows: [(&str, Spoil, bool); 4] = [
+            ("it is of another state", |_| {}, false),
+            (
+                "it is missing",
+                |it| folder::remove_file(it).unwrap(),
+                false,
+            ),
+            (
+                "it is damaged",
+                |it| durable::write(it, b"x", 0o600).unwrap(),
+                false,
+            ),
+            (
+                "it cannot be read",
+                |it| {
+                    folder::remove_file(it).unwrap();
+                    durable::make_folders(it, 0o700).unwrap();
+                },
+                true,
+            ),
+        ];
+        for (what, spoil, kept) in rows {
+            let folder = tempfile::tempdir().unwrap();
+            let root = samples::node(folder.path());
+            let store = StateStore::open(&root);
+            let home = home(1, 9);
+            founding::make_key(&store.key_path(Some(&home))).unwrap();
+            durable::make_folders(&store.state_folder(9), 0o700).unwrap();
+            spoil(&store.folder().join("current"));
+            assert_eq!(store.abandon(&home).is_err(), kept, "{what}");
+            assert_eq!(keys(&root).contains(&"key.9".to_owned()), kept, "{what}");
+            assert_eq!(store.numbers().unwrap().contains(&9), kept, "{what}");
+        }
     }
 }
