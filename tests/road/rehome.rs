@@ -14,7 +14,7 @@ const RESTORED: &str = "lockstep rehome --restored --enrolment usb/PROD.enrolmen
 /// A way in which a root comes to stand where its key does not belong: what is typed, and where it is.
 type Displaced = (&'static str, &'static str, &'static str);
 
-const DISPLACED: [Displaced; 5] = [
+const DISPLACED: [Displaced; 6] = [
     ("cp -a on the same host", "cp -a PROD COPY", "COPY"),
     ("moved", "mv PROD MOVED", "MOVED"),
     (
@@ -30,6 +30,11 @@ const DISPLACED: [Displaced; 5] = [
     (
         "moved to another disk, under the same name",
         "cp -a PROD P2 && mv PROD OLD && mv P2 PROD",
+        "PROD",
+    ),
+    (
+        "what says which state counts put back, and nothing else",
+        "tar cf b.tar PROD/.lockstep/current && tar xf b.tar",
         "PROD",
     ),
 ];
@@ -125,6 +130,7 @@ fn the_refusal_names_the_line_that_fits() -> Tested {
         &["rehome --restored --enrolment", "rehome --moved"],
         &["rehome --restored --enrolment", "rehome --moved"],
         &["rehome --restored --enrolment", "rehome --moved"],
+        &["this node was put back", "rehome --restored --enrolment"],
     ]) {
         let world = world()?;
         world.ok(typed)?;
@@ -133,6 +139,24 @@ fn the_refusal_names_the_line_that_fits() -> Tested {
             .refused(root, &line, 11, lines)
             .map_err(|e| format!("{what}: {e}"))?;
     }
+    Ok(())
+}
+
+/// The key lies where it was made: to go on from a state that was put back as if it had been moved would
+/// bring back the floors of then, and a challenge that was closed since.
+#[test]
+fn a_state_that_was_put_back_was_not_moved() -> Tested {
+    let world = world()?;
+    set_back(&world, "tar xf backup.tar PROD/.lockstep/current")?;
+    let line = format!("lockstep rehome --moved --root PROD {REASON}");
+    let words = [
+        "this node was put back",
+        "of the state: it was",
+        "lockstep rehome --restored --enrolment FILE",
+    ];
+    let ran = world.refused("PROD", &line, 11, &words)?;
+    assert!(!ran.err.contains("--moved"), "{}", ran.err);
+    world.ok(&format!("{RESTORED} --root PROD --receipt usb/r.spr"))?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod salvage;
 use std::path::{Path, PathBuf};
 
 use super::Node;
+use super::marks::{only_state, refuse};
 use super::output::{commit, place, unfinished, write_out};
 use super::statement::{Deed, NextState, Signing};
 use super::survey::Survey;
@@ -172,10 +173,17 @@ fn same(found: &Found, how: RehomeHow) -> Next {
 }
 
 fn moved(found: &Found) -> Result<Next, Refusal> {
-    if found.node.displaced()?.is_empty() {
+    let displaced = found.node.displaced()?;
+    if displaced.is_empty() {
         return Err(nothing_to_do(found).next(
             "lockstep status; a copy with a name of its own: lockstep rehome --copy --name NAME",
         ));
+    }
+    // Moved, it would go on from a state that was put back, and no desk would be asked what is lost.
+    if only_state(&displaced)
+        && let Some(refusal) = refuse(&displaced)
+    {
+        return Err(refusal);
     }
     Ok(same(found, RehomeHow::Moved))
 }
