@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Desk;
-use super::learn::Acceptance;
 use super::many::{OneLine, Told};
 use super::statements::{self, Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord};
@@ -143,11 +142,7 @@ fn one(
     }
     // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
-    let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
-        now,
-        reason: reason.clone(),
-    });
-    let learned = record.take_in(&word, accepted.as_ref())?;
+    let learned = record.take_in(&word, request.accept_forked.as_deref(), now)?;
     if let Some(gap) = &learned.gap {
         watch.warn(gap);
     }

@@ -34,6 +34,8 @@ pub(super) enum Lies {
     Gap(u64),
     /// It contradicts what is known.
     Forked(Fork),
+    /// It is of the branch that somebody did not accept, or goes on from it.
+    Refused(Fork),
 }
 
 impl NodeRecord {
@@ -44,7 +46,7 @@ impl NodeRecord {
         let receipt = word.receipt.as_ref().map(Verified::sha256);
         let own = [Some(sha256), receipt, snapshot.receipt];
         if let Some(refused) = own.into_iter().flatten().find(|s| self.refused.contains(s)) {
-            return Lies::Forked(Fork::refused(sequence, refused));
+            return Lies::Refused(Fork::refused(sequence, refused));
         }
         let seen = self.seen.iter().find(|seen| seen.sequence == sequence);
         if let Some(other) = seen.filter(|seen| seen.sha256 != sha256) {
@@ -261,6 +263,7 @@ impl Fork {
         let values = self.values.iter();
         values
             .fold(refusal, |refusal, (label, value)| refusal.value(label, value))
+            .unchanged("what this desk goes by is as it was; the file is kept beside it, as evidence")
             .next(
                 "find out which of the two is real and switch the other off; then the same line for the real one, \
                  with --accept forked --reason TEXT",

@@ -6,22 +6,15 @@ use super::store::{AcceptedFork, EnvironmentRecord};
 use crate::model::rehome::RehomeHow;
 use crate::model::{Refusal, Time};
 
-/// That somebody accepts a fork, and why.
-#[derive(Debug, Clone)]
-pub struct Acceptance {
-    /// When, by the desk's clock.
-    pub now: Time,
-    /// Why.
-    pub reason: String,
-}
-
 impl EnvironmentRecord {
     /// Learns what a node says: its snapshot, and its receipt where the snapshot came in one. Where it
-    /// contradicts what is known, that must be accepted; then its branch is the one that counts.
+    /// contradicts what is known, somebody must have `accepted` that, with a reason; then its branch is the
+    /// one that counts. `now` is the desk's.
     pub fn take_in(
         &mut self,
         word: &Word,
-        accepted: Option<&Acceptance>,
+        accepted: Option<&str>,
+        now: Time,
     ) -> Result<Learned, Refusal> {
         let snapshot = word.snapshot.get();
         let mut learned = Learned::default();
@@ -32,7 +25,13 @@ impl EnvironmentRecord {
         else {
             return Ok(learned);
         };
-        match node.hold(word) {
+        let lies = node.hold(word);
+        // A node's own word is no reason to go back on what somebody decided.
+        let own = match lies {
+            Lies::Forked(_) => restored(word),
+            Lies::Well | Lies::Gap(_) | Lies::Refused(_) => None,
+        };
+        match lies {
             Lies::Well => {}
             Lies::Gap(known) => {
                 learned.gap = Some(format!(
@@ -40,15 +39,13 @@ impl EnvironmentRecord {
                     node.name, snapshot.sequence
                 ));
             }
-            Lies::Forked(fork) => {
-                let reason = match accepted {
-                    Some(accepted) => accepted.reason.clone(),
-                    None => restored(word).ok_or_else(|| fork.refuse(&node.name))?,
-                };
+            Lies::Forked(fork) | Lies::Refused(fork) => {
+                let reason = accepted.map(str::to_owned).or(own);
+                let reason = reason.ok_or_else(|| fork.refuse(&node.name))?;
                 let cut = node.mend(word);
                 self.prepared.retain(|prepared| prepared.sequence < cut);
                 self.forks.push(AcceptedFork {
-                    accepted: accepted.map_or(snapshot.created, |accepted| accepted.now),
+                    accepted: now,
                     node: node.name.clone(),
                     reason,
                     sequence: snapshot.sequence,

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::Desk;
 use super::gather;
-use super::learn::Acceptance;
 use super::many::{Many, OneLine, Told};
 use super::statements::{check_key, not_enrolled, read_enrolled};
 use crate::model::text::Escaped;
@@ -164,11 +163,7 @@ fn one(
     // Kept first: where two words contradict each other, both are evidence.
     desk.keep_statement(word.snapshot.sha256(), &word.file)?;
     desk.keep_statement(receipt.sha256(), &word.file)?;
-    let accepted = request.accept_forked.as_ref().map(|reason| Acceptance {
-        now,
-        reason: reason.clone(),
-    });
-    let learned = record.take_in(&word, accepted.as_ref())?;
+    let learned = record.take_in(&word, request.accept_forked.as_deref(), now)?;
     if let Some(gap) = &learned.gap {
         watch.warn(gap);
     }

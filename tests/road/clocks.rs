@@ -253,6 +253,40 @@ fn a_desk_at_any_time() -> Tested {
     Ok(())
 }
 
+/// A fork that a restored node tells of is on the desk's record by the desk's clock.
+#[test]
+fn a_restored_host_in_1970_is_on_the_desks_record_as_of_today() -> Tested {
+    let world = World::installed()?;
+    world.prepare("usb/PROD.receipt.spr", MP5, "usb/2.patch.spr")?;
+    world.ok("tar cf backup.tar PROD")?;
+    world.apply("PROD", "usb/2.patch.spr", "usb/2.receipt.spr")?;
+    world.ok("lockstep enrol usb/2.receipt.spr --desk desk --key keys/desk --output usb/e.spr")?;
+    world.ok("rm -r PROD && tar xf backup.tar")?;
+    let request = host::rehome::Request {
+        root: world.path("PROD"),
+        how: host::rehome::How::Restored {
+            enrolment: world.path("usb/e.spr"),
+            site: None,
+        },
+        reason: "disk".to_owned(),
+        environment: "PROD".parse().ok(),
+        receipt: Some(world.path("usb/r.spr")),
+    };
+    host::rehome::run(&request, Time::EPOCH, &Unwatched)?;
+    world.ok("lockstep enrol usb/r.spr --desk desk --replace")?;
+    let known = world.ok("lockstep environments --desk desk --json")?.out;
+    let known: Value = serde_json::from_str(&known)?;
+    let accepted = &known["environments"][0]["forks"][0]["accepted"];
+    let today = [now(), now().plus_days(-1)].map(Time::date);
+    assert!(
+        today
+            .iter()
+            .any(|day| accepted.as_str() == Some(day.as_str())),
+        "{accepted}"
+    );
+    Ok(())
+}
+
 /// Change boards take their time: timestamp and snapshot expire meanwhile, and that is no reason.
 #[test]
 fn an_ordinary_patch_sixty_days_later_passes_without_an_override() -> Tested {

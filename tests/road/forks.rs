@@ -67,6 +67,7 @@ fn one_number_twice_is_found_by_every_command() -> Tested {
             "two different statements as sequence 3",
             "this one",
             "known here",
+            "the file is kept beside it",
             ACCEPT_WORDS,
         ];
         world.refused("desk/state/environments", &line, 17, &words)?;
@@ -259,6 +260,35 @@ fn what_follows_on_the_other_branch_is_refused_as_well() -> Tested {
         &["not accepted"],
     )?;
     world.ok(&format!("lockstep enrol usb/4c.spr {DESK}"))?;
+    Ok(())
+}
+
+/// Two branches, and somebody decided for one. On the other the node is restored: that it says so lifts a
+/// fork, and not what was decided.
+#[test]
+fn a_rehome_on_the_branch_that_was_not_accepted_is_asked_about() -> Tested {
+    let world = reverted()?;
+    world.ok("ln PROD/.lockstep/current cur && cp -a PROD/.lockstep/states st")?;
+    snapshot(&world, "3b.spr")?;
+    world.ok(&format!(
+        "lockstep enrol usb/3b.spr {DESK} {ACCEPT} --key keys/desk --output usb/e.spr"
+    ))?;
+    world.revert_state("PROD", "st", "cur")?;
+    world.apply("PROD", "usb/a.patch.spr", "usb/3c.receipt.spr")?;
+    // Found out to be the other one, and back again: both numbers are known, and one is refused.
+    world.ok(&format!(
+        "lockstep receive usb/3c.receipt.spr {DESK} {ACCEPT}"
+    ))?;
+    world.ok(&format!("lockstep enrol usb/3b.spr {DESK} {ACCEPT}"))?;
+    world.ok("mv PROD NEW && lockstep rehome --restored --enrolment usb/e.spr --root NEW --environment PROD --reason disk --receipt usb/r.spr")?;
+    let line = format!("lockstep enrol usb/r.spr {DESK} --replace");
+    world.refused(
+        "desk/state/environments",
+        &line,
+        17,
+        &["branch that was not accepted", ACCEPT_WORDS],
+    )?;
+    world.ok(&format!("{line} {ACCEPT}"))?;
     Ok(())
 }
 

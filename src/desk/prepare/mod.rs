@@ -21,7 +21,6 @@ mod workshop;
 use std::path::{Path, PathBuf};
 
 use super::Desk;
-use super::learn::Acceptance;
 use super::statements::check_key;
 use super::store::{PreparedRecord, VendorSource};
 use crate::model::patch::Accepted;
@@ -67,14 +66,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the operator accepts a fork, and why.
-    fn accepted_fork(&self, now: Time) -> Option<Acceptance> {
+    /// Why the operator accepts a fork, where that is so.
+    fn accepted_fork(&self) -> Option<&str> {
         let mut accepted = self.accepted.iter();
         let forked = accepted.find(|accepted| accepted.name == RefusalName::Forked)?;
-        Some(Acceptance {
-            now,
-            reason: forked.reason.clone(),
-        })
+        Some(&forked.reason)
     }
 }
 
@@ -225,7 +221,6 @@ fn remember(
     made: &assemble::Made,
     now: Time,
 ) -> Result<(), Refusal> {
-    let accepted = request.accepted_fork(now);
     let mut record = desk
         .environment(nodes.environment())?
         .unwrap_or_else(|| nodes.record().clone());
@@ -234,7 +229,7 @@ fn remember(
         if let Some(known) = record.node(&node.name) {
             check_key(known, node, &made.file)?;
         }
-        record.take_in(word, accepted.as_ref())?;
+        record.take_in(word, request.accepted_fork(), now)?;
     }
     record.prepared.push(PreparedRecord {
         apply_before: made.apply_before,

@@ -206,7 +206,7 @@ impl Nodes {
 
     /// Superseded by a later receipt; a later snapshot of the same state is worth a note.
     fn check_newest(&mut self, desk: &Desk, request: &Request, now: Time) -> Result<(), Refusal> {
-        let accepted = request.accepted_fork(now);
+        let accepted = request.accepted_fork();
         for word in &self.words {
             let snapshot = word.snapshot.get();
             let name = &snapshot.node.name;
@@ -214,7 +214,7 @@ impl Nodes {
             let last = known.and_then(|node| node.last().map(|last| last.sequence));
             // Kept first: where two words contradict each other, both are evidence.
             desk.keep_statement(word.snapshot.sha256(), &word.file)?;
-            let learned = self.record.take_in(word, accepted.as_ref())?;
+            let learned = self.record.take_in(word, accepted, now)?;
             let Some(node) = self.record.node(name) else {
                 continue;
             };
