@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Desk;
 use super::many::{OneLine, Told};
 use super::statements::{self, Unread, Word, check_key};
-use super::store::{EnvironmentRecord, NodeRecord};
+use super::store::{EnvironmentRecord, NodeRecord, SeenSnapshot};
 use crate::model::snapshot::NodeId;
 use crate::model::text::Shown;
 use crate::model::{Refusal, RefusalName, Time, Watch};
@@ -126,7 +126,7 @@ fn one(
     let (environment, node) = unread.claims().map_err(|e| e.refuse(file))?;
     let compared = fingerprint::compare(desk, &environment, &node, request, watch)?;
     let word = unread.verify(&node.key)?;
-    let outside = outside::Writer::open(request, &word, watch)?;
+    let outside = outside::Writer::open(desk, request, &word, watch)?;
     let lock = desk.lock("enrol", now)?;
     let mut record = desk
         .environment(&environment)?
@@ -150,16 +150,16 @@ fn one(
         // What another key signed is answered no more.
         node.closed = node.closed.max(first_closed(node, &word));
     }
+    let outside = outside
+        .map(|writer| writer.of(newest(desk, &record, word)?))
+        .transpose()
+        .map_err(|refusal: Refusal| {
+            refusal
+                .unchanged("what this desk goes by is as it was, and no enrolment file was written")
+        })?;
     desk.store_environment(&record)?;
-    let newest = outside
-        .as_ref()
-        .map(|_| newest(desk, &record, word))
-        .transpose()?;
     drop(lock);
-    let output = match (outside, newest) {
-        (Some(writer), Some(newest)) => Some(writer.write(&newest, now)?),
-        _ => None,
-    };
+    let output = outside.map(|file| file.write(now)).transpose()?;
     Ok(Outcome {
         environment: environment.name.to_string(),
         id: environment.id.to_string(),
@@ -237,18 +237,36 @@ fn first_closed(node: &NodeRecord, word: &Word) -> u64 {
 /// says that happened to be named.
 fn newest(desk: &Desk, record: &EnvironmentRecord, word: Word) -> Result<Word, Refusal> {
     let snapshot = word.snapshot.get();
-    let node = record.node(&snapshot.node.name);
-    let Some(last) = node.and_then(NodeRecord::last) else {
+    let Some(last) = later(record, &word) else {
         return Ok(word);
     };
-    if last.sequence <= snapshot.sequence {
-        return Ok(word);
-    }
+    // An older word in its place would say lower floors than the desk knows, signed.
     let Some(file) = desk.statement(last.sha256)? else {
-        return Ok(word);
+        return Err(not_kept(desk, last, "is missing"));
     };
     let unread = Unread::parse(file).map_err(|e| e.refuse(&desk.state))?;
-    unread.verify(&snapshot.node.key)
+    let newest = unread.verify(&snapshot.node.key)?;
+    if newest.snapshot.sha256() != last.sha256 {
+        return Err(not_kept(desk, last, "is another one"));
+    }
+    Ok(newest)
+}
+
+/// The newest statement of the node that the desk has seen, where that is later than `word`.
+fn later<'a>(record: &'a EnvironmentRecord, word: &Word) -> Option<&'a SeenSnapshot> {
+    let snapshot = word.snapshot.get();
+    let last = record.node(&snapshot.node.name).and_then(NodeRecord::last);
+    last.filter(|last| last.sequence > snapshot.sequence)
+}
+
+fn not_kept(desk: &Desk, last: &SeenSnapshot, how: &str) -> Refusal {
+    Refusal::new(
+        RefusalName::Corrupt,
+        format!("the newest statement of the node that this desk has seen {how}"),
+    )
+    .value("seen", format!("sequence {}, {}", last.sequence, last.sha256))
+    .value("looked in", Shown(&desk.state.join("statements")))
+    .next("enrol that statement again, or a newer one of the node; or put the desk's state back from its backup")
 }
 
 /// A node of which nothing is known yet but its key.

@@ -447,6 +447,47 @@ fn restored_with_a_damaged_or_missing_state_or_key() -> Tested {
     Ok(())
 }
 
+/// Whatever file is named, an enrolment says the newest that the desk has seen, and is called so; where
+/// that is not there any more, nothing less is signed, and nothing is learned.
+#[test]
+fn an_enrolment_says_the_newest_or_is_not_written() -> Tested {
+    let world = world()?;
+    for n in [3, 4, 5] {
+        world.ok(&format!(
+            "lockstep snapshot --root PROD --output usb/{n}.snapshot.spr"
+        ))?;
+    }
+    world.ok("mkdir say && lockstep enrol usb/5.snapshot.spr --desk desk")?;
+    let line = |n: u8| {
+        format!("lockstep enrol usb/{n}.snapshot.spr --desk desk --key keys/desk --output say")
+    };
+    world.ok(&line(3))?;
+    let said = world
+        .ok("lockstep inspect say/PROD-0005.enrolment.spr --json")?
+        .out;
+    has(&said, &["\"sequence\":5"])?;
+    world.ok("rm say/* && mv desk/state/statements kept")?;
+    let lost = ["is missing", "sequence 5", "no enrolment file was written"];
+    world.write("say/PROD-0004.enrolment.spr", "of another day")?;
+    world.refused("desk/state/environments", &line(4), 22, &lost)?;
+    // Another statement of the node, under the name of that one.
+    let newest = "cd kept && grep -l '\"sequence\":5,' * | grep spr";
+    let newest = world.ok(newest)?.out.trim().to_owned();
+    world.ok(&format!(
+        "mkdir -p desk/state/statements && cp usb/3.snapshot.spr desk/state/statements/{newest}"
+    ))?;
+    let other = [
+        "is another one",
+        "sequence 5",
+        "no enrolment file was written",
+    ];
+    world.refused("desk/state/environments", &line(4), 22, &other)?;
+    assert_eq!(world.tree("say")?.len(), 1);
+    world.ok(&format!("cp kept/{newest} desk/state/statements"))?;
+    world.ok(&line(4))?;
+    Ok(())
+}
+
 #[test]
 fn an_enrolment_that_does_not_fit_is_refused() -> Tested {
     let world = world()?;
