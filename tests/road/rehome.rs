@@ -337,6 +337,30 @@ fn what_a_rehome_passed_over_stays_out_of_the_chain_after_the_next_one() -> Test
     Ok(())
 }
 
+/// What cannot be tidied up keeps no receipt back: without it no desk gets to know the new key.
+#[test]
+fn the_receipt_is_written_before_what_is_left_over_goes() -> Tested {
+    let world = world()?;
+    set_back(
+        &world,
+        "tar xf backup.tar PROD/.lockstep/current && rm -r PROD/lib PROD/api PROD/conf && tar xf backup.tar PROD/lib PROD/api PROD/conf",
+    )?;
+    world.ok("touch PROD/.lockstep/set-aside")?;
+    let ran = world.run(&format!("{RESTORED} --root PROD --receipt usb/r.spr"))?;
+    assert_eq!(ran.code, 42, "{}", ran.err);
+    let words = [
+        "the new state stands",
+        "could not be removed",
+        "usb/r.spr",
+        "lockstep recover",
+    ];
+    has(&ran.err, &words)?;
+    world.ok("rm PROD/.lockstep/set-aside && lockstep recover --root PROD")?;
+    assert_eq!(keys(&world, "PROD")?, ["key.1004"]);
+    assert!(world.path("PROD/.lockstep/set-aside/3-1004").exists());
+    goes_on(&world, "PROD", "usb/r.spr", true)
+}
+
 fn state(world: &World, root: &str) -> Outcome<serde_json::Value> {
     let own = world.path(root).join(".lockstep");
     let current: serde_json::Value = serde_json::from_slice(&fs::read(own.join("current"))?)?;

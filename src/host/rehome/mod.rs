@@ -11,6 +11,7 @@
 //! The key is durable under a name of its own before the state that names it; the rename of `current`
 //! is the commit of both. Whatever is cut short before it leaves the node as it was.
 
+mod commit;
 mod outcome;
 mod restored;
 mod salvage;
@@ -19,14 +20,11 @@ use std::path::{Path, PathBuf};
 
 use super::Node;
 use super::marks::{only_state, refuse};
-use super::output::{commit, place, unfinished, write_out};
-use super::statement::{Deed, NextState, Signing};
-use super::survey::Survey;
+use super::output::place;
 use crate::disk::home::Home;
 use crate::disk::marks::Mark;
-use crate::disk::{founding, journal, marks, operator, recover};
-use crate::model::receipt::Action;
-use crate::model::rehome::{Former, REASON_MAX, Rehome, RehomeHow};
+use crate::disk::{journal, marks, recover};
+use crate::model::rehome::{REASON_MAX, RehomeHow};
 use crate::model::snapshot::{EnvironmentId, Floor};
 use crate::model::text::shell_word;
 use crate::model::{Name, Refusal, RefusalName, Time, Watch};
@@ -131,17 +129,11 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         node: next.node.clone(),
         since: sequence,
     };
-    let written = go_on(&found, &next, &home, request, now, watch)
-        .map_err(|refusal| taken_back(&found.node, &home, refusal))?;
-    let receipt = write_out(request.receipt.as_deref(), &name, &written.receipt)
-        .map_err(|refusal| unfinished(&refusal, "the receipt could not be written", sequence))?;
-    Ok(outcome::outcome(
-        &found,
-        next,
-        &home,
-        &written.fingerprint,
-        receipt,
-    ))
+    let committed = commit::go_on(&found, &next, &home, request, now, watch)
+        .map_err(|refusal| commit::taken_back(&found.node, &home, refusal))?;
+    let receipt = commit::tidied(&found.node, request, &name, &committed)?;
+    let fingerprint = &committed.fingerprint;
+    Ok(outcome::outcome(&found, next, &home, fingerprint, receipt))
 }
 
 fn check_reason(reason: &str) -> Result<(), Refusal> {
@@ -298,95 +290,4 @@ fn about(found: &Found, next: &Next) -> String {
         ),
     };
     format!("{what}; every patch that was prepared for it is refused from then on")
-}
-
-/// What was committed.
-struct Committed {
-    fingerprint: String,
-    receipt: Vec<u8>,
-}
-
-/// The scan, the key, the state that names it, and the rename that puts both in force.
-fn go_on(
-    found: &Found,
-    next: &Next,
-    home: &Home,
-    request: &Request,
-    now: Time,
-    watch: &dyn Watch,
-) -> Result<Committed, Refusal> {
-    let node = &found.node;
-    let survey = Survey::of(node, &node.components()?, watch)?;
-    watch.go_on()?;
-    // What the last rehome passed over is known from its own states alone, and its sweep may not have run.
-    node.store.set_lost_aside(node.state().home.as_ref())?;
-    let path = node.store.key_path(Some(home));
-    let key = founding::make_key(&path)?;
-    let state = NextState {
-        site: &next.site,
-        installed: node.installed().to_vec(),
-        drift: survey.scan.drift.clone(),
-        config: survey.scan.config.clone(),
-        floors: next.floors.clone(),
-        time_floor: next.time_floor,
-        now,
-        inventory: None,
-        deed: Some(deed(found, next, request)),
-        only: true,
-    };
-    let written = state.write(&Signing {
-        store: &node.store,
-        environment: &next.environment,
-        node: &next.node,
-        key: &key,
-        marks: marks::live(node.root(), &path, &marks::Sources::default())?,
-        before: Some(node.state()),
-        sequence: home.since,
-        home: Some(home.clone()),
-        born: marks::born(&path),
-    })?;
-    commit(&node.store, written.prepared, written.sequence)?;
-    // From here on the new node stands; what goes wrong is told as unfinished.
-    node.store.remove_uncommitted().map_err(|error| {
-        unfinished(
-            &error.into(),
-            "what it left behind could not be removed",
-            written.sequence,
-        )
-        .next("lockstep recover")
-    })?;
-    let public = key
-        .public()
-        .map_err(|e| Refusal::new(RefusalName::Internal, e.to_string()))?;
-    Ok(Committed {
-        fingerprint: public.fingerprint(),
-        receipt: written.receipt.unwrap_or_default(),
-    })
-}
-
-/// What the receipt tells.
-fn deed(found: &Found, next: &Next, request: &Request) -> Deed {
-    let node = &found.node;
-    let former = Former {
-        environment: node.environment().clone(),
-        node: found.former.clone(),
-        receipt: node.state().receipt,
-        sequence: node.state().sequence,
-    };
-    Deed {
-        rehome: Some(Rehome {
-            former,
-            how: next.how,
-            reason: request.reason.clone(),
-        }),
-        ..Deed::plain(Action::Rehome, operator::User::current().name)
-    }
-}
-
-/// What was written before the commit goes again.
-fn taken_back(node: &Node, home: &Home, refusal: Refusal) -> Refusal {
-    match node.store.abandon(home) {
-        Ok(()) => refusal,
-        Err(left) => refusal.value("left over", left),
-    }
 }
