@@ -8,8 +8,9 @@ use crate::disk::durable;
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::{EnvironmentId, NodeId, Snapshot};
 use crate::model::{Kind, PublicKey, Refusal, RefusalName};
-use crate::spr::{Opened, RawSignature, RawStatement, SprError};
-use crate::trust::verified::{Verified, by_key};
+use crate::spr::{MemberBytes, Opened, RawStatement, SprError};
+use crate::trust::Verified;
+use crate::trust::receipt::{ReceiptParts, by_node};
 
 /// A node's word: a verified snapshot, and the receipt that it came in, if any.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Word {
 pub struct Unread {
     /// Its statement.
     pub raw: RawStatement,
-    members: Vec<(String, Vec<u8>)>,
+    members: Vec<MemberBytes>,
     file: Vec<u8>,
 }
 
@@ -72,85 +73,27 @@ impl Unread {
     /// Believes it, if `key` signed it, and nobody else: signatures are no members, so that anybody on
     /// the way could add one, and a patch that carries the snapshot has room for the node's alone.
     pub fn verify(self, key: &PublicKey) -> Result<Word, Refusal> {
-        if let several @ 2.. = self.raw.signatures.len() {
-            return Err(Refusal::new(
-                RefusalName::Corrupt,
-                "a node's statement has one signature, and this file has more",
-            )
-            .value("signatures", several)
-            .value("allowed", 1)
-            .next("copy the file again from the host"));
-        }
-        if self.raw.kind == Kind::Snapshot {
-            let snapshot = by_key::<Snapshot>(&self.raw, key)?;
+        let Self { raw, members, file } = self;
+        if raw.kind == Kind::Snapshot {
+            let snapshot = by_node::<Snapshot>(&raw, key)?;
             return Ok(Word {
                 snapshot,
-                raw: self.raw,
+                raw,
                 receipt: None,
-                inventory: self.members.into_iter().next().map(|(_, bytes)| bytes),
-                file: self.file,
+                inventory: members.into_iter().next().map(|(_, bytes)| bytes),
+                file,
             });
         }
-        let receipt = by_key::<Receipt>(&self.raw, key)?;
-        let raw = self.inner_snapshot()?;
-        let snapshot = by_key::<Snapshot>(&raw, key)?;
-        let (outer, inner) = (receipt.get(), snapshot.get());
-        let agree = outer.environment == inner.environment
-            && outer.node == inner.node
-            && outer.sequence == inner.sequence
-            && outer.after == inner.state
-            && inner.receipt == outer.previous;
-        if !agree {
-            return Err(Refusal::new(
-                RefusalName::Corrupt,
-                "the receipt and the snapshot inside it do not agree",
-            )
-            .value(
-                "receipt",
-                format!("sequence {}, state {}", outer.sequence, outer.after.short()),
-            )
-            .value(
-                "snapshot",
-                format!("sequence {}, state {}", inner.sequence, inner.state.short()),
-            )
-            .next("ask for the receipt again: lockstep receipt --output FILE on the host"));
-        }
+        let agreed = ReceiptParts { raw, members }.verify(key)?;
+        let (receipt, snapshot, raw) = agreed.into_parts();
         Ok(Word {
             snapshot,
             raw,
             receipt: Some(receipt),
             inventory: None,
-            file: self.file,
+            file,
         })
     }
-
-    fn inner_snapshot(&self) -> Result<RawStatement, Refusal> {
-        inner_snapshot(&self.members).ok_or_else(|| {
-            let found: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
-            Refusal::new(RefusalName::Corrupt, "the receipt holds no signed snapshot")
-                .value("wanted", "snapshot.json and its signature")
-                .value("found", found.join(", "))
-                .next("ask for the receipt again: lockstep receipt --output FILE on the host")
-        })
-    }
-}
-
-fn inner_snapshot(members: &[(String, Vec<u8>)]) -> Option<RawStatement> {
-    let [(_, bytes), (name, armoured)] = members else {
-        return None;
-    };
-    let key = name
-        .strip_prefix(Kind::Snapshot.member())?
-        .strip_prefix('.')?
-        .strip_suffix(".sig")?;
-    Some(RawStatement {
-        kind: Kind::Snapshot,
-        bytes: bytes.clone(),
-        signatures: vec![RawSignature {
-            key: key.parse().ok()?,
-            armoured: armoured.clone(),
-        }],
-    })
 }
 
 /// Reads a node's statement and believes it by the key that the node is enrolled with.

@@ -31,6 +31,10 @@ impl Node {
     /// The key that was the node's own at a sequence number: before each rehome it was another.
     pub(super) fn key_at(&self, sequence: u64) -> Result<PublicKey, Refusal> {
         let mut key = self.public_key()?;
+        let since = self.state().home.as_ref().map_or(0, |home| home.since);
+        if since <= sequence {
+            return Ok(key);
+        }
         for (number, file) in self.receipts()?.into_iter().rev() {
             if number <= sequence {
                 break;

@@ -12,6 +12,7 @@ use crate::model::receipt::Receipt;
 use crate::model::text::bytes;
 use crate::spr::Opened;
 use crate::trust::chain::Chain;
+use crate::trust::receipt::ReceiptParts;
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -126,7 +127,7 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
     let node = Node::open(root)?;
     node.check_recovered()?;
     let mut receipts = Vec::new();
-    let mut raws = Vec::new();
+    let mut parts = Vec::new();
     for (sequence, file) in node.receipts()? {
         let at = node
             .root()
@@ -135,10 +136,12 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Refusal> {
         let opened = Opened::open(file.as_slice()).map_err(|e| e.refuse(&at))?;
         let receipt: Receipt = opened.decode().map_err(|e| e.refuse(&at))?;
         receipts.push(line(&receipt));
-        raws.push(opened.raw().clone());
+        if check {
+            parts.push(ReceiptParts::open(&file).map_err(|e| e.refuse(&at))?);
+        }
     }
     if check {
-        let chain = Chain::check(&raws, &node.public_key()?)?;
+        let chain = Chain::check(&parts, &node.public_key()?)?;
         chain.check_head(node.state().sequence, Some(node.state().receipt))?;
         intact::check_all(&node.store, &chain)?;
     }

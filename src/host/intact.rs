@@ -5,11 +5,11 @@
 //! no longer name may still be gone on from.
 
 use crate::disk::state::{CurrentState, RECEIPT_FILE, StateStore};
-use crate::model::receipt::Receipt;
-use crate::model::snapshot::Snapshot;
-use crate::model::{Kind, PublicKey, Refusal, RefusalName, Statement};
+use crate::model::snapshot::{EnvironmentId, Snapshot};
+use crate::model::{Name, PublicKey, Refusal, RefusalName};
 use crate::spr::{Opened, RawStatement, SprError};
 use crate::trust::chain::Chain;
+use crate::trust::receipt::{Agreed, ReceiptParts, check_alone};
 use crate::trust::site;
 use crate::trust::verified::{Verified, by_key, by_stated_key};
 use crate::trust::{TrustError, TrustedSite};
@@ -38,16 +38,25 @@ impl Intact {
             .value("differs", what)
             .next("keep this folder as it is for whoever looks into it; compare with the receipts that the desk has")
         };
-        let raw = whole::<Snapshot>(&state, "snapshot.spr").map_err(|e| e.refuse(&at))?;
-        let raw = raw.ok_or_else(|| damaged("there is no snapshot"))?;
-        let snapshot = signed::<Snapshot>(&raw, key, |s| &s.node.key)?;
-        let receipt = whole::<Receipt>(&state, RECEIPT_FILE)
+        let file = state.files.get("snapshot.spr");
+        let file = file.ok_or_else(|| damaged("there is no snapshot"))?;
+        let raw = whole(file).map_err(|e| e.refuse(&at))?;
+        let snapshot = signed(&raw, key)?;
+        let file = state.files.get(RECEIPT_FILE);
+        let receipt = file.map(|file| ReceiptParts::open(file)).transpose();
+        let receipt = receipt
             .map_err(|e| e.refuse(&at))?
-            .map(|raw| signed::<Receipt>(&raw, Some(&snapshot.get().node.key), |r| &r.node.key))
+            .map(|parts| parts.verify(&snapshot.get().node.key))
             .transpose()?;
         let (raw, members) = site::open(state.files.get("site.spr").map_or(&[], Vec::as_slice))?;
         let site = TrustedSite::reload(raw, members)?;
-        match difference(&state, &snapshot, receipt.as_ref(), &site) {
+        let home = if let Some(home) = &state.state.home {
+            (home.environment.clone(), home.node.clone())
+        } else {
+            let file = store.environment()?;
+            (file.environment, file.node)
+        };
+        match difference(&state, &snapshot, receipt.as_ref(), &site, &home) {
             Some(what) => Err(damaged(what)),
             None => Ok(Self { state, snapshot }),
         }
@@ -63,26 +72,20 @@ pub(super) fn check_all(store: &StateStore, chain: &Chain) -> Result<(), Refusal
     Ok(())
 }
 
-/// A file of the state, every member of it checked by its digest; nothing where it is missing.
-fn whole<S: Statement>(state: &CurrentState, name: &str) -> Result<Option<RawStatement>, SprError> {
-    let Some(file) = state.files.get(name) else {
-        return Ok(None);
-    };
-    let opened = Opened::open(file.as_slice())?;
-    let statement: S = opened.decode()?;
+/// The state's snapshot, every member of it checked by its digest.
+fn whole(file: &[u8]) -> Result<RawStatement, SprError> {
+    let opened = Opened::open(file)?;
+    let statement: Snapshot = opened.decode()?;
     let limit = u64::try_from(file.len()).unwrap_or(u64::MAX);
-    let (raw, _) = opened.into_memory(statement.members(), limit)?;
-    Ok(Some(raw))
+    let (raw, _) = opened.into_memory(&statement.members, limit)?;
+    Ok(raw)
 }
 
-fn signed<S: Statement>(
-    raw: &RawStatement,
-    key: Option<&PublicKey>,
-    stated: fn(&S) -> &PublicKey,
-) -> Result<Verified<S>, TrustError> {
+fn signed(raw: &RawStatement, key: Option<&PublicKey>) -> Result<Verified<Snapshot>, TrustError> {
+    check_alone(raw)?;
     match key {
         Some(key) => by_key(raw, key),
-        None => by_stated_key(raw, stated),
+        None => by_stated_key(raw, |snapshot: &Snapshot| &snapshot.node.key),
     }
 }
 
@@ -92,25 +95,21 @@ fn difference(
         sequence, state, ..
     }: &CurrentState,
     snapshot: &Verified<Snapshot>,
-    receipt: Option<&Verified<Receipt>>,
+    receipt: Option<&Agreed>,
     site: &TrustedSite,
+    home: &(EnvironmentId, Name),
 ) -> Option<&'static str> {
     let sha256 = snapshot.sha256();
     let said = snapshot.get();
     let opened = |open: &crate::model::state::OpenChallenge| {
         (open.sequence, open.snapshot, open.challenge) == (*sequence, sha256, said.challenge)
     };
-    let head = receipt.map_or(said.receipt, |receipt| Some(receipt.sha256()));
-    let inner = |receipt: &Verified<Receipt>| {
-        let member = receipt.get().members.first();
-        let inner = member.map(|member| member.sha256);
-        receipt.get().sequence == *sequence
-            && receipt.get().previous == said.receipt
-            && inner == Some(sha256)
-            && member.is_some_and(|member| member.name == Kind::Snapshot.member())
-    };
-    let agrees: [(&'static str, bool); 10] = [
+    let head = receipt.map_or(said.receipt, |agreed| Some(agreed.receipt().sha256()));
+    let inner = |agreed: &Agreed| agreed.snapshot().sha256() == sha256;
+    let agrees: [(&'static str, bool); 12] = [
         ("sequence number", said.sequence == *sequence),
+        ("environment", said.environment == home.0),
+        ("node", said.node.name == home.1),
         ("floors", said.floors == state.floors),
         ("components", said.components == state.installed),
         ("marks", said.marks == state.marks),

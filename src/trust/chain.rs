@@ -8,6 +8,7 @@
 //! | two exchanged | sequence numbers rise, and each names the one before |
 //! | one of another node put among them | environment and node are the same, but across a rehome that names both |
 //! | the last ones left out | whoever has the node's newest snapshot compares its head: [`Chain::check_head`] |
+//! | a receipt around the snapshot of another moment, or with a second signature | [`receipt`](super::receipt) is asked of each |
 //! | another key smuggled in by a rehome | the rehome is signed by the new key, which the reader pins, and names the former |
 
 use crate::model::receipt::Receipt;
@@ -16,7 +17,8 @@ use crate::model::{PublicKey, Refusal, RefusalName, Sha256};
 use crate::spr::RawStatement;
 
 use super::TrustError;
-use super::verified::{Verified, by_key};
+use super::receipt::ReceiptParts;
+use super::verified::Verified;
 
 /// Receipts that were checked from the first to the last.
 #[derive(Debug)]
@@ -62,18 +64,19 @@ pub enum ChainError {
 
 impl Chain {
     /// Checks receipts, rising by sequence number, of which `key` signed the last.
-    pub fn check(receipts: &[RawStatement], key: &PublicKey) -> Result<Self, ChainError> {
+    pub fn check(receipts: &[ReceiptParts], key: &PublicKey) -> Result<Self, ChainError> {
         let mut checked: Vec<Verified<Receipt>> = Vec::new();
         let mut owner: Option<(EnvironmentId, NodeId)> = None;
-        for (at, raw) in receipts.iter().enumerate().rev() {
+        for (at, parts) in receipts.iter().enumerate().rev() {
             let signer = owner.as_ref().map_or(key, |(_, node)| &node.key);
-            let verified: Verified<Receipt> = by_key(raw, signer).map_err(|e| wrong(raw, e))?;
+            let agreed = parts.verify(signer).map_err(|e| wrong(&parts.raw, e))?;
+            let (verified, ..) = agreed.into_parts();
             let receipt = verified.get();
             if let Some((environment, node)) = &owner {
                 check_owner(receipt, environment, node)?;
             }
             let before = at.checked_sub(1).and_then(|before| receipts.get(before));
-            check_link(receipt, before)?;
+            check_link(receipt, before.map(|parts| &parts.raw))?;
             owner = Some(match &receipt.rehome {
                 Some(rehome) => (
                     rehome.former.environment.clone(),

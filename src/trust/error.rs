@@ -48,6 +48,30 @@ pub enum TrustError {
     /// More signatures than the one that there may be.
     #[error("one preparer signs a patch, this one has {0} signatures")]
     ManyPreparers(usize),
+    /// More signatures on a node's statement than the node's own.
+    #[error("a node's {what} has one signature, and this one has {count}")]
+    NodeSignatures {
+        /// What was to be verified.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+    /// A receipt without what belongs inside.
+    #[error("the receipt holds no signed snapshot")]
+    NoSnapshot {
+        /// The members that it has.
+        found: Vec<String>,
+    },
+    /// A receipt around another snapshot than its own.
+    #[error("the receipt and the snapshot inside it do not agree about the {about}")]
+    Disagree {
+        /// About what.
+        about: &'static str,
+        /// What the receipt says.
+        receipt: String,
+        /// What the snapshot says.
+        snapshot: String,
+    },
     /// Two site files that both say they are the same version.
     #[error("there are two different site files of version {version}")]
     TwoSites {
@@ -230,7 +254,10 @@ impl TrustError {
     pub fn refusal(&self) -> RefusalName {
         match self {
             Self::Spr(error) => error.refusal(),
-            Self::Corrupt(_) => RefusalName::Corrupt,
+            Self::Corrupt(_)
+            | Self::NodeSignatures { .. }
+            | Self::NoSnapshot { .. }
+            | Self::Disagree { .. } => RefusalName::Corrupt,
             Self::Unsigned { .. }
             | Self::Signature { .. }
             | Self::Misnamed { .. }

@@ -22,6 +22,17 @@ impl TrustError {
                     ("made by", made_by.to_string()),
                 ]
             }
+            Self::NodeSignatures { count, .. } => vec![
+                ("signatures", count.to_string()),
+                ("allowed", "1".to_owned()),
+            ],
+            Self::NoSnapshot { found } => vec![
+                ("wanted", "snapshot.json and its signature".to_owned()),
+                ("found", found.join(", ")),
+            ],
+            Self::Disagree {
+                receipt, snapshot, ..
+            } => vec![("receipt", receipt.clone()), ("snapshot", snapshot.clone())],
             Self::TwoSites {
                 offered, in_force, ..
             } => versus(offered, in_force),
@@ -80,6 +91,10 @@ impl TrustError {
             | Self::Signature { .. }
             | Self::Misnamed { .. }
             | Self::ManyPreparers(_) => "copy the file again from whoever signed it",
+            Self::NodeSignatures { .. } => "copy the file again from the host",
+            Self::NoSnapshot { .. } | Self::Disagree { .. } => {
+                "ask for the receipt again: lockstep receipt --output FILE on the host"
+            }
             Self::TwoSites { .. } => {
                 "ask the site owner which one is right, and for a site file with a higher version"
             }

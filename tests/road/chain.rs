@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::forge::Parts;
+use crate::forge::{Parts, sign};
 use crate::world::{MP5, Outcome, Tested, World};
 
 const VERIFY: &str = "lockstep verify chain --allowed-signers signers";
@@ -180,6 +180,114 @@ fn edits_are_found_by_whomever_they_are_signed() -> Tested {
     Ok(())
 }
 
+/// The node's own key, since its rehome.
+const KEY: &str = "PROD/.lockstep/key.4";
+
+/// Says another thing in the snapshot inside a receipt, and signs that with the node's own key.
+fn snapshot_inside(
+    world: &World,
+    parts: &mut Parts,
+    field: &str,
+    value: &serde_json::Value,
+) -> Tested {
+    let [(_, snapshot), (_, signature)] = parts.members.as_mut_slice() else {
+        return Err("a receipt holds a snapshot and its signature".into());
+    };
+    let mut inner: serde_json::Value = serde_json::from_slice(snapshot)?;
+    inner[field] = value.clone();
+    *snapshot = serde_json::to_vec(&inner)?;
+    *signature = sign(&world.path(KEY), "lockstep-snapshot", snapshot)?.armoured;
+    parts.relist()
+}
+
+/// How the last receipt is made to disagree with the snapshot inside: in which of its fields, or whatever
+/// else a line types.
+const DISAGREE: [(&str, &str, &str); 8] = [
+    (
+        "after",
+        r#""0000000000000000000000000000000000000000000000000000000000000000""#,
+        "about the state",
+    ),
+    (
+        "environment",
+        r#"{"id":"00000000-0000-4000-8000-000000000000","name":"PROD"}"#,
+        "about the environment",
+    ),
+    ("node.name", r#""OTHER""#, "about the node"),
+    (
+        "previous",
+        r#""0000000000000000000000000000000000000000000000000000000000000000""#,
+        "about the receipt before",
+    ),
+    ("sequence", "6", "about the sequence number"),
+    ("site.version", "7", "about the site file"),
+    (
+        "members.1.name",
+        r#""snapshot.json.sig""#,
+        "no signed snapshot",
+    ),
+    (
+        "",
+        "two signatures",
+        "has one signature, and this one has 2",
+    ),
+];
+
+/// A host goes on from the newest state whose files bear each other out, and says which do not.
+const RESTORED: &str = "lockstep rehome --restored --enrolment usb/e.spr --root COPY --environment PROD --reason disk --receipt usb/r.spr";
+
+/// Root signs whatever it likes with the node's own key. A receipt that says another thing than the
+/// snapshot inside is corrupt to the auditor, the desk and the host alike.
+#[test]
+fn a_receipt_says_what_the_snapshot_inside_says() -> Tested {
+    let world = world()?;
+    world.ok("rm chain/last.snapshot.spr && mv chain whole")?;
+    world.ok("lockstep enrol usb/5.receipt.spr --desk desk --key keys/desk --output usb/e.spr")?;
+    let key = world.path(KEY);
+    for (field, value, word) in DISAGREE {
+        world.ok("rm -rf chain COPY && cp -a whole chain && cp -a PROD COPY")?;
+        let forged = world.path("chain/PROD-0005.receipt.spr");
+        let mut parts = Parts::read(&forged)?;
+        let mut at = &mut parts.statement;
+        for name in field.split('.').filter(|name| !name.is_empty()) {
+            at = match name.parse::<usize>() {
+                Ok(place) => &mut at[place],
+                Err(_) => &mut at[name],
+            };
+        }
+        if field.is_empty() {
+            let bytes = serde_json::to_vec(&parts.statement)?;
+            let added = sign(&world.path("keys/desk"), "lockstep-receipt", &bytes)?;
+            let name = format!("receipt.json.{}.sig", added.key);
+            parts.signatures.push((name, added.armoured));
+            parts.signatures.sort();
+            parts.write(&forged)?;
+        } else {
+            *at = serde_json::from_str(value)?;
+            if let Some(name) = parts.statement["members"][1]["name"].as_str() {
+                name.clone_into(&mut parts.members[1].0);
+            }
+            parts.write_signed(&forged, &key)?;
+        }
+        world.ok("cp chain/PROD-0005.receipt.spr COPY/.lockstep/states/5/receipt.spr")?;
+        for line in [
+            VERIFY,
+            "lockstep verify chain/PROD-0005.receipt.spr --allowed-signers signers",
+            "lockstep enrol chain/PROD-0005.receipt.spr --desk desk",
+        ] {
+            let ran = world.run(line)?;
+            let told = format!("{}{}", ran.out, ran.err);
+            assert_eq!(ran.code, 22, "{field}: {line}\n{told}");
+            has(&told, &[word]).map_err(|e| format!("{field}: {line}: {e}"))?;
+        }
+        let told = world.ok(RESTORED)?.out;
+        let lost = told.lines().find(|line| line.contains("lost: state 5: "));
+        has(lost.unwrap_or(&told), &[word]).map_err(|e| format!("{field}: {e}"))?;
+        world.ok("rm usb/r.spr")?;
+    }
+    Ok(())
+}
+
 /// Root on the host has the node's key. What it signs again is of another digest than what was signed
 /// after it, and never of another environment.
 #[test]
@@ -201,8 +309,11 @@ fn what_root_signs_again_with_the_nodes_own_key_is_found() -> Tested {
         let path = world.path("chain/PROD-0005.receipt.spr");
         let whole = fs::read(&path)?;
         let mut parts = Parts::read(&path)?;
+        if field == "environment" {
+            snapshot_inside(&world, &mut parts, field, &value)?;
+        }
         parts.statement[field] = value;
-        parts.write_signed(&path, &world.path("PROD/.lockstep/key.4"))?;
+        parts.write_signed(&path, &world.path(KEY))?;
         let ran = world.run(VERIFY)?;
         assert_eq!(ran.code, 22, "{field}: {}", ran.out);
         has(&ran.out, &[word])?;
@@ -236,7 +347,17 @@ fn without_a_later_snapshot_the_end_is_said_to_be_open() -> Tested {
 }
 
 /// What is done to the states on the host.
-const ON_HOST: [(&str, &str, &str); 7] = [
+const ON_HOST: [(&str, &str, &str); 9] = [
+    (
+        "a state of another node",
+        r#"sed -i 's/"node":"PROD","since"/"node":"OTHER","since"/' states/4/state.json"#,
+        "differs    node",
+    ),
+    (
+        "another environment before the rehome",
+        "sed -i s/PROD/OTHER/ environment.json",
+        "differs    environment",
+    ),
     (
         "the first receipt gone",
         "rm states/1/receipt.spr",

@@ -10,22 +10,22 @@ use crate::disk::durable;
 use crate::disk::medium::{Lying, Medium, PassedOver};
 use crate::model::receipt::Receipt;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Kind, Refusal, RefusalName, Sha256, Statement, Time, Watch};
+use crate::model::{Kind, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::spr::{Opened, RawStatement, STATEMENT_MAX, SprError};
 use crate::trust::chain::Chain;
-use crate::trust::verified::by_key;
+use crate::trust::receipt::{ReceiptParts, by_node};
 
 /// What was found, by digest, so that a copy counts once.
 #[derive(Default)]
 struct Files {
-    receipts: BTreeMap<(u64, Sha256), RawStatement>,
+    receipts: BTreeMap<(u64, Sha256), ReceiptParts>,
     snapshots: BTreeMap<(u64, Sha256), RawStatement>,
 }
 
 /// Verifies the receipts and snapshots that were named, or lie in the folders named.
 pub(super) fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let files = Files::read(request)?;
-    let receipts: Vec<RawStatement> = files.receipts.into_values().collect();
+    let receipts: Vec<ReceiptParts> = files.receipts.into_values().collect();
     let snapshots: Vec<RawStatement> = files.snapshots.into_values().collect();
     let mut auditor = Auditor::new(request, now, watch);
     let failed = auditor.chain(&receipts, snapshots.last()).err();
@@ -44,16 +44,16 @@ impl Files {
         for Lying { path, named, kind } in std::mem::take(&mut medium.files) {
             match kind {
                 Ok(Kind::Receipt) => {
-                    let (statement, raw) = whole::<Receipt>(&path)?;
-                    files
-                        .receipts
-                        .insert((statement.sequence, raw.sha256()), raw);
+                    let file = durable::read(&path, STATEMENT_MAX)?;
+                    let parts = ReceiptParts::open(&file).map_err(|e| e.refuse(&path))?;
+                    let receipt: Receipt = parts.raw.decode().map_err(|e| e.refuse(&path))?;
+                    let named = (receipt.sequence, parts.raw.sha256());
+                    files.receipts.insert(named, parts);
                 }
                 Ok(Kind::Snapshot) => {
-                    let (statement, raw) = whole::<Snapshot>(&path)?;
-                    files
-                        .snapshots
-                        .insert((statement.sequence, raw.sha256()), raw);
+                    let (snapshot, raw) = snapshot(&path)?;
+                    let named = (snapshot.sequence, raw.sha256());
+                    files.snapshots.insert(named, raw);
                 }
                 Ok(found) if named => {
                     let wanted = Kind::Receipt;
@@ -73,20 +73,20 @@ impl Files {
     }
 }
 
-/// A file's statement, once every member has the digest that the statement says.
-fn whole<S: Statement>(path: &Path) -> Result<(S, RawStatement), Refusal> {
+/// A snapshot file's statement, once every member has the digest that the statement says.
+fn snapshot(path: &Path) -> Result<(Snapshot, RawStatement), Refusal> {
     let file = durable::read(path, STATEMENT_MAX)?;
     let opened = Opened::open(file.as_slice()).map_err(|e| e.refuse(path))?;
-    let statement: S = opened.decode().map_err(|e| e.refuse(path))?;
-    let read = opened.into_memory(statement.members(), STATEMENT_MAX);
+    let snapshot: Snapshot = opened.decode().map_err(|e| e.refuse(path))?;
+    let read = opened.into_memory(&snapshot.members, STATEMENT_MAX);
     let (raw, _) = read.map_err(|e| e.refuse(path))?;
-    Ok((statement, raw))
+    Ok((snapshot, raw))
 }
 
 impl Auditor<'_> {
     fn chain(
         &mut self,
-        receipts: &[RawStatement],
+        receipts: &[ReceiptParts],
         newest: Option<&RawStatement>,
     ) -> Result<(), Refusal> {
         let Some(last) = receipts.last() else {
@@ -98,6 +98,7 @@ impl Auditor<'_> {
             "one tar encoding, canonical JSON, members as stated",
         );
         let last: Receipt = last
+            .raw
             .decode()
             .map_err(|e| e.refuse(Path::new("receipt.json")))?;
         let chain = Chain::check(receipts, &last.node.key)?;
@@ -171,7 +172,7 @@ impl Auditor<'_> {
             self.line("not checked", "tail", told);
             return Ok(());
         }
-        let snapshot = by_key::<Snapshot>(raw, &last.node.key)?;
+        let snapshot = by_node::<Snapshot>(raw, &last.node.key)?;
         chain.check_head(snapshot.get().sequence, snapshot.get().receipt)?;
         self.line(
             "ok",

@@ -23,9 +23,10 @@ use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statem
 use crate::spr::{Opened, RawStatement, SprError};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
+use crate::trust::receipt::{ReceiptParts, by_node};
 use crate::trust::site::TrustedSite;
 use crate::trust::vendor::Expiry;
-use crate::trust::verified::{by_key, by_signers};
+use crate::trust::verified::by_signers;
 pub use outcome::{Line, Outcome};
 pub(super) use reading::pin;
 use reading::{allowed_signers, read_members, recipes};
@@ -130,8 +131,8 @@ impl<'a> Auditor<'a> {
 
     fn check(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
         match opened.raw().kind {
-            Kind::Snapshot => self.node_statement::<Snapshot>(opened, |s| s.node.key.clone()),
-            Kind::Receipt => self.node_statement::<Receipt>(opened, |r| r.node.key.clone()),
+            Kind::Snapshot => self.snapshot(opened),
+            Kind::Receipt => self.receipt(opened),
             Kind::Enrolment => self.enrolment(opened),
             Kind::Site => self.site_file(opened),
             Kind::Recipe => self.recipe(opened),
@@ -160,20 +161,26 @@ impl<'a> Auditor<'a> {
         Ok((statement, raw, small, present))
     }
 
-    fn node_statement<S: Statement>(
-        &mut self,
-        opened: Opened<BufReader<File>>,
-        key: fn(&S) -> PublicKey,
-    ) -> Result<(), Refusal> {
-        let (statement, raw, ..) = self.read::<S>(opened)?;
-        let key = key(&statement);
-        by_key::<S>(&raw, &key)?;
-        self.line(
-            "ok",
-            "signature",
-            format!("by the key it states, {}", key.fingerprint()),
-        );
-        self.pinned = self.node_key(&key)?;
+    fn snapshot(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        let (snapshot, raw, ..) = self.read::<Snapshot>(opened)?;
+        by_node::<Snapshot>(&raw, &snapshot.node.key)?;
+        self.signed_by(&snapshot.node.key)
+    }
+
+    fn receipt(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
+        let (receipt, raw, mut small, _) = self.read::<Receipt>(opened)?;
+        let members = receipt.members.iter();
+        let members = members.filter_map(|member| small.remove_entry(&member.name));
+        let members = members.collect();
+        ReceiptParts { raw, members }.verify(&receipt.node.key)?;
+        self.line("ok", "snapshot", "the one inside says the same");
+        self.signed_by(&receipt.node.key)
+    }
+
+    fn signed_by(&mut self, key: &PublicKey) -> Result<(), Refusal> {
+        let detail = format!("by the key it states, {}", key.fingerprint());
+        self.line("ok", "signature", detail);
+        self.pinned = self.node_key(key)?;
         Ok(())
     }
 

@@ -73,6 +73,8 @@ impl Found {
 pub(super) fn open(root: &Path, command: &str, now: Time) -> Result<Found, Refusal> {
     let (root, lock) = Node::lock_root(root, command, now)?;
     let store = StateStore::open(&root);
+    // Nothing else says whose the states before a rehome are.
+    store.environment()?;
     let mut lost = Vec::new();
     let current = match store.current() {
         Ok(current) => Some(current),
