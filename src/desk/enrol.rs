@@ -16,7 +16,7 @@ use super::many::{OneLine, Told};
 use super::statements::{self, Unread, Word, check_key};
 use super::store::{EnvironmentRecord, NodeRecord, SeenSnapshot};
 use crate::model::snapshot::NodeId;
-use crate::model::text::Shown;
+use crate::model::text::{Shown, any_path_as_text};
 use crate::model::{Refusal, RefusalName, Time, Watch};
 
 /// What `enrol` is asked.
@@ -52,6 +52,7 @@ pub struct Outcome {
     /// Whether it was known already.
     pub known: bool,
     /// The enrolment file, where one was written.
+    #[serde(serialize_with = "any_path_as_text")]
     pub output: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::disk::{durable, handout, keys};
 use crate::model::site::{Policy, Signer, Site};
 use crate::model::statement::FORMAT;
-use crate::model::text::Shown;
+use crate::model::text::{Shown, path_as_text};
 use crate::model::{Kind, Member, Name, Refusal, RefusalName, Time, Watch};
 use crate::spr::{MemberBytes, RawSignature, canonical, encode_small};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
@@ -51,6 +51,7 @@ pub struct Request {
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// The site's name.
     pub site: String,

@@ -212,6 +212,18 @@ pub fn public_half(path: &Path) -> Result<PublicKey, Refusal> {
     })
 }
 
+/// The public half that a key file of either kind states, where that needs no passphrase. Nothing makes
+/// sure of it but [`load`].
+#[must_use]
+pub fn stated(path: &Path) -> Option<PublicKey> {
+    let file = durable::open_plain(path).ok()?;
+    let text = text(&file, path).ok()?;
+    if text.starts_with(PRIVATE) {
+        return SigningKey::public_half(&text).ok();
+    }
+    public(path, &text).ok().map(|(key, _)| key)
+}
+
 impl KeyFile {
     /// The public half.
     #[must_use]

@@ -89,7 +89,12 @@ pub fn differ(mark: Mark, stored: Option<&String>, live: Option<&String>) -> Opt
     let (old, new) = (stored?, live?);
     (old != new).then(|| Difference {
         mark,
-        values: format!("{}: it was {old}, it is {new}", mark.word()),
+        values: format!(
+            "{}: it was {}, it is {}",
+            mark.word(),
+            mark.shown(old),
+            mark.shown(new)
+        ),
     })
 }
 
@@ -133,41 +138,33 @@ impl Mark {
             Self::StateBorn => "birth of the state",
         }
     }
+
+    /// A digest is told apart by its beginning; a number or a time may differ in its last digit.
+    fn shown(self, value: &str) -> String {
+        match self {
+            Self::Machine | Self::Hardware | Self::Root => value.chars().take(12).collect(),
+            Self::Inode | Self::Born | Self::StateInode | Self::StateBorn => value.to_owned(),
+        }
+    }
 }
 
 /// Every mark that differs. One that is unknown on either side does not.
 #[must_use]
 pub fn compare(stored: &Marks, live: &Marks) -> Vec<Difference> {
-    let known = |mark: Mark, old: Option<String>, new: Option<String>| {
-        let differs = old.is_some() && new.is_some() && old != new;
-        differs.then(|| Difference {
-            mark,
-            values: format!(
-                "{}: it was {}, it is {}",
-                mark.word(),
-                short(&old.unwrap_or_default()),
-                short(&new.unwrap_or_default())
-            ),
-        })
+    let hex = |sha256: Option<Sha256>| sha256.map(|sha256| sha256.to_string());
+    let inode = |marks: &Marks| Some(marks.inode.to_string());
+    let values = |marks: &Marks| {
+        [
+            (Mark::Machine, marks.machine.clone()),
+            (Mark::Hardware, hex(marks.hardware)),
+            (Mark::Root, hex(Some(marks.root))),
+            (Mark::Inode, inode(marks)),
+        ]
     };
-    let hex = |sha256: &Option<Sha256>| sha256.map(|sha256| sha256.to_string());
-    [
-        known(Mark::Machine, stored.machine.clone(), live.machine.clone()),
-        known(Mark::Hardware, hex(&stored.hardware), hex(&live.hardware)),
-        known(Mark::Root, hex(&Some(stored.root)), hex(&Some(live.root))),
-        known(
-            Mark::Inode,
-            Some(stored.inode.to_string()),
-            Some(live.inode.to_string()),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(12).collect()
+    let pairs = values(stored).into_iter().zip(values(live));
+    pairs
+        .filter_map(|((mark, old), (_, new))| differ(mark, old.as_ref(), new.as_ref()))
+        .collect()
 }
 
 fn text(path: &Path) -> Option<String> {
@@ -225,6 +222,19 @@ mod tests {
         assert_eq!(
             told(&marks(None, 1), &marks(Some("b"), 2)),
             ["inode of the key: it was 1, it is 2"]
+        );
+        // A file system of this size numbers its files so.
+        let large = 9_007_199_254_740_990;
+        assert_eq!(
+            told(&marks(None, large), &marks(None, large + 1)),
+            ["inode of the key: it was 9007199254740990, it is 9007199254740991"]
+        );
+        assert_eq!(
+            told(
+                &marks(Some(&"a".repeat(32)), 1),
+                &marks(Some(&"b".repeat(32)), 1)
+            ),
+            ["machine-id: it was aaaaaaaaaaaa, it is bbbbbbbbbbbb"]
         );
     }
 

@@ -18,7 +18,7 @@ use crate::model::path::STATE_FOLDER;
 use crate::model::receipt::Action;
 use crate::model::snapshot::EnvironmentId;
 use crate::model::statement::FORMAT;
-use crate::model::text::{Shown, shell_word};
+use crate::model::text::{Shown, path_as_text, shell_word};
 use crate::model::{Name, Refusal, RefusalName, Time};
 use crate::trust::TrustedSite;
 
@@ -102,6 +102,7 @@ pub struct Outcome {
     /// The node's name.
     pub node: String,
     /// The canonical root.
+    #[serde(serialize_with = "path_as_text")]
     pub root: PathBuf,
     /// The node key's fingerprint, to be compared when the node is enrolled.
     pub fingerprint: String,
@@ -114,10 +115,12 @@ pub struct Outcome {
     /// What is to be known of the mounts below the root.
     pub mounts: Vec<String>,
     /// The first snapshot.
+    #[serde(serialize_with = "path_as_text")]
     pub snapshot: PathBuf,
     /// Whether what is there already is to be adopted.
     pub adopting: bool,
     /// The node's own rules.
+    #[serde(serialize_with = "path_as_text")]
     pub rules: PathBuf,
     /// What to put beside the product's service, so that it never starts on half a change.
     pub systemd: String,

@@ -8,7 +8,7 @@ use super::Node;
 use super::output::write_out;
 use crate::disk::handout;
 use crate::model::receipt::Receipt;
-use crate::model::text::Shown;
+use crate::model::text::{Shown, path_as_text, paths_as_text};
 use crate::model::{Refusal, RefusalName};
 use crate::spr::Opened;
 
@@ -16,6 +16,7 @@ use crate::spr::Opened;
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The receipt file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// Its sequence number.
     pub sequence: u64,
@@ -64,23 +65,25 @@ pub fn run(root: &Path, sequence: Option<u64>, output: Option<&Path>) -> Result<
 #[derive(Debug, Serialize)]
 pub struct All {
     /// The folder.
+    #[serde(serialize_with = "path_as_text")]
     pub folder: PathBuf,
     /// The receipt files, rising by sequence number.
+    #[serde(serialize_with = "paths_as_text")]
     pub files: Vec<PathBuf>,
 }
 
 impl std::fmt::Display for All {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for file in &self.files {
-            writeln!(f, "receipt    {}", file.display())?;
+            writeln!(f, "receipt    {}", Shown(file))?;
         }
         write!(
             f,
             "{} receipt(s) are in {}\n  next       take a snapshot into it too, and anybody can check that none is missing: \
              lockstep verify {} --allowed-signers FILE",
             self.files.len(),
-            self.folder.display(),
-            self.folder.display()
+            Shown(&self.folder),
+            Shown(&self.folder)
         )
     }
 }

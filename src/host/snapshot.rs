@@ -10,7 +10,7 @@ use super::output::{commit, place, unfinished};
 use super::statement::{NextState, Signing};
 use super::survey::Survey;
 use crate::disk::handout;
-use crate::model::text::{Shown, bytes};
+use crate::model::text::{Shown, bytes, path_as_text};
 use crate::model::{Refusal, Time, Watch};
 
 /// What `snapshot` is asked.
@@ -34,6 +34,7 @@ pub struct Outcome {
     /// The node's name.
     pub node: String,
     /// The snapshot file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// Its size in bytes.
     pub size: u64,

@@ -12,7 +12,7 @@ use crate::disk::systemd;
 use crate::disk::walk::walk;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
-use crate::model::text::{Escaped, Shown, bytes};
+use crate::model::text::{Escaped, Shown, bytes, path_as_text};
 use crate::model::{Refusal, RefusalName, TreePath, Watch};
 
 /// The warning where no unit runs recovery.
@@ -42,6 +42,7 @@ pub struct Outcome {
     /// The node's name.
     pub node: String,
     /// The root.
+    #[serde(serialize_with = "path_as_text")]
     pub root: PathBuf,
     /// The node key's fingerprint, to be compared at `enrol`.
     pub fingerprint: String,

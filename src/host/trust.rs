@@ -12,7 +12,7 @@ use super::survey::Survey;
 use crate::disk::operator;
 use crate::model::receipt::Action;
 use crate::model::site::Signer;
-use crate::model::text::Shown;
+use crate::model::text::{Shown, any_path_as_text};
 use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::trust::TrustedSite;
 use crate::trust::site::Renewal;
@@ -41,6 +41,7 @@ pub struct Outcome {
     /// Whether it was taken just now.
     pub taken: bool,
     /// The receipt of that.
+    #[serde(serialize_with = "any_path_as_text")]
     pub receipt: Option<PathBuf>,
 }
 

@@ -51,6 +51,15 @@ fn a_passphrase_comes_from_a_descriptor() -> Tested {
     // Nobody can be asked, and none was given: said, and not waited for.
     let alone = format!("timeout 60 setsid {APPROVE} < /dev/null");
     world.refused("usb", &alone, 2, &["passphrase", "--passphrase-fd"])?;
+    // Nor is anybody asked for what cannot be written, beside the patch or where it was to go.
+    world.ok(&format!(
+        "{APPROVE} --passphrase-fd 3 3< right && cp usb/*.sig taken.sig"
+    ))?;
+    for line in [APPROVE, &format!("{APPROVE} --output taken.sig")] {
+        let alone = format!("timeout 60 setsid {line} < /dev/null");
+        world.refused("usb", &alone, 2, &["there already"])?;
+    }
+    world.ok("rm usb/*.sig")?;
     // Not on the command line, and not from the environment.
     let typed = world.run(&format!("{APPROVE} --passphrase secret"))?;
     assert_eq!(typed.code, 2, "{}", typed.err);

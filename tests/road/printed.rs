@@ -93,6 +93,15 @@ fn names_of_files_forge_no_lines() -> Tested {
     ] {
         shown(&world, line)?;
     }
+    // Receipts that are handed out where such a name was given.
+    let place = format!("new/{HOSTILE}");
+    world.ok("mkdir new")?;
+    fs::create_dir(world.path(&place))?;
+    shown(&world, "lockstep receipt --all --root PROD --output new/*")?;
+    world.ok("cp -a PROD P2 && rm -r PROD && mv P2 PROD")?;
+    let rehome = "lockstep rehome --copy --name NEW --root PROD --environment PROD --reason x --receipt new/*";
+    let ran = world.ok(rehome)?;
+    check(&ran.out).map_err(|what| format!("{what}:\n{}", ran.out))?;
     Ok(())
 }
 
@@ -107,6 +116,45 @@ fn a_name_that_is_not_text_costs_no_document() -> Tested {
     assert_eq!(document["file"], "stick/a\u{fffd}b.spr");
     let ran = world.run("lockstep apply stick --root PROD --json")?;
     assert_eq!(ran.code, 12, "{}{}", ran.out, ran.err);
+    serde_json::from_str::<Value>(&ran.out)?;
+    // Whatever is handed out under such a name is done once it is done, and the document says so.
+    world.ok("lockstep site renew --from site.spr --key keys/owner --output site2.spr")?;
+    let prepare =
+        format!("lockstep prepare --environment PROD --to {MP5} --desk desk --source repository");
+    let desk = "lockstep enrol usb/PROD.receipt.spr --desk desk --key keys/desk";
+    for (line, field, option) in [
+        (&*prepare, "file", "output"),
+        (desk, "output", "output"),
+        ("lockstep snapshot --root PROD", "file", "output"),
+        ("lockstep receipt --root PROD", "file", "output"),
+        (
+            "lockstep apply usb/2.patch.spr --root PROD",
+            "receipt",
+            "receipt",
+        ),
+        (
+            "lockstep rollback --root PROD --environment PROD",
+            "receipt",
+            "receipt",
+        ),
+        ("lockstep trust site2.spr --root PROD", "receipt", "receipt"),
+        (
+            "lockstep rehome --copy --name NEW --root PROD --environment PROD --reason x",
+            "receipt",
+            "receipt",
+        ),
+    ] {
+        let name = "\"$(printf 'out/a\\377b.spr')\"";
+        world.ok("rm -rf out && mkdir out")?;
+        let ran = world.ok(&format!("{line} --json --{option} {name}"))?;
+        let document: Value = serde_json::from_str(&ran.out)?;
+        assert_eq!(document[field], "out/a\u{fffd}b.spr", "{line}");
+        if line == prepare {
+            world.ok("rm out/*.head.spr && cp out/*.spr usb/2.patch.spr")?;
+        }
+    }
+    world.ok("mkdir \"$(printf 'all\\377')\"")?;
+    let ran = world.ok("lockstep receipt --all --root PROD --json --output all*")?;
     serde_json::from_str::<Value>(&ran.out)?;
     Ok(())
 }

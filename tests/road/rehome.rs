@@ -562,12 +562,13 @@ fn a_departed_preparer_does_not_come_back_with_a_backup() -> Tested {
         26,
         &["version 2", "version 1", "--site SITE.spr"],
     )?;
-    world.refused(
+    let ran = world.refused(
         "PROD",
         &line("usb/new.spr", "--site site.spr"),
         26,
-        &["version 2", "version 1"],
+        &["version 2", "version 1", "--site SITE.spr", "/PROD, with"],
     )?;
+    assert!(!ran.err.contains("site.spr"), "{}", ran.err);
     // Under the newer one the departed preparer's word counts no more.
     world.refused(
         "PROD",

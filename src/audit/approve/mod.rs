@@ -68,8 +68,17 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
         .lines()
         .for_each(|line| watch.say(line));
     let may = |key: &PublicKey| may_approve(under.as_ref(), &preparer, key);
+    let place = |key: &PublicKey| {
+        let named = request.output.clone();
+        named.unwrap_or_else(|| beside::name(&request.file, &key.id()))
+    };
     let (key, armoured) = match &request.by {
         By::Key(path) => {
+            // Nobody types a passphrase for what cannot be written, or would not count.
+            if let Some(key) = keys::stated(path) {
+                may(&key)?;
+                handout::check_free(&place(&key))?;
+            }
             let key = keys::load(path, watch)?;
             may(key.public())?;
             let made = key.sign_in(APPROVAL_NAMESPACE, &head.raw.bytes)?;
@@ -83,15 +92,12 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
             (key, armoured)
         }
     };
-    let signature = request
-        .output
-        .clone()
-        .unwrap_or_else(|| beside::name(&request.file, &key.id()));
-    handout::write(&signature, &armoured)?;
     let count = under
         .as_ref()
         .map(|under| count(request, under, &head, &armoured, &key))
         .transpose()?;
+    let signature = place(&key);
+    handout::write(&signature, &armoured)?;
     Ok(Outcome {
         signature,
         proposal,

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::adopt::Adoption;
-use crate::model::text::{Shown, bytes};
+use crate::model::text::{Shown, bytes, path_as_text};
 
 /// What `prepare` made.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The patch file.
+    #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
     /// The same without packs, for approvers.
+    #[serde(serialize_with = "path_as_text")]
     pub head: PathBuf,
     /// Bytes in the patch file.
     pub size: u64,

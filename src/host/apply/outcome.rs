@@ -9,7 +9,7 @@ use super::super::change::{Done, ProductWas, ended, touched};
 use super::super::statement::Times;
 use crate::model::receipt::FileCounts;
 use crate::model::snapshot::Drift;
-use crate::model::text::bytes;
+use crate::model::text::{any_path_as_text, bytes};
 use crate::plan::admit::Admitted;
 use crate::plan::change::{against, components as component_changes};
 use crate::plan::work::Work;
@@ -55,6 +55,7 @@ pub struct Outcome {
     /// What became of the product.
     pub product: ProductWas,
     /// The receipt.
+    #[serde(serialize_with = "any_path_as_text")]
     pub receipt: Option<PathBuf>,
     /// What the admin should know.
     pub warnings: Vec<String>,

@@ -71,12 +71,28 @@ pub struct Request {
 impl Request {
     /// What was typed, for the line that a refusal names.
     fn line(&self) -> String {
-        let path = |path: &Path| shell_word(&path.display().to_string());
+        let site = match &self.how {
+            How::Restored { site, .. } => site.as_deref(),
+            How::Moved | How::Copy { .. } => None,
+        };
+        self.line_under(site)
+    }
+
+    /// The same, with this site file.
+    fn line_under(&self, site: Option<&Path>) -> String {
+        let word = |path: &Path| shell_word(&path.to_string_lossy());
+        let option = |name: &str, value: Option<String>| {
+            value.map_or(String::new(), |value| format!(" --{name} {value}"))
+        };
         let how = match &self.how {
             How::Moved => "--moved".to_owned(),
-            How::Copy { name, .. } => format!("--copy --name {name}"),
+            How::Copy { name, node } => {
+                let node = option("node", node.as_ref().map(ToString::to_string));
+                format!("--copy --name {name}{node}")
+            }
             How::Restored { enrolment, .. } => {
-                format!("--restored --enrolment {}", path(enrolment))
+                let site = option("site", site.map(word));
+                format!("--restored --enrolment {}{site}", word(enrolment))
             }
         };
         format!("rehome {how} --reason {}", shell_word(&self.reason))
@@ -112,6 +128,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         How::Moved => moved(&found)?,
         How::Copy { name, node } => copied(&found, name, node.as_ref())?,
         How::Restored { enrolment, site } => {
+            let line = request.line_under(Some(Path::new("SITE.spr")));
             restored::next(&found, enrolment, site.as_deref(), &line)?
         }
     };
@@ -290,4 +307,47 @@ fn about(found: &Found, next: &Next) -> String {
         ),
     };
     format!("{what}; every patch that was prepared for it is refused from then on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_what_was_typed() {
+        let path = |text: &str| PathBuf::from(text);
+        for (how, line) in [
+            (How::Moved, "rehome --moved --reason 'a b'"),
+            (
+                How::Copy {
+                    name: "TEST".parse().unwrap(),
+                    node: None,
+                },
+                "rehome --copy --name TEST --reason 'a b'",
+            ),
+            (
+                How::Copy {
+                    name: "TEST".parse().unwrap(),
+                    node: "n2".parse().ok(),
+                },
+                "rehome --copy --name TEST --node n2 --reason 'a b'",
+            ),
+            (
+                How::Restored {
+                    enrolment: path("e.spr"),
+                    site: Some(path("the site.spr")),
+                },
+                "rehome --restored --enrolment e.spr --site 'the site.spr' --reason 'a b'",
+            ),
+        ] {
+            let request = Request {
+                root: path("/opt/step"),
+                how,
+                reason: "a b".to_owned(),
+                environment: None,
+                receipt: None,
+            };
+            assert_eq!(request.line(), line);
+        }
+    }
 }

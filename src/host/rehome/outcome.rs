@@ -8,7 +8,7 @@ use super::Next;
 use super::salvage::Found;
 use crate::disk::home::Home;
 use crate::model::rehome::RehomeHow;
-use crate::model::text::Escaped;
+use crate::model::text::{Escaped, Shown, path_as_text};
 
 /// What the node is now.
 #[derive(Debug, Serialize)]
@@ -32,6 +32,7 @@ pub struct Outcome {
     /// What was found and lost.
     pub notes: Vec<String>,
     /// The receipt, which holds the next snapshot.
+    #[serde(serialize_with = "path_as_text")]
     pub receipt: PathBuf,
     /// Whether another node of this name is enrolled on the desk.
     replaces: bool,
@@ -76,12 +77,12 @@ impl std::fmt::Display for Outcome {
             writeln!(f, "  restored   {}", Escaped(note))?;
         }
         writeln!(f, "  site       {}", self.site)?;
-        writeln!(f, "  receipt    {}", self.receipt.display())?;
+        writeln!(f, "  receipt    {}", Shown(&self.receipt))?;
         let replace = if self.replaces { " --replace" } else { "" };
         writeln!(
             f,
             "  next       carry the receipt to the desk: lockstep enrol {}{replace} --fingerprint {}",
-            self.receipt.display(),
+            Shown(&self.receipt),
             short(&self.fingerprint)
         )?;
         write!(

@@ -26,6 +26,7 @@ const ROOM: u64 = 1_000;
 /// The largest sequence number that a statement holds.
 const SEQUENCE_MAX: u64 = 1 << 52;
 
+/// What the node goes on with; `line` is what is typed with a newer site file.
 pub(super) fn next(
     found: &Found,
     enrolment: &Path,
@@ -39,10 +40,12 @@ pub(super) fn next(
         .into_memory(&claimed.members, ENROLMENT_MAX)
         .map_err(|e| e.refuse(enrolment))?;
     let site = site_in_force(found, site)?;
+    let root = found.node.root().path().to_string_lossy();
+    let line = format!("{line} --root {}", shell_word(&root));
     // Asked of the claim already: who signed it may be known to the newer site file alone.
-    check_site(&claimed.site, "the desk knows", &site, line)?;
+    check_site(&claimed.site, "the desk knows", &site, &line)?;
     if let Some(known) = &found.witness.site {
-        check_site(known, "this folder knows", &site, line)?;
+        check_site(known, "this folder knows", &site, &line)?;
     }
     let enrolment = verified(&raw, &site)?;
     check_node(&enrolment, found)?;
@@ -115,8 +118,7 @@ fn check_site(
         .value(whose, told(known))
         .value("here is", told(&here))
         .next(format!(
-            "lockstep {line} --site {}, with the owner's site file of version {} or later",
-            shell_word("SITE.spr"),
+            "lockstep {line}, with the owner's site file of version {} or later",
             known.version
         )))
 }

@@ -10,7 +10,7 @@ use super::super::statement::Times;
 use super::back::Back;
 use crate::model::installed::describe;
 use crate::model::receipt::FileCounts;
-use crate::model::text::bytes;
+use crate::model::text::{any_path_as_text, bytes};
 use crate::plan::change::components as component_changes;
 use crate::plan::work::Work;
 
@@ -45,6 +45,7 @@ pub struct Outcome {
     /// What became of the product.
     pub product: ProductWas,
     /// The receipt.
+    #[serde(serialize_with = "any_path_as_text")]
     pub receipt: Option<PathBuf>,
     /// Bytes that staging takes.
     pub space: u64,
