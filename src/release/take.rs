@@ -8,6 +8,7 @@
 //! | a role file that others than the delegate signed | as many of its delegation's keys as that asks for |
 //! | an older file, or the same version with other content | only a higher version is an offer |
 //! | a recipe outside of the delegation, or under further delegations | refused |
+//! | a role file that no host reads: too many signatures, too large | refused before anything is copied |
 //! | another content for a recipe path that is published | refused: a path stands for one content for ever |
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::path::Path;
 use super::commit::{Change, Written};
 use super::envelope::Envelope;
 use super::paper::Tally;
-use super::seal::{Signers, tally};
+use super::seal::{Signers, check_readable, tally};
 use super::tuf::{TargetFile, Targets};
 use super::write::write_once;
 use super::{Directory, ReleaseError, Repository, layout};
@@ -78,6 +79,7 @@ impl Repository {
                 threshold,
             });
         }
+        check_readable(&file.to_bytes()?, || Ok(name.clone()))?;
         let body = &file.signed.body;
         if body
             .delegations

@@ -7,8 +7,10 @@ use lockstep::publish::take::Take;
 use lockstep::publish::{
     KeyFolder, component, delegate, init, release, renew, revoke, rotate, sign, words,
 };
+use lockstep::release::envelope::Signature;
 use lockstep::release::tuf::{Hashes, TargetFile};
 use lockstep::release::{Repository, Standing};
+use lockstep::spr::{Opened, RawSignature, encode_small};
 
 use crate::rotate::{lasting, publish, request, today};
 use crate::tuf::python_tuf;
@@ -239,6 +241,11 @@ fn what_a_delegate_may_not_publish_is_refused_at_its_own_desk() -> Done {
 
 /// The delegate's own key signs anything: its program is not to be trusted.
 fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
+    forge_as(two, recipe, bytes, u64::try_from(bytes.len())?, 1)
+}
+
+/// The same with another length than the recipe has, and with so many signatures, of which one is good.
+fn forge_as(two: &Two, recipe: &str, bytes: &[u8], length: u64, signatures: u64) -> Done {
     let mut repository = Repository::open(&two.delegate.path("repo"))?;
     repository.look_ahead("acme")?;
     let mut file = match repository.state().delegated.get("acme") {
@@ -255,13 +262,17 @@ fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
         hashes: Hashes {
             sha256: Sha256::of(bytes),
         },
-        length: u64::try_from(bytes.len())?,
+        length,
         extra: serde_json::Map::new(),
     };
     file.signed.version = file.signed.version.saturating_add(1);
     file.signed.body.targets.insert(path(recipe)?, target);
     file.signatures.clear();
     file.sign(&two.delegate.keys().load("acme", &Unwatched)?)?;
+    for number in 1..signatures {
+        let keyid = Sha256::of(&number.to_be_bytes());
+        file.signatures.push(Signature::new(keyid, &[7; 64]));
+    }
     let name = format!("repo/metadata/{}.acme.json", file.signed.version);
     durable::write(&two.delegate.path(&name), &file.to_bytes()?, 0o644)?;
     Ok(Repository::place_target(
@@ -288,6 +299,21 @@ fn foreign_recipe(recipe: &str, files: &[(&str, &str)]) -> Done<(Vendor, Vec<u8>
     Ok((vendor, bytes))
 }
 
+/// The same recipe with a signature member behind its statement.
+fn signed(recipe: &[u8]) -> Done<Vec<u8>> {
+    let statement = Opened::open(recipe)?.into_raw();
+    let signature = RawSignature {
+        key: Sha256::of(b"a key"),
+        armoured: b"a signature".to_vec(),
+    };
+    Ok(encode_small(
+        statement.kind,
+        &statement.bytes,
+        &[signature],
+        &[],
+    )?)
+}
+
 #[test]
 fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     let two = Two::new()?;
@@ -303,6 +329,27 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     let two = Two::new()?;
     forge(&two, "customer/acme/portal/7.0/portal-7.0.4", &good)?;
     two.refuses("holds the recipe of portal 7.0.3")?;
+
+    // More signatures than hosts read, although enough of them are good.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    let length = u64::try_from(good.len())?;
+    forge_as(&two, PORTAL, &good, length, 65)?;
+    two.refuses("more than 64 signatures")?;
+
+    // A recipe file that has another size than the role file says, or is signed itself.
+    for (bytes, more, words) in [
+        (&good, 1, "the metadata that names it says"),
+        (&signed(&good)?, 0, "is signed"),
+    ] {
+        let two = Two::new()?;
+        let length = u64::try_from(bytes.len())? + more;
+        forge_as(&two, PORTAL, bytes, length, 1)?;
+        let refusal = two.refuses(words)?;
+        assert_eq!(refusal.name, RefusalName::Corrupt);
+        assert_eq!(refusal.unchanged, "nothing was taken in");
+    }
 
     // Without its contents, and with others than the recipe says.
     let two = Two::new()?;
