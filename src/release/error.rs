@@ -132,6 +132,16 @@ pub enum ReleaseError {
         /// What is delegated to it.
         granted: Vec<String>,
     },
+    /// A recipe path that stands for another content already.
+    #[error("{path} is offered with other content than was published there")]
+    Reused {
+        /// The recipe.
+        path: RecipePath,
+        /// What was published.
+        published: String,
+        /// What is offered.
+        offered: String,
+    },
     /// Versions that cannot start anew.
     #[error("the versions of the role {role} cannot start anew by themselves")]
     Restart {
@@ -244,6 +254,10 @@ impl ReleaseError {
                 RefusalName::Conflict,
                 "have the delegate take it out, or delegate it: publish delegate --role NAME --path PATTERN",
             ),
+            Self::Reused { .. } => (
+                RefusalName::Conflict,
+                "have the delegate give it a new version; what is published never changes",
+            ),
             Self::Restart { missing, .. } if missing.is_empty() => (
                 RefusalName::Usage,
                 "leave root out: its versions follow each other without a gap for ever",
@@ -299,6 +313,11 @@ impl From<ReleaseError> for Refusal {
             ReleaseError::Outside { path, granted, .. } => refusal
                 .value("recipe", path)
                 .value("delegated", granted.join(", ")),
+            ReleaseError::Reused {
+                published, offered, ..
+            } => refusal
+                .value("offered", offered)
+                .value("published", published),
             ReleaseError::Restart { role, missing } if !missing.is_empty() => refusal
                 .value("recorded by", missing.join(", "))
                 .next(restart(std::iter::once(&role).chain(&missing))),

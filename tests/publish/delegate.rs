@@ -8,7 +8,7 @@ use lockstep::publish::{
     KeyFolder, component, delegate, init, release, renew, revoke, rotate, sign, words,
 };
 use lockstep::release::envelope::Signature;
-use lockstep::release::tuf::{Hashes, TargetFile};
+use lockstep::release::tuf::{Hashes, TargetFile, Targets};
 use lockstep::release::{Repository, Standing};
 use lockstep::spr::{Opened, RawSignature, encode_small};
 
@@ -246,6 +246,23 @@ fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
 
 /// The same with another length than the recipe has, and with so many signatures, of which one is good.
 fn forge_as(two: &Two, recipe: &str, bytes: &[u8], length: u64, signatures: u64) -> Done {
+    let recipe = path(recipe)?;
+    let target = TargetFile {
+        hashes: Hashes {
+            sha256: Sha256::of(bytes),
+        },
+        length,
+        extra: serde_json::Map::new(),
+    };
+    forge_file(two, signatures, |file| {
+        file.targets.insert(recipe.clone(), target);
+    })?;
+    let folder = two.delegate.path("repo");
+    Ok(Repository::place_target(&folder, &recipe, bytes)?)
+}
+
+/// The delegate's next role file, changed by hand.
+fn forge_file(two: &Two, signatures: u64, change: impl FnOnce(&mut Targets)) -> Done {
     let mut repository = Repository::open(&two.delegate.path("repo"))?;
     repository.look_ahead("acme")?;
     let mut file = match repository.state().delegated.get("acme") {
@@ -255,18 +272,11 @@ fn forge_as(two: &Two, recipe: &str, bytes: &[u8], length: u64, signatures: u64)
             0,
             today().plus_days(100),
             Some(today()),
-            lockstep::release::tuf::Targets::default(),
+            Targets::default(),
         ),
     };
-    let target = TargetFile {
-        hashes: Hashes {
-            sha256: Sha256::of(bytes),
-        },
-        length,
-        extra: serde_json::Map::new(),
-    };
     file.signed.version = file.signed.version.saturating_add(1);
-    file.signed.body.targets.insert(path(recipe)?, target);
+    change(&mut file.signed.body);
     file.signatures.clear();
     file.sign(&two.delegate.keys().load("acme", &Unwatched)?)?;
     for number in 1..signatures {
@@ -274,12 +284,8 @@ fn forge_as(two: &Two, recipe: &str, bytes: &[u8], length: u64, signatures: u64)
         file.signatures.push(Signature::new(keyid, &[7; 64]));
     }
     let name = format!("repo/metadata/{}.acme.json", file.signed.version);
-    durable::write(&two.delegate.path(&name), &file.to_bytes()?, 0o644)?;
-    Ok(Repository::place_target(
-        &two.delegate.path("repo"),
-        &path(recipe)?,
-        bytes,
-    )?)
+    let bytes = file.to_bytes()?;
+    Ok(durable::write(&two.delegate.path(&name), &bytes, 0o644)?)
 }
 
 /// The bytes of a recipe that the delegate published somewhere it may publish what it likes.
@@ -374,7 +380,17 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     two.publish(PORTAL)?;
     two.take()?;
     forge(&two, PORTAL, &outside)?;
-    two.refuses("other content than its name says")?;
+    two.refuses("other content than was published")?;
+    // Dropped in between, it stands for its first content all the same.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    forge_file(&two, 1, |file| file.targets.clear())?;
+    two.take()?;
+    forge(&two, PORTAL, &outside)?;
+    let refusal = two.refuses("other content than was published")?;
+    assert_eq!(refusal.name, RefusalName::Conflict);
 
     // A recipe file that is no recipe at all.
     let two = Two::new()?;
