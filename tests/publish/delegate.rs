@@ -524,6 +524,45 @@ fn a_revoked_role_stays_empty_and_keeps_its_floor() -> Done {
     host.follows(&two.owner, today())
 }
 
+#[test]
+fn a_family_of_the_owners_own_is_not_revoked() -> Done {
+    let two = Two::new()?;
+    let mut keys = request(&two.owner, &["targets"]);
+    (keys.make, keys.threshold) = (Some(2), Some(1));
+    rotate::run(&keys, today(), &Unwatched)?;
+    // The same two keys, named in either order.
+    let own = |name: &str| -> Done<std::path::PathBuf> {
+        let public = keys::public_half(&two.owner.path("keys").join(name))?;
+        let file = two.owner.path(&format!("{name}.pub"));
+        durable::write(&file, format!("{public}\n").as_bytes(), 0o644)?;
+        Ok(file)
+    };
+    let public = [own("targets")?, own("targets+2")?];
+    let mut family = two.request(&["tools/*/*"], &[])?;
+    for (role, public) in [
+        ("tools", public.iter().rev().cloned().collect()),
+        ("more", public.to_vec()),
+    ] {
+        (family.role, family.public) = (role.to_owned(), public);
+        delegate::run(&family, today(), &Unwatched)?;
+    }
+    let before = everything(&two.owner.path("repo"))?;
+    for role in ["restapi", "tools", "more"] {
+        let request = revoke::Request {
+            repository: two.owner.path("repo"),
+            keys: two.owner.keys(),
+            role: role.to_owned(),
+        };
+        let refusal = refused(revoke::run(&request, today(), &Unwatched))?;
+        let text = refusal.to_string();
+        assert_eq!(refusal.name, RefusalName::Usage, "{text}");
+        assert!(text.contains("the owner's own"), "{text}");
+        assert!(text.contains("delegates    acme"), "{text}");
+        assert_eq!(everything(&two.owner.path("repo"))?, before, "{role}");
+    }
+    Ok(())
+}
+
 fn request_of(vendor: &Vendor) -> rotate::Request {
     request(vendor, &["targets"])
 }
