@@ -179,6 +179,62 @@ fn two_publishers_that_share_no_key() -> Done {
 }
 
 #[test]
+fn a_take_that_is_refused_after_another_says_what_is_in_force() -> Done {
+    let two = Two::new()?;
+    let mut other = two.request(&["customer/other/*/*/*"], &["webapps/other"])?;
+    other.role = "other".to_owned();
+    delegate::run(&other, today(), &Unwatched)?;
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    two.publish(PORTAL)?;
+    let from = |role: &str| Take {
+        role: role.to_owned(),
+        folder: two.delegate.path("repo"),
+    };
+    let request = renew::Request {
+        repository: two.owner.path("repo"),
+        keys: two.owner.keys(),
+        targets: false,
+        take: vec![from("acme"), from("other")],
+    };
+    let refusal = refused(renew::run(&request, today(), &Unwatched))?;
+    assert!(two.owner.state()?.recipe(&path(PORTAL)?).is_some());
+    assert_eq!(
+        refusal.unchanged,
+        "what acme published is in force, nothing else was changed"
+    );
+    assert!(
+        refusal.next.ends_with("without --take for acme"),
+        "{refusal}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_a_delegate_takes_in_from_another_machine_is_offered_and_not_in_force() -> Done {
+    let two = Two::new()?;
+    let second = Vendor {
+        folder: tempfile::tempdir()?,
+    };
+    copy_folder(&two.delegate.path("repo"), &second.path("repo"))?;
+    second.lay(&[("webapps/portal/a.jar", "one")])?;
+    let mut request = second.component(PORTAL)?;
+    request.keys = two.delegate.keys();
+    component::run(&request, today(), &Unwatched)?;
+    let request = renew::Request {
+        repository: two.delegate.path("repo"),
+        keys: two.delegate.keys(),
+        targets: false,
+        take: vec![Take {
+            role: "acme".to_owned(),
+            folder: second.path("repo"),
+        }],
+    };
+    let outcome = renew::run(&request, today(), &Unwatched)?;
+    assert_eq!(outcome.standing, Standing::Offered("acme".to_owned()));
+    Ok(())
+}
+
+#[test]
 fn a_delegate_signs_anew_before_its_recipes_expire() -> Done {
     let two = Two::new()?;
     two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
