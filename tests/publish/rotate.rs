@@ -440,7 +440,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
         change(&mut request);
         refused(rotate(&request))
     };
-    let cases: [(Change<'_>, RefusalName, &str); 5] = [
+    let cases: [(Change<'_>, RefusalName, &str); 6] = [
         (
             &|r| r.roles = vec!["nobody".to_owned()],
             RefusalName::Usage,
@@ -448,6 +448,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
         ),
         (&|r| r.threshold = Some(2), RefusalName::Usage, "--make 3"),
         (&|r| r.threshold = Some(0), RefusalName::Usage, "--make 3"),
+        (&|r| r.make = Some(17), RefusalName::Usage, "at most     16"),
         (
             &|r| {
                 r.roles.push("snapshot".to_owned());
