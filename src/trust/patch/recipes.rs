@@ -11,6 +11,7 @@ use crate::model::{Name, Refusal, Sha256};
 use super::Checklist;
 use super::members::Parts;
 use crate::trust::TrustError;
+use crate::trust::error::{Act, Beyond};
 use crate::trust::recipe::{RECIPE_MAX, RecipeFile};
 use crate::trust::unzstd::unzstd_exact;
 use crate::trust::vendor::{RecipeTarget, VerifiedVendor, may_replace};
@@ -199,26 +200,18 @@ fn check_ownership(
     installed: &Installed,
     target: &RecipeTarget,
 ) -> Result<(), TrustError> {
-    match recipe
-        .files
-        .iter()
-        .find(|entry| !target.may_own(&entry.path))
-    {
+    let mut owned = recipe.files.iter().map(|entry| &entry.path);
+    match owned.find(|path| !target.may_own(path)) {
         None => Ok(()),
-        Some(entry) => Err(TrustError::Vendor {
-            vendor: vendor.clone(),
-            what: format!(
-                "{} owns a path that role {} may not install to",
-                installed.path, target.role
-            ),
-            values: vec![
-                ("owns", entry.path.to_string()),
-                (
-                    "may own",
-                    target.install_paths.clone().unwrap_or_default().join(", "),
-                ),
-            ],
-        }),
+        Some(path) => Err(beyond(
+            vendor,
+            installed,
+            target,
+            Act::Owns {
+                path: path.clone(),
+                granted: target.install_paths.clone().unwrap_or_default(),
+            },
+        )),
     }
 }
 
@@ -233,19 +226,21 @@ fn check_replaces(
         return Ok(());
     }
     let listed = vendor.listed_by(&target.role);
-    let foreign = recipe
-        .replaces
-        .iter()
-        .find(|gone| !may_replace(recipe, &gone.component, listed.clone()));
-    match foreign {
+    let mut gone = recipe.replaces.iter().map(|gone| &gone.component);
+    match gone.find(|component| !may_replace(recipe, component, listed.clone())) {
         None => Ok(()),
-        Some(gone) => Err(TrustError::Vendor {
-            vendor: vendor.name().clone(),
-            what: format!(
-                "{} replaces a component that role {} does not publish",
-                installed.path, target.role
-            ),
-            values: vec![("replaces", gone.component.to_string())],
-        }),
+        Some(component) => {
+            let act = Act::Replaces(component.clone());
+            Err(beyond(vendor.name(), installed, target, act))
+        }
     }
+}
+
+fn beyond(vendor: &Name, installed: &Installed, target: &RecipeTarget, act: Act) -> TrustError {
+    TrustError::Beyond(Box::new(Beyond {
+        vendor: vendor.clone(),
+        recipe: installed.path.clone(),
+        role: target.role.clone(),
+        act,
+    }))
 }
