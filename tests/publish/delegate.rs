@@ -179,6 +179,74 @@ fn two_publishers_that_share_no_key() -> Done {
 }
 
 #[test]
+fn a_release_names_the_vendors_own_and_others_only_when_asked_for() -> Done {
+    let two = Two::new()?;
+    two.grant(&[PATTERN, "rest/*/*"], &["webapps/portal"])?;
+    two.hand_out()?;
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    let squatted = "customer/acme/restapi/7.0/restapi-7.0.40";
+    for recipe in [PORTAL, squatted, "rest/7.0/restapi-7.0.40"] {
+        two.publish(recipe)?;
+    }
+    two.take()?;
+    for recipe in ["twi/1/twice-1.0", "twice/1/twice-1.0"] {
+        publish(&two.owner, recipe)?;
+    }
+    let release = "step/trailblazer/step-trailblazer-9.0";
+    let names = |vendor: &Vendor, release: &str, component: &str| -> Done<_> {
+        let request = vendor.release(release, &[component])?;
+        Ok(release::run(&request, today(), &Unwatched).map(|outcome| outcome.components))
+    };
+    for (component, words) in [
+        (
+            "portal=7.0.3",
+            &["only another publisher", "--component customer/acme/portal"][..],
+        ),
+        (
+            squatted,
+            &[
+                "you named",
+                "would be found  restapi/7.0/restapi-7.0.40.spr",
+            ],
+        ),
+        (
+            "twice=1.0",
+            &[
+                "more than one",
+                "twi/1/twice",
+                "twice/1/twice",
+                "another name",
+            ],
+        ),
+        (
+            "customer/acme/portal/7.0/portal-9",
+            &["the repository has no portal 9"],
+        ),
+    ] {
+        let refusal = refused(names(&two.owner, release, component)?)?;
+        assert_eq!(refusal.name, RefusalName::Unsatisfiable, "{refusal}");
+        for word in words {
+            assert!(refusal.to_string().contains(word), "{refusal}, not {word}");
+        }
+    }
+    let own = path("restapi/7.0/restapi-7.0.40")?;
+    assert_eq!(names(&two.owner, release, "restapi=7.0.40")??, [own]);
+    let other = "step/trailblazer/step-trailblazer-9.1";
+    assert_eq!(names(&two.owner, other, PORTAL)??, [path(PORTAL)?]);
+    // In the delegate's own release its own is meant.
+    two.hand_out()?;
+    folder::remove_tree(&two.delegate.path("repo/targets"))?;
+    copy_folder(
+        &two.owner.path("repo/targets"),
+        &two.delegate.path("repo/targets"),
+    )?;
+    let bundle = "customer/acme/bundle/1.0/bundle-1.0.0";
+    let found = names(&two.delegate, bundle, "restapi=7.0.40")??;
+    assert_eq!(found, [path(squatted)?]);
+    Ok(())
+}
+
+#[test]
 fn a_take_that_is_refused_after_another_says_what_is_in_force() -> Done {
     let two = Two::new()?;
     let mut other = two.request(&["customer/other/*/*/*"], &["webapps/other"])?;

@@ -226,6 +226,13 @@ impl VerifiedVendor {
         Ok(found)
     }
 
+    /// Whether the keys of the vendor's targets sign for the recipe at `path`; a delegate's do not.
+    #[must_use]
+    pub fn signs_itself(&self, path: &RecipePath) -> bool {
+        let found = self.tree.find(self.name(), path);
+        found.is_ok_and(|target| self.tree.is_own(&target.role))
+    }
+
     /// The recipes that a delegated role lists, where it was loaded.
     pub fn listed_by(&self, role: &str) -> impl Iterator<Item = &RecipePath> + Clone {
         self.tree.listed_by(role)
