@@ -218,7 +218,7 @@ mod tests {
                     passed_over: Vec::new(),
                 },
                 RefusalName::NotApproved,
-                ["anna", "2 people"],
+                ["anna", "2 besides"],
             ),
             (
                 TrustError::OlderSite {
