@@ -209,6 +209,21 @@ fn file(path: &str) -> Done<String> {
     text.map_err(|e| format!("{}: {e}", path.display()).into())
 }
 
+/// The general TUF client knows none of the rules of a vendor's chain, so a host has no use for it.
+#[test]
+fn the_general_tuf_client_is_in_no_host_build() -> Done {
+    let metadata = metadata(&[CargoOpt::NoDefaultFeatures])?;
+    let root = metadata.root_package().ok_or("no root package")?;
+    for name in ["tuf-client", "tuf_client"] {
+        let target = root.targets.iter().find(|target| target.name == name);
+        let target = target.ok_or_else(|| format!("no target {name}"))?;
+        assert_eq!(target.required_features, ["tuf-client"], "{name}");
+    }
+    let room = include_str!("../src/trust/vendor/mod.rs");
+    assert!(room.contains("#[cfg(feature = \"tuf-client\")]\npub mod client;"));
+    Ok(())
+}
+
 #[test]
 fn licences_are_on_the_list() -> Done {
     for (build, features) in [

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use crate::model::recipe::{Hot, Pin, Requirement};
 use crate::model::{RecipePath, Refusal, Time};
 use crate::publish::take::Take;
-use crate::publish::words::{WordError, pin, requirement};
+use crate::publish::words::{Named, WordError, named, pin, requirement};
 use crate::publish::{self, KeyFolder};
 use crate::release::tuf::Lifetimes;
 
@@ -114,9 +114,10 @@ pub(super) struct Release {
     /// Where it stands, such as step/trailblazer/step-trailblazer-9.0-mp5-2018-11-08-15-54-27
     #[arg(long)]
     recipe: RecipePath,
-    /// A component version that it names
-    #[arg(long, value_name = "COMPONENT=VERSION", value_parser = pin_arg, required = true)]
-    component: Vec<Pin>,
+    /// A component version that it names; another publisher's is named by its recipe, such as
+    /// customer/acme/portal/7.0/portal-7.0.3
+    #[arg(long, value_name = "COMPONENT=VERSION", value_parser = named_arg, required = true)]
+    component: Vec<Named>,
     /// What the administrator should know, as a text file
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
@@ -236,6 +237,10 @@ fn requirement_arg(text: &str) -> Result<Requirement, WordError> {
 
 fn pin_arg(text: &str) -> Result<Pin, WordError> {
     pin(text)
+}
+
+fn named_arg(text: &str) -> Result<Named, WordError> {
+    named(text)
 }
 
 /// Runs a `publish` command.

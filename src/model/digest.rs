@@ -46,7 +46,7 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let digits = hex(&self.0);
+                let digits = digits(&self.0);
                 f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
             }
         }
@@ -162,16 +162,26 @@ impl Sha256Hasher {
 }
 
 /// Written in one piece: a recipe has three for each file.
-fn hex(bytes: &[u8; LENGTH]) -> [u8; LENGTH * 2] {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or_default();
+fn digits(bytes: &[u8; LENGTH]) -> [u8; LENGTH * 2] {
     let mut out = [0; LENGTH * 2];
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
         if let [high, low] = pair {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+            [*high, *low] = pair_of(*byte);
         }
     }
     out
+}
+
+fn pair_of(byte: u8) -> [u8; 2] {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    [byte >> 4, byte & 0xf].map(|half| DIGITS.get(usize::from(half)).copied().unwrap_or_default())
+}
+
+/// Bytes of any length in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let pairs = bytes.iter().flat_map(|byte| pair_of(*byte));
+    pairs.map(char::from).collect()
 }
 
 fn parse_hex(text: &str) -> Result<[u8; LENGTH], DigestError> {
@@ -211,6 +221,13 @@ mod tests {
             Blake3::of(b"").to_string(),
             "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
         );
+    }
+
+    #[test]
+    fn bytes_of_any_length_are_written_as_digests_are() {
+        assert_eq!(hex(&[0, 0x0f, 0xa0, 0xff]), "000fa0ff");
+        let digest = Sha256::of(b"abc");
+        assert_eq!(hex(digest.as_bytes()), digest.to_string());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! compares two trees; [`admit`] lets a verified patch near a node; [`work`] turns changes and what
 //! the scan found into files to stage and moves to make; [`fate`] is what they do to the customer's
 //! own. [`way_back`] is the way to an earlier generation, which is then worked like any other change.
+//! [`pins`] says which recipe a release means.
 //! [`recovery`] decides what to do with moves that were interrupted. [`recognise`] finds out
 //! what lies in an installation that nobody registered.
 
@@ -18,6 +19,7 @@ pub mod lifting;
 mod live;
 pub mod moved;
 mod order;
+pub mod pins;
 pub mod recognise;
 pub mod recovery;
 pub mod resolve;

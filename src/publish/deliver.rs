@@ -11,7 +11,8 @@ use crate::model::recipe::{Entry, Recipe, What};
 use crate::model::{RecipePath, Refusal, RefusalName, Sha256};
 use crate::release::layout::RECIPE_MAX;
 use crate::release::{Repository, Source as _};
-use crate::spr::{MemberBytes, Opened, encode_unsigned};
+use crate::spr::{MemberBytes, encode_unsigned};
+use crate::trust::recipe::RecipeFile;
 
 /// Longest value of a field that is shown in a message.
 const SHOWN_MAX: usize = 120;
@@ -36,13 +37,13 @@ pub(super) fn published(
     let bytes = repository
         .source()
         .target(path, &sha256, file.length.min(RECIPE_MAX))?;
-    let refuse = |e: crate::spr::SprError| e.refuse(std::path::Path::new(path.as_str()));
-    let recipe: Recipe = Opened::of_file(bytes)
-        .and_then(|opened| opened.decode())
-        .map_err(refuse)?;
-    recipe
-        .check_path(path)
-        .map_err(|e| Refusal::new(RefusalName::Corrupt, e.to_string()))?;
+    let recipe = RecipeFile::named(path, (&sha256, Some(file.length)), bytes)
+        .and_then(RecipeFile::open)
+        .map_err(|e| {
+            Refusal::from(e)
+                .value("recipe", path)
+                .next("restore the file from a copy of the repository that you trust")
+        })?;
     Ok(Some(Published { recipe, sha256 }))
 }
 

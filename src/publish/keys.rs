@@ -22,7 +22,7 @@ use crate::trust::{KeyFileError, SigningKey};
 const NEXT: &str = "+next";
 /// Where keys lie that sign for nothing any more.
 const OLD: &str = "+old";
-/// Most keys of one role.
+/// Most keys of one role that a folder holds.
 const KEYS_MAX: u64 = 16;
 /// Hexadecimal digits of a key's id in the name of a key that was set aside.
 const ID_SHOWN: usize = 16;
@@ -90,7 +90,8 @@ impl KeyFolder {
         Ok(())
     }
 
-    /// The keys that a rotation of this role made, those that are missing made now.
+    /// The keys that a rotation of this role made, those that are missing made now; not
+    /// more than the folder holds.
     pub fn next(
         &self,
         role: &str,
@@ -98,7 +99,19 @@ impl KeyFolder {
         watch: &dyn Watch,
     ) -> Result<Vec<SigningKey>, Refusal> {
         let folder = self.path.join(NEXT);
-        (1..=count.min(KEYS_MAX))
+        if count > KEYS_MAX {
+            return Err(Refusal::new(
+                RefusalName::Usage,
+                "more keys are to be made for a role than a key folder holds",
+            )
+            .value("role", role)
+            .value("to be made", count)
+            .value("at most", KEYS_MAX)
+            .next(format!(
+                "lockstep publish rotate --role {role} --make {KEYS_MAX}, or fewer; more people bring their own: --key PUB for each"
+            )));
+        }
+        (1..=count)
             .map(|number| {
                 let path = folder.join(numbered(role, number));
                 if path.is_file() {

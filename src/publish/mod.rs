@@ -14,6 +14,7 @@ mod fit;
 mod grant;
 pub mod init;
 pub mod keys;
+mod named;
 mod outlook;
 pub mod release;
 pub mod renew;

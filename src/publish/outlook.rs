@@ -1,7 +1,7 @@
 //! What a publisher should see coming: ends of validity, a clock gone wrong, a root half signed.
 
 use crate::model::{Refusal, Time, Watch};
-use crate::release::{Paper, Repository};
+use crate::release::{Paper, Repository, State};
 
 /// Days before its end that the root is warned of: it takes people with keys.
 const ROOT_WARNING_DAYS: i64 = 120;
@@ -24,8 +24,9 @@ pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Res
     }
     if root.expires < now.plus_days(ROOT_WARNING_DAYS) {
         watch.warn(&format!(
-            "the root is valid until {}: have it signed anew before then",
-            root.expires.date()
+            "the root is valid until {}, and a new one has new keys: {}",
+            root.expires.date(),
+            rotation(state)
         ));
     }
     let own = state.signers("targets").map(|(keys, _)| keys.clone());
@@ -40,7 +41,7 @@ pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Res
             first_end = first_end.min(end);
         } else if end < now.plus_days(TARGETS_WARNING_DAYS) {
             watch.warn(&format!(
-                "the recipes of {role} are valid until {}: have whoever holds its keys sign them anew, with publish renew",
+                "the recipes of {role} are valid until {}: have whoever holds its keys sign them anew: lockstep publish renew",
                 end.date()
             ));
         }
@@ -57,4 +58,15 @@ pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Res
         ));
     }
     Ok(())
+}
+
+/// The line that makes a new root, with as many keys as now.
+fn rotation(state: &State) -> String {
+    let line = "lockstep publish rotate --role root";
+    match state.signers("root").map(|(keys, _)| keys.keyids.len()) {
+        Some(count) if count > 1 => {
+            format!("{line} --make {count}, or --key PUB for each of the people elsewhere")
+        }
+        _ => line.to_owned(),
+    }
 }

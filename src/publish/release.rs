@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::component::{by_component, notes};
-use super::{KeyFolder, deliver, fit, outlook, standing};
+use super::words::Named;
+use super::{KeyFolder, deliver, fit, named, outlook, standing};
 use crate::model::recipe::{Hot, Pin, Recipe};
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, RecipePath, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::{Repository, Standing, Written};
-
-/// Most recipes that are listed where one was not found.
-const LISTED_MAX: usize = 40;
 
 /// What `publish release` is asked for.
 #[derive(Clone)]
@@ -25,7 +23,7 @@ pub struct Request {
     /// Where the recipe will stand.
     pub recipe: RecipePath,
     /// The component versions; each is published already.
-    pub components: Vec<Pin>,
+    pub components: Vec<Named>,
     /// A file with what the administrator should know.
     pub notes: Option<PathBuf>,
 }
@@ -54,7 +52,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         .keys
         .for_recipe(&mut repository, &request.recipe, watch)?;
     outlook::warn(&repository, now, watch)?;
-    let (components, recipes) = resolve(&repository, &request.components)?;
+    let (components, recipes) = resolve(&repository, request)?;
     check_fit(&recipes)?;
     let recipe = compose(request)?;
     let bytes = deliver::encode(&recipe, &[])?;
@@ -79,9 +77,9 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
 /// Finds the recipe of every component.
 fn resolve(
     repository: &Repository,
-    pins: &[Pin],
+    request: &Request,
 ) -> Result<(Vec<RecipePath>, Vec<Recipe>), Refusal> {
-    if pins.is_empty() {
+    if request.components.is_empty() {
         return Err(
             Refusal::new(RefusalName::Usage, "a release names at least one component")
                 .next("add --component NAME=VERSION for each"),
@@ -89,10 +87,10 @@ fn resolve(
     }
     let mut paths = Vec::new();
     let mut recipes = Vec::new();
-    for pin in pins {
-        let path = find(repository, pin)?;
+    for component in &request.components {
+        let path = named::find(repository, &request.keys, &request.recipe, component)?;
         let Some(published) = deliver::published(repository, &path)? else {
-            return Err(absent(repository, pin));
+            return Err(named::absent(repository, &component.pin));
         };
         if published.recipe.is_release() {
             return Err(Refusal::new(
@@ -105,50 +103,6 @@ fn resolve(
         recipes.push(published.recipe);
     }
     Ok((paths, recipes))
-}
-
-fn find(repository: &Repository, pin: &Pin) -> Result<RecipePath, Refusal> {
-    let matching: Vec<&RecipePath> = repository
-        .state()
-        .recipes()
-        .map(|(path, _)| path)
-        .filter(|path| path.name() == &pin.component && path.version() == &pin.version)
-        .collect();
-    match matching.as_slice() {
-        [] => Err(absent(repository, pin)),
-        [one] => Ok((*one).clone()),
-        several => Err(several.iter().fold(
-            Refusal::new(
-                RefusalName::Unsatisfiable,
-                format!(
-                    "more than one recipe is {} {}, and a release names one",
-                    pin.component, pin.version
-                ),
-            )
-            .next("publish one of them under another name or version"),
-            |refusal, path| refusal.value("recipe", path),
-        )),
-    }
-}
-
-/// Says what there is instead: other versions, or else every component.
-fn absent(repository: &Repository, pin: &Pin) -> Refusal {
-    let all = || repository.state().recipes().map(|(path, _)| path);
-    let versions: Vec<&RecipePath> = all().filter(|path| path.name() == &pin.component).collect();
-    let listed = if versions.is_empty() {
-        all().collect()
-    } else {
-        versions
-    };
-    let refusal = Refusal::new(
-        RefusalName::Unsatisfiable,
-        format!("the repository has no {} {}", pin.component, pin.version),
-    )
-    .next("publish the component first (lockstep publish component), or name one of these");
-    listed
-        .iter()
-        .take(LISTED_MAX)
-        .fold(refusal, |refusal, path| refusal.value("there is", path))
 }
 
 fn check_fit(recipes: &[Recipe]) -> Result<(), Refusal> {
@@ -167,6 +121,7 @@ fn check_fit(recipes: &[Recipe]) -> Result<(), Refusal> {
 }
 
 fn compose(request: &Request) -> Result<Recipe, Refusal> {
+    let pins: Vec<Pin> = request.components.iter().map(|c| c.pin.clone()).collect();
     Ok(Recipe {
         config: Vec::new(),
         files: Vec::new(),
@@ -180,7 +135,7 @@ fn compose(request: &Request) -> Result<Recipe, Refusal> {
         name: request.recipe.name().clone(),
         notes: request.notes.as_deref().map(notes).transpose()?,
         one_way: None,
-        release: by_component(&request.components, |pin| &pin.component),
+        release: by_component(&pins, |pin| &pin.component),
         replaces: Vec::new(),
         requires: Vec::new(),
         takes: Vec::new(),

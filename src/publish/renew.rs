@@ -49,12 +49,18 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let mut repository = Repository::open(&request.repository)?;
     let (signers, targets) = signers(request, &mut repository, watch)?;
     let mut written = Written::default();
+    let mut taken = Vec::new();
     for offered in &request.take {
-        let more = take::run(&mut repository, offered, &signers, (now, watch))?;
+        let more = take::run(&mut repository, offered, &signers, (now, watch))
+            .map_err(|refusal| after(&taken, refusal))?;
         written.files.extend(more.files);
+        written.standing = more.standing;
+        taken.push(offered.role.clone());
     }
     if request.take.is_empty() || request.targets {
-        let more = repository.renew(targets, &signers, now)?;
+        let more = repository
+            .renew(targets, &signers, now)
+            .map_err(|e| after(&taken, e.into()))?;
         written.files.extend(more.files);
         written.standing = more.standing;
     }
@@ -64,7 +70,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     Ok(Outcome {
         written: written.files,
         standing: written.standing,
-        taken: request.take.iter().map(|take| take.role.clone()).collect(),
+        taken,
         timestamp_expires: state.timestamp.signed.expires,
         snapshot_expires: state.snapshot.signed.expires,
         targets_expires: state
@@ -73,6 +79,25 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             .map(|role| role.signed.expires)
             .fold(targets, Time::min),
     })
+}
+
+/// A refusal that comes after some delegates' recipes are in force: those stay, and cannot be taken in
+/// twice.
+fn after(taken: &[String], refusal: Refusal) -> Refusal {
+    if taken.is_empty() {
+        return refusal;
+    }
+    let roles = taken.join(", ");
+    let next = format!(
+        "{}; then the same command, without --take for {roles}",
+        refusal.next
+    );
+    refusal
+        .value("taken in before", &roles)
+        .unchanged(format!(
+            "what {roles} published is in force, nothing else was changed"
+        ))
+        .next(next)
 }
 
 /// The keys at hand, and whether more than snapshot and timestamp is signed anew.

@@ -3,7 +3,7 @@
 //! | attack | defence |
 //! |---|---|
 //! | a recipe that owns what its delegation does not grant, or replaces others' components | refused before anything is written |
-//! | a recipe file that says something else than its path, or breaks a rule of recipes | parsed as a host parses it |
+//! | a recipe file of another size, with signatures, that says something else than its path, or breaks a rule of recipes | opened by the very function that a host opens it with |
 //! | contents that are not what the recipe says, or are missing | each is decoded and compared with both digests, then copied and compared again |
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use crate::model::recipe::{FileContent, Recipe, What};
 use crate::model::{RecipePath, Refusal, RefusalName, Time, Watch};
 use crate::release::layout::{self, RECIPE_MAX};
 use crate::release::{Directory, Offer, Repository, Signers, Source as _, Written, blob};
-use crate::spr::Opened;
+use crate::trust::TrustError;
+use crate::trust::recipe::RecipeFile;
 
 /// A folder to take from: `ROLE=FOLDER`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,21 +91,15 @@ fn recipes(offer: &Offer, role: &str, from: &Directory) -> Result<Vec<Checked>, 
     for (path, target) in &offer.new {
         let sha256 = &target.hashes.sha256;
         let bytes = from.target(path, sha256, target.length.min(RECIPE_MAX))?;
-        let corrupt = |what: String| {
-            Refusal::new(RefusalName::Corrupt, what)
+        let refuse = |e: TrustError| {
+            Refusal::from(e)
                 .value("recipe", path)
-                .next("tell the delegate; nothing was taken in")
+                .unchanged("nothing was taken in")
+                .next("tell the delegate: every host refuses it; it takes a new version")
         };
-        let recipe: Recipe = Opened::of_file(bytes.clone())
-            .and_then(|opened| {
-                let recipe: Recipe = opened.decode()?;
-                opened.into_memory(&recipe.members, RECIPE_MAX)?;
-                Ok(recipe)
-            })
-            .map_err(|e| corrupt(e.to_string()))?;
-        recipe
-            .check_path(path)
-            .map_err(|e| corrupt(e.to_string()))?;
+        let recipe = RecipeFile::named(path, (sha256, Some(target.length)), bytes.clone())
+            .and_then(RecipeFile::open)
+            .map_err(refuse)?;
         if let Some(granted) = &offer.install_paths {
             grant::within(role, granted, &recipe)?;
             grant::replaces_own(role, &recipe, &offer.listed())?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | a delegation over recipes that another publishes, so that those are found no more | refused, with the recipe |
 //! | two delegates for one recipe path | patterns of delegates may not overlap |
+//! | the owner's own family, revoked by mistake | refused: hosts would find its recipes no more |
 //! | a delegation called like a role that is there | refused; its keys are changed by `rotate` |
 //! | a revoked delegate's recipes, served again by an old mirror | the role stays, empty, under the owner's keys and with a higher version, so that its floor on every host stays |
 
@@ -58,7 +59,8 @@ impl Repository {
         self.retarget(change, signers, now).map(Some)
     }
 
-    /// Takes a delegation back. Nothing where that was done already.
+    /// Takes a delegation back. Nothing where that was done already; refused for a role of the
+    /// owner's own.
     pub fn revoke(
         &mut self,
         role: &str,
@@ -70,10 +72,18 @@ impl Repository {
         let current = self.state.delegated.get(role);
         let version = self.free(role, current.map_or(0, |file| file.signed.version))?;
         let delegation = change.next.delegation_mut(role)?;
-        let revoked = delegation.paths.is_empty()
-            && delegation.signers.keyids == own.keyids
-            && current.is_some_and(|file| file.signed.body.targets.is_empty());
-        if revoked {
+        let recipes = current.map_or(0, |file| file.signed.body.targets.len());
+        let is_own = delegation.signers.alike(&own);
+        if is_own && !delegation.paths.is_empty() {
+            let others = |other: &&Delegation| !other.signers.alike(&own);
+            let delegates = self.state.delegations().filter(others);
+            return Err(ReleaseError::OwnRole {
+                role: role.to_owned(),
+                recipes,
+                delegates: delegates.map(|other| other.name.clone()).collect(),
+            });
+        }
+        if is_own && recipes == 0 && current.is_some() {
             return Ok(None);
         }
         delegation.paths.clear();
@@ -131,7 +141,7 @@ impl Grant {
         }
         let (own, _) = state.own_keys()?;
         let others = state.delegations().filter(|other| other.name != self.role);
-        for other in others.filter(|other| other.signers.keyids != own.keyids) {
+        for other in others.filter(|other| !other.signers.alike(&own)) {
             let overlaps = |theirs: &&String| self.paths.iter().any(|p| layout::overlap(p, theirs));
             if let Some(pattern) = other.paths.iter().find(overlaps) {
                 return refuse(format!("{pattern} is delegated to {}", other.name));

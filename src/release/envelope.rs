@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReleaseError;
 use super::tuf::{Key, RoleKeys};
+use crate::model::digest::hex;
 use crate::model::{Sha256, Time};
 use crate::trust::SigningKey;
 
@@ -40,11 +41,9 @@ impl Signature {
     /// The signature with these bytes.
     #[must_use]
     pub fn new(keyid: Sha256, sig: &[u8; 64]) -> Self {
-        let halves = sig.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let sig = halves.filter_map(|half| char::from_digit(half.into(), 16));
         Self {
             keyid,
-            sig: sig.collect(),
+            sig: hex(sig),
         }
     }
 }

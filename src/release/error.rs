@@ -114,6 +114,16 @@ pub enum ReleaseError {
     /// A delegation that is there already, with other keys.
     #[error("the role {0} is there already, and other keys sign for it")]
     RoleExists(String),
+    /// A role of the owner's own, which is nobody's to give back.
+    #[error("the role {role} is the owner's own: the targets keys sign its recipes")]
+    OwnRole {
+        /// The role.
+        role: String,
+        /// How many recipes it has.
+        recipes: usize,
+        /// The roles that others have.
+        delegates: Vec<String>,
+    },
     /// Recipes that a delegation may not have.
     #[error("the role {role} cannot answer for these recipes: {why}")]
     Claimed {
@@ -131,6 +141,16 @@ pub enum ReleaseError {
         path: RecipePath,
         /// What is delegated to it.
         granted: Vec<String>,
+    },
+    /// A recipe path that stands for another content already.
+    #[error("{path} is offered with other content than was published there")]
+    Reused {
+        /// The recipe.
+        path: RecipePath,
+        /// What was published.
+        published: String,
+        /// What is offered.
+        offered: String,
     },
     /// Versions that cannot start anew.
     #[error("the versions of the role {role} cannot start anew by themselves")]
@@ -236,6 +256,10 @@ impl ReleaseError {
                 RefusalName::Conflict,
                 "change its keys with publish rotate --role NAME --key PUB, or choose another name",
             ),
+            Self::OwnRole { .. } => (
+                RefusalName::Usage,
+                "name a delegate's role; to hand this one to another publisher: lockstep publish rotate --role NAME --key PUB",
+            ),
             Self::Claimed { .. } => (
                 RefusalName::Conflict,
                 "delegate recipes that nobody publishes: publish delegate --role NAME --path PATTERN",
@@ -243,6 +267,10 @@ impl ReleaseError {
             Self::Outside { .. } => (
                 RefusalName::Conflict,
                 "have the delegate take it out, or delegate it: publish delegate --role NAME --path PATTERN",
+            ),
+            Self::Reused { .. } => (
+                RefusalName::Conflict,
+                "have the delegate give it a new version; what is published never changes",
             ),
             Self::Restart { missing, .. } if missing.is_empty() => (
                 RefusalName::Usage,
@@ -296,9 +324,19 @@ impl From<ReleaseError> for Refusal {
             ReleaseError::Unsigned { key, .. } => refusal.value("key", key),
             ReleaseError::OtherDraft { path, .. } => refusal.value("draft", path.display()),
             ReleaseError::NoRole { known, .. } => refusal.value("there are", known.join(", ")),
+            ReleaseError::OwnRole {
+                recipes, delegates, ..
+            } => refusal
+                .value("its recipes", recipes)
+                .value("delegates", listed_or_none(&delegates)),
             ReleaseError::Outside { path, granted, .. } => refusal
                 .value("recipe", path)
                 .value("delegated", granted.join(", ")),
+            ReleaseError::Reused {
+                published, offered, ..
+            } => refusal
+                .value("offered", offered)
+                .value("published", published),
             ReleaseError::Restart { role, missing } if !missing.is_empty() => refusal
                 .value("recorded by", missing.join(", "))
                 .next(restart(std::iter::once(&role).chain(&missing))),
@@ -314,6 +352,14 @@ impl From<ReleaseError> for Refusal {
                 )),
             _ => refusal,
         }
+    }
+}
+
+fn listed_or_none(roles: &[String]) -> String {
+    if roles.is_empty() {
+        "none".to_owned()
+    } else {
+        roles.join(", ")
     }
 }
 

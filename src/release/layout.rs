@@ -7,6 +7,7 @@
 
 use super::ReleaseError;
 use crate::model::{Blake3, RecipePath, Sha256};
+pub use crate::trust::recipe::RECIPE_MAX;
 use crate::trust::vendor::ROLE_MAX;
 
 /// The folder of TUF metadata.
@@ -21,8 +22,6 @@ pub const TIMESTAMP: &str = "timestamp.json";
 pub const TOP_LEVEL: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
 /// Largest metadata file, in bytes.
 pub const METADATA_MAX: u64 = 16 * 1024 * 1024;
-/// Largest recipe file, in bytes: a statement and an SBOM.
-pub const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 
 /// What the roles of customers begin with.
 const CUSTOMER: &str = "customer-";

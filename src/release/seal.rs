@@ -213,12 +213,18 @@ pub(super) fn bytes_of(state: &State, role: &str) -> Result<Vec<u8>, ReleaseErro
             .map_or_else(|| Err(nobody(other)), Envelope::to_bytes),
     }?;
     // What nobody could read again is not written: this program would be the first to refuse it.
-    match check_strict(&bytes) {
-        Ok(()) => Ok(bytes),
-        Err(why) => Err(ReleaseError::Unreadable {
-            file: state.file(role)?,
-            why,
-        }),
+    check_readable(&bytes, || state.file(role))?;
+    Ok(bytes)
+}
+
+/// Refuses a file that is more than every reader takes.
+pub(super) fn check_readable(
+    bytes: &[u8],
+    file: impl FnOnce() -> Result<String, ReleaseError>,
+) -> Result<(), ReleaseError> {
+    match check_strict(bytes) {
+        Ok(()) => Ok(()),
+        Err(why) => Err(ReleaseError::Unreadable { file: file()?, why }),
     }
 }
 

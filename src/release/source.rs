@@ -90,6 +90,33 @@ impl Directory {
         }
     }
 
+    /// The digest of another file than `sha256` that lies here under the path of a recipe, whether
+    /// or not metadata names it still.
+    pub fn other_target(
+        &self,
+        path: &RecipePath,
+        sha256: &Sha256,
+    ) -> Result<Option<Sha256>, ReleaseError> {
+        let folder = self.0.join(layout::TARGETS).join(path.folder());
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(DiskError::io("list", folder)(e).into()),
+        };
+        for entry in entries {
+            let name = entry.map_err(DiskError::io("list", &folder))?.file_name();
+            let name = name.to_string_lossy();
+            let digest = name
+                .strip_suffix(path.file_name())
+                .and_then(|digest| digest.strip_suffix('.'))
+                .and_then(|digest| digest.parse::<Sha256>().ok());
+            if let Some(other) = digest.filter(|digest| digest != sha256) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+
     fn missing(&self, file: String) -> ReleaseError {
         ReleaseError::Missing {
             file,

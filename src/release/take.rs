@@ -8,7 +8,8 @@
 //! | a role file that others than the delegate signed | as many of its delegation's keys as that asks for |
 //! | an older file, or the same version with other content | only a higher version is an offer |
 //! | a recipe outside of the delegation, or under further delegations | refused |
-//! | another content for a recipe path that is published | refused: a path stands for one content for ever |
+//! | a role file that no host reads: too many signatures, too large | refused before anything is copied |
+//! | another content for a recipe path that is published, or was and is listed no more | refused: a path stands for one content for ever, and `targets/` remembers which |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,7 @@ use std::path::Path;
 use super::commit::{Change, Written};
 use super::envelope::Envelope;
 use super::paper::Tally;
-use super::seal::{Signers, tally};
+use super::seal::{Signers, check_readable, tally};
 use super::tuf::{TargetFile, Targets};
 use super::write::write_once;
 use super::{Directory, ReleaseError, Repository, layout};
@@ -78,6 +79,7 @@ impl Repository {
                 threshold,
             });
         }
+        check_readable(&file.to_bytes()?, || Ok(name.clone()))?;
         let body = &file.signed.body;
         if body
             .delegations
@@ -103,14 +105,15 @@ impl Repository {
                     granted: delegation.paths.clone(),
                 });
             }
-            match published.and_then(|published| published.get(path)) {
+            let listed = published.and_then(|published| published.get(path));
+            match self.other_content(path, target, listed)? {
+                None if listed.is_some() => {}
                 None => drop(new.insert(path.clone(), target.clone())),
-                Some(old) if old.hashes == target.hashes && old.length == target.length => {}
-                Some(old) => {
-                    return Err(ReleaseError::Digest {
-                        file: path.to_string(),
-                        wanted: old.hashes.sha256.to_string(),
-                        found: target.hashes.sha256.to_string(),
+                Some(published) => {
+                    return Err(ReleaseError::Reused {
+                        path: path.clone(),
+                        published,
+                        offered: content(target),
                     });
                 }
             }
@@ -127,6 +130,22 @@ impl Repository {
             install_paths: delegation.install_paths.clone(),
             file,
         }))
+    }
+
+    /// The content that a recipe path stands for, where that is not `target`: as it is `listed`, or
+    /// as the folder of recipes has it.
+    fn other_content(
+        &self,
+        path: &RecipePath,
+        target: &TargetFile,
+        listed: Option<&TargetFile>,
+    ) -> Result<Option<String>, ReleaseError> {
+        if let Some(old) = listed {
+            let same = old.hashes == target.hashes && old.length == target.length;
+            return Ok((!same).then(|| content(old)));
+        }
+        let other = self.source.other_target(path, &target.hashes.sha256)?;
+        Ok(other.map(|sha256| sha256.to_string()))
     }
 
     /// Writes a recipe file where an offer names it; nothing points to it before the offer is taken.
@@ -152,4 +171,8 @@ impl Repository {
         change.next.delegated.insert(offer.role, offer.file);
         self.commit(change, signers, now)
     }
+}
+
+fn content(target: &TargetFile) -> String {
+    format!("{} ({} bytes)", target.hashes.sha256, target.length)
 }

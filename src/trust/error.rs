@@ -2,7 +2,7 @@
 
 use crate::model::site::Signer;
 use crate::model::text::Escaped;
-use crate::model::{Name, PublicKey, Refusal, RefusalName, Sha256, Time};
+use crate::model::{Name, PublicKey, RecipePath, Refusal, RefusalName, Sha256, Time, TreePath};
 use crate::spr::SprError;
 
 use super::sshsig::SignatureError;
@@ -164,6 +164,9 @@ pub enum TrustError {
         /// The values that differ.
         values: Values,
     },
+    /// A recipe that does more than its vendor lets its publisher do.
+    #[error("{0}")]
+    Beyond(Box<Beyond>),
     /// Metadata older than what this node accepted before.
     #[error("rollback: the {} metadata of vendor {vendor} is older than what was accepted before", Escaped(.role))]
     Rollback {
@@ -215,6 +218,47 @@ pub enum TrustError {
     /// What was verified could not be kept.
     #[error("a verified recipe could not be kept: {}", .0.what)]
     Keep(Box<Refusal>),
+}
+
+/// A recipe that does more than its vendor lets its publisher do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beyond {
+    /// The vendor.
+    pub vendor: Name,
+    /// The recipe.
+    pub recipe: RecipePath,
+    /// The role that lists it.
+    pub role: String,
+    /// What it does.
+    pub act: Act,
+}
+
+/// What a delegation may not let a recipe do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// It owns a path.
+    Owns {
+        /// The path.
+        path: TreePath,
+        /// What the role may own.
+        granted: Vec<String>,
+    },
+    /// It takes away a component.
+    Replaces(Name),
+}
+
+impl std::fmt::Display for Beyond {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (does, may_not) = match self.act {
+            Act::Owns { .. } => ("owns a path", "may not install to"),
+            Act::Replaces(_) => ("replaces a component", "does not publish"),
+        };
+        let (vendor, recipe, role) = (&self.vendor, &self.recipe, Escaped(&self.role));
+        write!(
+            f,
+            "vendor {vendor}: {recipe} {does} that role {role} {may_not}"
+        )
+    }
 }
 
 impl TrustError {
@@ -271,7 +315,9 @@ impl TrustError {
             | Self::NewerSite { .. } => RefusalName::UntrustedSigner,
             Self::ShortFingerprint(_) => RefusalName::Usage,
             Self::NotApproved { .. } | Self::OwnPatch { .. } => RefusalName::NotApproved,
-            Self::Vendor { .. } | Self::Rollback { .. } => RefusalName::VendorUntrusted,
+            Self::Vendor { .. } | Self::Beyond(_) | Self::Rollback { .. } => {
+                RefusalName::VendorUntrusted
+            }
             Self::Expired { .. } | Self::Outdated { .. } => RefusalName::Expired,
             Self::BaseMissing { .. } => RefusalName::Incomplete,
             Self::Keep(refusal) => refusal.name,

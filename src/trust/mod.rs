@@ -5,8 +5,9 @@
 //!
 //! [`sshsig`] checks one signature, [`verified`] a whole statement, [`site`] the file through which
 //! trust enters, [`approval`] the second pair of eyes, [`vendor`] the chain from a vendor's root to
-//! a recipe, [`receipt`] a receipt with the snapshot inside, [`chain`] the receipts of a node, and [`patch`] all of these together, in the
-//! order in which they depend on each other.
+//! a recipe, [`recipe`] the file that it leads to, [`receipt`] a receipt with the snapshot inside, [`chain`] the
+//! receipts of a node, and [`patch`] all of these together, in the order in which they depend on each
+//! other.
 
 pub mod approval;
 pub mod chain;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod key;
 pub mod patch;
 pub mod receipt;
+pub mod recipe;
 mod refuse;
 pub mod site;
 pub mod sshsig;

@@ -3,7 +3,7 @@
 use crate::model::Refusal;
 
 use super::TrustError;
-use super::error::Values;
+use super::error::{Act, Values};
 
 impl TrustError {
     /// The values that a person compares, each with its label, the file's side first.
@@ -55,7 +55,7 @@ impl TrustError {
                 passed_over,
             } => {
                 let counts = [
-                    ("approved by", listed(have)),
+                    ("approved by", listed_or(have, "nobody")),
                     ("needed", format!("{needed} besides the preparer")),
                 ];
                 let others = passed_over.iter().map(|line| ("not counted", line.clone()));
@@ -65,6 +65,13 @@ impl TrustError {
                 vec![("prepared by", preparer.clone()), ("your key", key.clone())]
             }
             Self::Vendor { values, .. } => values.clone(),
+            Self::Beyond(beyond) => match &beyond.act {
+                Act::Owns { path, granted } => vec![
+                    ("owns", path.to_string()),
+                    ("may own", listed_or(granted, "nothing")),
+                ],
+                Act::Replaces(component) => vec![("replaces", component.to_string())],
+            },
             Self::Rollback { offered, floor, .. } => vec![
                 ("version", offered.to_string()),
                 ("accepted", format!("{floor} and later")),
@@ -126,6 +133,17 @@ impl TrustError {
             Self::Vendor { .. } => {
                 "fetch the vendor's metadata again and prepare anew; if it stays so, ask the vendor"
             }
+            Self::Beyond(beyond) => match &beyond.act {
+                Act::Owns { .. } => {
+                    "tell the vendor: whoever holds the keys of this role publishes a version without \
+                     the path, or the vendor grants it (lockstep publish delegate --install-path DIR); \
+                     until then prepare without this recipe"
+                }
+                Act::Replaces(_) => {
+                    "tell the vendor: whoever holds the keys of this role publishes a version without \
+                     --replaces, or the vendor publishes it; until then prepare without this recipe"
+                }
+            },
             Self::Rollback { .. } => {
                 "prepare again from a source that is up to date; an old copy of the repository was \
                  used"
@@ -166,9 +184,9 @@ fn versus(offered: &impl ToString, in_force: &impl ToString) -> Values {
     ]
 }
 
-fn listed(names: &[String]) -> String {
+fn listed_or(names: &[String], none: &str) -> String {
     if names.is_empty() {
-        "nobody".to_owned()
+        none.to_owned()
     } else {
         names.join(", ")
     }

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 
 use lockstep::model::Sha256;
+use lockstep::model::digest::hex;
 use lockstep::trust::SigningKey;
 use serde_json::Value;
 use sigstore_tuf::canonical_json::to_canonical_bytes;
@@ -149,9 +150,7 @@ fn metadata(
 fn resign(file: &mut Value, key: &SigningKey) -> Option<()> {
     let bytes = to_canonical_bytes(&file["signed"]).ok()?;
     let signature = key.sign_raw(&bytes).ok()?;
-    let hex = signature
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let hex = hex(&signature);
     for entry in file["signatures"].as_array_mut()? {
         entry["sig"] = Value::from(hex.as_str());
     }

@@ -7,8 +7,10 @@ use lockstep::publish::take::Take;
 use lockstep::publish::{
     KeyFolder, component, delegate, init, release, renew, revoke, rotate, sign, words,
 };
-use lockstep::release::tuf::{Hashes, TargetFile};
+use lockstep::release::envelope::Signature;
+use lockstep::release::tuf::{Hashes, TargetFile, Targets};
 use lockstep::release::{Repository, Standing};
+use lockstep::spr::{Opened, RawSignature, encode_small};
 
 use crate::rotate::{lasting, publish, request, today};
 use crate::tuf::python_tuf;
@@ -177,6 +179,130 @@ fn two_publishers_that_share_no_key() -> Done {
 }
 
 #[test]
+fn a_release_names_the_vendors_own_and_others_only_when_asked_for() -> Done {
+    let two = Two::new()?;
+    two.grant(&[PATTERN, "rest/*/*"], &["webapps/portal"])?;
+    two.hand_out()?;
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    let squatted = "customer/acme/restapi/7.0/restapi-7.0.40";
+    for recipe in [PORTAL, squatted, "rest/7.0/restapi-7.0.40"] {
+        two.publish(recipe)?;
+    }
+    two.take()?;
+    for recipe in ["twi/1/twice-1.0", "twice/1/twice-1.0"] {
+        publish(&two.owner, recipe)?;
+    }
+    let release = "step/trailblazer/step-trailblazer-9.0";
+    let names = |vendor: &Vendor, release: &str, component: &str| -> Done<_> {
+        let request = vendor.release(release, &[component])?;
+        Ok(release::run(&request, today(), &Unwatched).map(|outcome| outcome.components))
+    };
+    for (component, words) in [
+        (
+            "portal=7.0.3",
+            &["only another publisher", "--component customer/acme/portal"][..],
+        ),
+        (
+            squatted,
+            &[
+                "you named",
+                "would be found  restapi/7.0/restapi-7.0.40.spr",
+            ],
+        ),
+        (
+            "twice=1.0",
+            &[
+                "more than one",
+                "twi/1/twice",
+                "twice/1/twice",
+                "another name",
+            ],
+        ),
+        (
+            "customer/acme/portal/7.0/portal-9",
+            &["the repository has no portal 9"],
+        ),
+    ] {
+        let refusal = refused(names(&two.owner, release, component)?)?;
+        assert_eq!(refusal.name, RefusalName::Unsatisfiable, "{refusal}");
+        for word in words {
+            assert!(refusal.to_string().contains(word), "{refusal}, not {word}");
+        }
+    }
+    let own = path("restapi/7.0/restapi-7.0.40")?;
+    assert_eq!(names(&two.owner, release, "restapi=7.0.40")??, [own]);
+    let other = "step/trailblazer/step-trailblazer-9.1";
+    assert_eq!(names(&two.owner, other, PORTAL)??, [path(PORTAL)?]);
+    // In the delegate's own release its own is meant.
+    two.hand_out()?;
+    folder::remove_tree(&two.delegate.path("repo/targets"))?;
+    copy_folder(
+        &two.owner.path("repo/targets"),
+        &two.delegate.path("repo/targets"),
+    )?;
+    let bundle = "customer/acme/bundle/1.0/bundle-1.0.0";
+    let found = names(&two.delegate, bundle, "restapi=7.0.40")??;
+    assert_eq!(found, [path(squatted)?]);
+    Ok(())
+}
+
+#[test]
+fn a_take_that_is_refused_after_another_says_what_is_in_force() -> Done {
+    let two = Two::new()?;
+    let mut other = two.request(&["customer/other/*/*/*"], &["webapps/other"])?;
+    other.role = "other".to_owned();
+    delegate::run(&other, today(), &Unwatched)?;
+    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
+    two.publish(PORTAL)?;
+    let from = |role: &str| Take {
+        role: role.to_owned(),
+        folder: two.delegate.path("repo"),
+    };
+    let request = renew::Request {
+        repository: two.owner.path("repo"),
+        keys: two.owner.keys(),
+        targets: false,
+        take: vec![from("acme"), from("other")],
+    };
+    let refusal = refused(renew::run(&request, today(), &Unwatched))?;
+    assert!(two.owner.state()?.recipe(&path(PORTAL)?).is_some());
+    assert_eq!(
+        refusal.unchanged,
+        "what acme published is in force, nothing else was changed"
+    );
+    assert!(
+        refusal.next.ends_with("without --take for acme"),
+        "{refusal}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_a_delegate_takes_in_from_another_machine_is_offered_and_not_in_force() -> Done {
+    let two = Two::new()?;
+    let second = Vendor {
+        folder: tempfile::tempdir()?,
+    };
+    copy_folder(&two.delegate.path("repo"), &second.path("repo"))?;
+    second.lay(&[("webapps/portal/a.jar", "one")])?;
+    let mut request = second.component(PORTAL)?;
+    request.keys = two.delegate.keys();
+    component::run(&request, today(), &Unwatched)?;
+    let request = renew::Request {
+        repository: two.delegate.path("repo"),
+        keys: two.delegate.keys(),
+        targets: false,
+        take: vec![Take {
+            role: "acme".to_owned(),
+            folder: second.path("repo"),
+        }],
+    };
+    let outcome = renew::run(&request, today(), &Unwatched)?;
+    assert_eq!(outcome.standing, Standing::Offered("acme".to_owned()));
+    Ok(())
+}
+
+#[test]
 fn a_delegate_signs_anew_before_its_recipes_expire() -> Done {
     let two = Two::new()?;
     two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
@@ -239,6 +365,28 @@ fn what_a_delegate_may_not_publish_is_refused_at_its_own_desk() -> Done {
 
 /// The delegate's own key signs anything: its program is not to be trusted.
 fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
+    forge_as(two, recipe, bytes, u64::try_from(bytes.len())?, 1)
+}
+
+/// The same with another length than the recipe has, and with so many signatures, of which one is good.
+fn forge_as(two: &Two, recipe: &str, bytes: &[u8], length: u64, signatures: u64) -> Done {
+    let recipe = path(recipe)?;
+    let target = TargetFile {
+        hashes: Hashes {
+            sha256: Sha256::of(bytes),
+        },
+        length,
+        extra: serde_json::Map::new(),
+    };
+    forge_file(two, signatures, |file| {
+        file.targets.insert(recipe.clone(), target);
+    })?;
+    let folder = two.delegate.path("repo");
+    Ok(Repository::place_target(&folder, &recipe, bytes)?)
+}
+
+/// The delegate's next role file, changed by hand.
+fn forge_file(two: &Two, signatures: u64, change: impl FnOnce(&mut Targets)) -> Done {
     let mut repository = Repository::open(&two.delegate.path("repo"))?;
     repository.look_ahead("acme")?;
     let mut file = match repository.state().delegated.get("acme") {
@@ -248,27 +396,20 @@ fn forge(two: &Two, recipe: &str, bytes: &[u8]) -> Done {
             0,
             today().plus_days(100),
             Some(today()),
-            lockstep::release::tuf::Targets::default(),
+            Targets::default(),
         ),
     };
-    let target = TargetFile {
-        hashes: Hashes {
-            sha256: Sha256::of(bytes),
-        },
-        length: u64::try_from(bytes.len())?,
-        extra: serde_json::Map::new(),
-    };
     file.signed.version = file.signed.version.saturating_add(1);
-    file.signed.body.targets.insert(path(recipe)?, target);
+    change(&mut file.signed.body);
     file.signatures.clear();
     file.sign(&two.delegate.keys().load("acme", &Unwatched)?)?;
+    for number in 1..signatures {
+        let keyid = Sha256::of(&number.to_be_bytes());
+        file.signatures.push(Signature::new(keyid, &[7; 64]));
+    }
     let name = format!("repo/metadata/{}.acme.json", file.signed.version);
-    durable::write(&two.delegate.path(&name), &file.to_bytes()?, 0o644)?;
-    Ok(Repository::place_target(
-        &two.delegate.path("repo"),
-        &path(recipe)?,
-        bytes,
-    )?)
+    let bytes = file.to_bytes()?;
+    Ok(durable::write(&two.delegate.path(&name), &bytes, 0o644)?)
 }
 
 /// The bytes of a recipe that the delegate published somewhere it may publish what it likes.
@@ -288,6 +429,21 @@ fn foreign_recipe(recipe: &str, files: &[(&str, &str)]) -> Done<(Vendor, Vec<u8>
     Ok((vendor, bytes))
 }
 
+/// The same recipe with a signature member behind its statement.
+fn signed(recipe: &[u8]) -> Done<Vec<u8>> {
+    let statement = Opened::open(recipe)?.into_raw();
+    let signature = RawSignature {
+        key: Sha256::of(b"a key"),
+        armoured: b"a signature".to_vec(),
+    };
+    Ok(encode_small(
+        statement.kind,
+        &statement.bytes,
+        &[signature],
+        &[],
+    )?)
+}
+
 #[test]
 fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     let two = Two::new()?;
@@ -303,6 +459,27 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     let two = Two::new()?;
     forge(&two, "customer/acme/portal/7.0/portal-7.0.4", &good)?;
     two.refuses("holds the recipe of portal 7.0.3")?;
+
+    // More signatures than hosts read, although enough of them are good.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    let length = u64::try_from(good.len())?;
+    forge_as(&two, PORTAL, &good, length, 65)?;
+    two.refuses("more than 64 signatures")?;
+
+    // A recipe file that has another size than the role file says, or is signed itself.
+    for (bytes, more, words) in [
+        (&good, 1, "the metadata that names it says"),
+        (&signed(&good)?, 0, "is signed"),
+    ] {
+        let two = Two::new()?;
+        let length = u64::try_from(bytes.len())? + more;
+        forge_as(&two, PORTAL, bytes, length, 1)?;
+        let refusal = two.refuses(words)?;
+        assert_eq!(refusal.name, RefusalName::Corrupt);
+        assert_eq!(refusal.unchanged, "nothing was taken in");
+    }
 
     // Without its contents, and with others than the recipe says.
     let two = Two::new()?;
@@ -327,7 +504,17 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     two.publish(PORTAL)?;
     two.take()?;
     forge(&two, PORTAL, &outside)?;
-    two.refuses("other content than its name says")?;
+    two.refuses("other content than was published")?;
+    // Dropped in between, it stands for its first content all the same.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    two.take()?;
+    forge_file(&two, 1, |file| file.targets.clear())?;
+    two.take()?;
+    forge(&two, PORTAL, &outside)?;
+    let refusal = two.refuses("other content than was published")?;
+    assert_eq!(refusal.name, RefusalName::Conflict);
 
     // A recipe file that is no recipe at all.
     let two = Two::new()?;
@@ -459,6 +646,45 @@ fn a_revoked_role_stays_empty_and_keeps_its_floor() -> Done {
     // The owner's own rotation signs the empty role along.
     rotate::run(&request_of(&two.owner), today(), &Unwatched)?;
     host.follows(&two.owner, today())
+}
+
+#[test]
+fn a_family_of_the_owners_own_is_not_revoked() -> Done {
+    let two = Two::new()?;
+    let mut keys = request(&two.owner, &["targets"]);
+    (keys.make, keys.threshold) = (Some(2), Some(1));
+    rotate::run(&keys, today(), &Unwatched)?;
+    // The same two keys, named in either order.
+    let own = |name: &str| -> Done<std::path::PathBuf> {
+        let public = keys::public_half(&two.owner.path("keys").join(name))?;
+        let file = two.owner.path(&format!("{name}.pub"));
+        durable::write(&file, format!("{public}\n").as_bytes(), 0o644)?;
+        Ok(file)
+    };
+    let public = [own("targets")?, own("targets+2")?];
+    let mut family = two.request(&["tools/*/*"], &[])?;
+    for (role, public) in [
+        ("tools", public.iter().rev().cloned().collect()),
+        ("more", public.to_vec()),
+    ] {
+        (family.role, family.public) = (role.to_owned(), public);
+        delegate::run(&family, today(), &Unwatched)?;
+    }
+    let before = everything(&two.owner.path("repo"))?;
+    for role in ["restapi", "tools", "more"] {
+        let request = revoke::Request {
+            repository: two.owner.path("repo"),
+            keys: two.owner.keys(),
+            role: role.to_owned(),
+        };
+        let refusal = refused(revoke::run(&request, today(), &Unwatched))?;
+        let text = refusal.to_string();
+        assert_eq!(refusal.name, RefusalName::Usage, "{text}");
+        assert!(text.contains("the owner's own"), "{text}");
+        assert!(text.contains("delegates    acme"), "{text}");
+        assert_eq!(everything(&two.owner.path("repo"))?, before, "{role}");
+    }
+    Ok(())
 }
 
 fn request_of(vendor: &Vendor) -> rotate::Request {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lockstep::disk::durable;
 use lockstep::model::{Refusal, RefusalName, Time, Unwatched};
-use lockstep::publish::{KeyFolder, init, rotate, sign};
+use lockstep::publish::{KeyFolder, init, renew, rotate, sign};
 use lockstep::release::tuf::Lifetimes;
 use lockstep::release::{Standing, Wanted, fetch};
 use lockstep::trust::vendor::VendorFiles;
@@ -429,6 +429,50 @@ fn a_lost_key_is_replaced_by_the_root() -> Done {
     Ok(())
 }
 
+/// What was warned of.
+#[derive(Default)]
+struct Warned(std::sync::Mutex<Vec<String>>);
+
+impl lockstep::model::Watch for Warned {
+    fn say(&self, _: &str) {}
+    fn warn(&self, line: &str) {
+        if let Ok(mut lines) = self.0.lock() {
+            lines.push(line.to_owned());
+        }
+    }
+    fn progress(&self, _: &str, _: u64, _: u64) {}
+}
+
+#[test]
+fn the_warning_of_the_roots_end_names_the_line_that_makes_a_new_one() -> Done {
+    let vendor = lasting()?;
+    let warned = |now: Time| -> Done<Vec<String>> {
+        let watch = Warned::default();
+        let renew = renew::Request {
+            repository: vendor.path("repo"),
+            keys: vendor.keys(),
+            targets: false,
+            take: Vec::new(),
+        };
+        renew::run(&renew, now, &watch)?;
+        let lines = watch.0.into_inner().map_err(|e| e.to_string())?;
+        Ok(lines.into_iter().filter(|l| l.contains("root")).collect())
+    };
+    for (turn, make, line) in [
+        (1, 2, ": lockstep publish rotate --role root"),
+        (2, 1, "--role root --make 2, or --key PUB"),
+    ] {
+        let now = today().plus_days(3_600 * turn);
+        let warnings = warned(now)?;
+        assert!(warnings.iter().any(|w| w.contains(line)), "{warnings:?}");
+        let mut request = request(&vendor, &["root"]);
+        (request.make, request.threshold) = (Some(make), Some(1));
+        rotate::run(&request, now, &Unwatched)?;
+        assert_eq!(warned(now)?, Vec::<String>::new());
+    }
+    Ok(())
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
     type Change<'a> = &'a dyn Fn(&mut rotate::Request);
@@ -440,7 +484,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
         change(&mut request);
         refused(rotate(&request))
     };
-    let cases: [(Change<'_>, RefusalName, &str); 5] = [
+    let cases: [(Change<'_>, RefusalName, &str); 6] = [
         (
             &|r| r.roles = vec!["nobody".to_owned()],
             RefusalName::Usage,
@@ -448,6 +492,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Done {
         ),
         (&|r| r.threshold = Some(2), RefusalName::Usage, "--make 3"),
         (&|r| r.threshold = Some(0), RefusalName::Usage, "--make 3"),
+        (&|r| r.make = Some(17), RefusalName::Usage, "at most     16"),
         (
             &|r| {
                 r.roles.push("snapshot".to_owned());

@@ -103,7 +103,7 @@ impl Vendor {
             recipe: recipe.parse()?,
             components: components
                 .iter()
-                .map(|text| words::pin(text))
+                .map(|text| words::named(text))
                 .collect::<Result<_, _>>()?,
             notes: None,
         })

@@ -146,6 +146,21 @@ fn a_delegate_squats_on_no_release() -> Tested {
     )?;
     let squatted = "customer/acme/restapi/7.0/restapi-7.0.40";
     world.component(squatted, &[("portal/restapi.jar", "squatted")], "")?;
+    // The same in a family that a delegate has keys of its own for.
+    world.ok("mkdir guest-keys && mv keys/stranger guest-keys/guest")?;
+    world.publish(
+        "delegate",
+        "--role guest --key keys/stranger.pub --path 'rest/*/*' --install-path guest",
+    )?;
+    let guests = "rest/7.0/restapi-7.0.40";
+    world
+        .ok("mkdir -p copy squat/guest && cp -a repository/metadata copy/ && echo squatted > squat/guest/file")?;
+    world.ok(&format!(
+        "lockstep publish component --repository copy --keys guest-keys --recipe {guests} --files squat"
+    ))?;
+    world.ok(
+        "lockstep publish renew --repository repository --keys keys/vendor --take guest=copy",
+    )?;
     world.ok(&format!(
         "lockstep prepare --environment PROD --to {MP5} --desk desk --source repository --output usb/2.patch.spr"
     ))?;
@@ -156,6 +171,7 @@ fn a_delegate_squats_on_no_release() -> Tested {
         inspected.out
     );
     assert!(!inspected.out.contains(squatted), "{}", inspected.out);
+    assert!(!inspected.out.contains(guests), "{}", inspected.out);
     // An add-on that nothing else is called like can still be named by a release.
     world.ok(&format!(
         "lockstep prepare --environment PROD --to {addon} --desk desk --source repository --output usb/3.patch.spr"

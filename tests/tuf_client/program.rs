@@ -26,6 +26,7 @@ fn build() -> Done<PathBuf> {
     let features = [
         ("desk", cfg!(feature = "desk")),
         ("publish", cfg!(feature = "publish")),
+        ("tuf-client", cfg!(feature = "tuf-client")),
         ("faulty", cfg!(feature = "faulty")),
     ];
     for (feature, _) in features.iter().filter(|(_, on)| *on) {

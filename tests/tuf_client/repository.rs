@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use lockstep::model::Sha256;
+use lockstep::model::digest::hex;
 use lockstep::trust::vendor::client::quote;
 use serde_json::{Value, json};
 
@@ -215,10 +216,4 @@ fn fresh(kind: &str, mut more: Value) -> Value {
 
 fn secret(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

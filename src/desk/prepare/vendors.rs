@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use crate::desk::Desk;
 use crate::desk::store::Settings;
-use crate::model::recipe::{FileContent, Recipe};
+use crate::model::recipe::FileContent;
 use crate::model::snapshot::{Floor, Installed};
 use crate::model::{Name, RecipePath, Refusal, RefusalName, Sha256, Time};
 use crate::plan::Component;
 use crate::release::layout::RECIPE_MAX;
 use crate::release::read::{FetchedVendor, Wanted, fetch};
 use crate::release::source::{Directory, Source};
-use crate::spr::Opened;
 use crate::trust::TrustedSite;
+use crate::trust::recipe::RecipeFile;
 use crate::trust::vendor::{Expiry, VendorFiles, VerifiedVendor, check_root, verify};
 
 use super::Request;
@@ -172,7 +172,7 @@ impl<'a> Vendors<'a> {
     ) -> Result<Component, Refusal> {
         let target = vendor.verified.target(path)?;
         let file = vendor.source.target(path, &target.sha256, RECIPE_MAX)?;
-        self.read(name, path, target.sha256, file)
+        self.read(name, path, (target.sha256, Some(target.size)), file)
     }
 
     /// Every recipe of every vendor, one after the other; none is kept in memory.
@@ -182,7 +182,8 @@ impl<'a> Vendors<'a> {
             for path in vendor.verified.recipes() {
                 let target = vendor.verified.target(path)?;
                 let file = vendor.source.target(path, &target.sha256, RECIPE_MAX)?;
-                see(decode(name, path, target.sha256, file)?);
+                let named = (target.sha256, Some(target.size));
+                see(decode(name, path, named, file)?);
                 count = count.saturating_add(1);
             }
         }
@@ -247,7 +248,8 @@ impl<'a> Vendors<'a> {
                     Some(file) => file,
                     None => self.fetch_installed(installed)?,
                 };
-                self.read(&installed.vendor, &installed.path, installed.recipe, file)
+                let named = (installed.recipe, None);
+                self.read(&installed.vendor, &installed.path, named, file)
             })
             .collect()
     }
@@ -279,11 +281,11 @@ impl<'a> Vendors<'a> {
         &self,
         vendor: &Name,
         path: &RecipePath,
-        sha256: Sha256,
+        named: (Sha256, Option<u64>),
         file: Vec<u8>,
     ) -> Result<Component, Refusal> {
-        self.desk.keep_recipe(sha256, &file)?;
-        let component = decode(vendor, path, sha256, file)?;
+        self.desk.keep_recipe(named.0, &file)?;
+        let component = decode(vendor, path, named, file)?;
         self.owners
             .borrow_mut()
             .insert(component.installed.name.clone(), vendor.clone());
@@ -320,37 +322,22 @@ impl<'a> Vendors<'a> {
     }
 }
 
-/// The component that a recipe file of a vendor describes, with the digest that the vendor's
-/// metadata states.
+/// The component that a recipe file of a vendor describes, with the digest, and the size where it
+/// is known, that the vendor's metadata states.
 fn decode(
     vendor: &Name,
     path: &RecipePath,
-    sha256: Sha256,
+    (sha256, size): (Sha256, Option<u64>),
     file: Vec<u8>,
 ) -> Result<Component, Refusal> {
-    let corrupt = |what: String| {
-        Refusal::new(RefusalName::Corrupt, what)
-            .value("recipe", path)
-            .next("tell whoever keeps the repository; nothing was prepared")
-    };
-    let found = Sha256::of(&file);
-    if found != sha256 {
-        return Err(
-            corrupt("a recipe of the repository is not what it should be".to_owned())
-                .value("should be", sha256)
-                .value("found", found),
-        );
-    }
-    let recipe: Recipe = Opened::of_file(file)
-        .and_then(|opened| {
-            let recipe: Recipe = opened.decode()?;
-            opened.into_memory(&recipe.members, RECIPE_MAX)?;
-            Ok(recipe)
-        })
-        .map_err(|e| corrupt(e.to_string()))?;
-    recipe
-        .check_path(path)
-        .map_err(|e| corrupt(e.to_string()))?;
+    let recipe = RecipeFile::named(path, (&sha256, size), file)
+        .and_then(RecipeFile::open)
+        .map_err(|e| {
+            Refusal::from(e)
+                .value("recipe", path)
+                .unchanged("nothing was prepared")
+                .next("tell whoever keeps the repository")
+        })?;
     let installed = Installed::new(vendor.clone(), path.clone(), sha256, recipe.is_release());
     Ok(Component {
         installed,

@@ -7,16 +7,15 @@ use crate::model::patch::{CarriedRecipe, Patch};
 use crate::model::recipe::Recipe;
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, Sha256};
-use crate::spr::Opened;
 
 use super::Checklist;
 use super::members::Parts;
 use crate::trust::TrustError;
+use crate::trust::error::{Act, Beyond};
+use crate::trust::recipe::{RECIPE_MAX, RecipeFile};
 use crate::trust::unzstd::unzstd_exact;
 use crate::trust::vendor::{RecipeTarget, VerifiedVendor, may_replace};
 
-/// Largest recipe file: a statement as large as may be, and an SBOM.
-const RECIPE_MAX: u64 = 160 * 1024 * 1024;
 /// Most bytes of recipes in one patch, decompressed.
 const TOTAL_MAX: u64 = 512 * 1024 * 1024;
 
@@ -84,10 +83,18 @@ pub(super) fn verify(
         // One at a time, and each copy given up before the next is made: a recipe may have a
         // hundred megabytes.
         let file = decompressed(carried, &parts.need(&member)?, files)?;
+        let named = (&carried.recipe, Some(carried.size));
+        let file = RecipeFile::named(&installed.path, named, file)?;
         files
-            .keep(&carried.recipe, &file)
+            .keep(&carried.recipe, file.bytes())
             .map_err(|refusal| TrustError::Keep(Box::new(refusal)))?;
-        let recipe = opened(file, installed)?;
+        let recipe = file.open()?;
+        if recipe.is_release() != installed.release {
+            return Err(TrustError::corrupt(format!(
+                "the patch and the recipe {} do not agree whether it is a release",
+                installed.path
+            )));
+        }
         check_ownership(&installed.vendor, &recipe, installed, &target)?;
         check_replaces(vendor, &recipe, installed, &target)?;
         checks.pass(
@@ -184,34 +191,7 @@ fn decompressed(
     };
     let name = Patch::recipe_member(&carried.recipe);
     let size = usize::try_from(carried.size).unwrap_or(usize::MAX);
-    let file = unzstd_exact(packed, &dictionary, size)
-        .map_err(|e| TrustError::corrupt(format!("{name}: {e}")))?;
-    if Sha256::of(&file) == carried.recipe {
-        Ok(file)
-    } else {
-        Err(TrustError::corrupt(format!("{name} holds another file")))
-    }
-}
-
-fn opened(file: Vec<u8>, installed: &Installed) -> Result<Recipe, TrustError> {
-    let opened = Opened::of_file(file)?;
-    let recipe: Recipe = opened.decode()?;
-    let (raw, _) = opened.into_memory(&recipe.members, RECIPE_MAX)?;
-    let path = &installed.path;
-    if !raw.signatures.is_empty() {
-        return Err(TrustError::corrupt(format!(
-            "the recipe {path} is signed; the vendor's metadata is its signature"
-        )));
-    }
-    recipe
-        .check_path(path)
-        .map_err(|e| TrustError::corrupt(e.to_string()))?;
-    if recipe.is_release() != installed.release {
-        return Err(TrustError::corrupt(format!(
-            "the patch and the recipe {path} do not agree whether it is a release"
-        )));
-    }
-    Ok(recipe)
+    unzstd_exact(packed, &dictionary, size).map_err(|e| TrustError::corrupt(format!("{name}: {e}")))
 }
 
 fn check_ownership(
@@ -220,26 +200,18 @@ fn check_ownership(
     installed: &Installed,
     target: &RecipeTarget,
 ) -> Result<(), TrustError> {
-    match recipe
-        .files
-        .iter()
-        .find(|entry| !target.may_own(&entry.path))
-    {
+    let mut owned = recipe.files.iter().map(|entry| &entry.path);
+    match owned.find(|path| !target.may_own(path)) {
         None => Ok(()),
-        Some(entry) => Err(TrustError::Vendor {
-            vendor: vendor.clone(),
-            what: format!(
-                "{} owns a path that role {} may not install to",
-                installed.path, target.role
-            ),
-            values: vec![
-                ("owns", entry.path.to_string()),
-                (
-                    "may own",
-                    target.install_paths.clone().unwrap_or_default().join(", "),
-                ),
-            ],
-        }),
+        Some(path) => Err(beyond(
+            vendor,
+            installed,
+            target,
+            Act::Owns {
+                path: path.clone(),
+                granted: target.install_paths.clone().unwrap_or_default(),
+            },
+        )),
     }
 }
 
@@ -254,19 +226,21 @@ fn check_replaces(
         return Ok(());
     }
     let listed = vendor.listed_by(&target.role);
-    let foreign = recipe
-        .replaces
-        .iter()
-        .find(|gone| !may_replace(recipe, &gone.component, listed.clone()));
-    match foreign {
+    let mut gone = recipe.replaces.iter().map(|gone| &gone.component);
+    match gone.find(|component| !may_replace(recipe, component, listed.clone())) {
         None => Ok(()),
-        Some(gone) => Err(TrustError::Vendor {
-            vendor: vendor.name().clone(),
-            what: format!(
-                "{} replaces a component that role {} does not publish",
-                installed.path, target.role
-            ),
-            values: vec![("replaces", gone.component.to_string())],
-        }),
+        Some(component) => {
+            let act = Act::Replaces(component.clone());
+            Err(beyond(vendor.name(), installed, target, act))
+        }
     }
+}
+
+fn beyond(vendor: &Name, installed: &Installed, target: &RecipeTarget, act: Act) -> TrustError {
+    TrustError::Beyond(Box::new(Beyond {
+        vendor: vendor.clone(),
+        recipe: installed.path.clone(),
+        role: target.role.clone(),
+        act,
+    }))
 }

@@ -295,6 +295,14 @@ impl Bench {
         assert_eq!(error.refusal(), name, "{error}");
         assert!(error.to_string().contains(word), "{error}");
     }
+
+    /// The whole message names these words too.
+    fn tells(&self, words: &[&str]) {
+        let text = crate::model::Refusal::from(self.refused()).to_string();
+        for word in words {
+            assert!(text.contains(word), "{text}, not {word}");
+        }
+    }
 }
 
 #[test]

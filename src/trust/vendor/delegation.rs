@@ -16,6 +16,7 @@ use crate::model::recipe::Recipe;
 use crate::model::{Name, RecipePath, Sha256, Time, TreePath};
 
 use super::chain::{Chain, time, untrusted, words};
+use super::keys;
 use crate::trust::TrustError;
 
 /// What a vendor says of a recipe path.
@@ -73,6 +74,8 @@ struct Listing {
 struct Delegated {
     role: DelegatedRole,
     install_paths: Option<Vec<String>>,
+    /// Whether the keys of the top-level targets sign for it.
+    own: bool,
     listing: Option<Listing>,
 }
 
@@ -88,11 +91,15 @@ impl Tree {
         let refuse = |what| untrusted(vendor, what);
         let targets = chain.targets()?;
         let mut delegated = Vec::new();
-        for role in targets.delegations.iter().flat_map(|d| &d.roles) {
+        let top = keys::of_top_level(chain.set.root(), "targets").map_err(refuse)?;
+        let delegations = targets.delegations.iter();
+        let roles = delegations.flat_map(|all| all.roles.iter().map(move |role| (all, role)));
+        for (all, role) in roles {
             let loaded = chain.set.targets_role(&role.name);
             delegated.push(Delegated {
                 role: role.clone(),
                 install_paths: install_paths(role).map_err(refuse)?,
+                own: keys::of_delegation(all, role).map_err(refuse)? == top,
                 listing: loaded.map(listing).transpose().map_err(refuse)?,
             });
         }
@@ -106,6 +113,12 @@ impl Tree {
         self.delegated
             .iter()
             .any(|delegated| delegated.role.name == role && delegated.listing.is_some())
+    }
+
+    /// Whether the keys of the top-level targets sign for a role.
+    pub(super) fn is_own(&self, role: &str) -> bool {
+        let mut delegated = self.delegated.iter();
+        role == "targets" || delegated.any(|d| d.role.name == role && d.own)
     }
 
     /// Walks to the first role that may speak for `path` and lists it.

@@ -3,10 +3,11 @@
 //! On top of TUF 1.0 stand rules of ours: strict JSON ([`strict`]), distinct public keys for every
 //! threshold ([`keys`]), one level of delegation ([`chain`]), floors that only rise ([`floors`]),
 //! expiry judged by who asks ([`expiry`]), and, for a delegate, where its files may be installed
-//! ([`delegation`]). [`client`] is the general kind of TUF client, without these rules, so that the
-//! verification can be measured from outside.
+//! ([`delegation`]). `client` is the general kind of TUF client, without these rules, so that the
+//! verification can be measured from outside; it is in no host build.
 
 mod chain;
+#[cfg(feature = "tuf-client")]
 pub mod client;
 mod delegation;
 mod expiry;
@@ -223,6 +224,13 @@ impl VerifiedVendor {
             self.judge.firm(&found.role, found.expires)?;
         }
         Ok(found)
+    }
+
+    /// Whether the keys of the vendor's targets sign for the recipe at `path`; a delegate's do not.
+    #[must_use]
+    pub fn signs_itself(&self, path: &RecipePath) -> bool {
+        let found = self.tree.find(self.name(), path);
+        found.is_ok_and(|target| self.tree.is_own(&target.role))
     }
 
     /// The recipes that a delegated role lists, where it was loaded.

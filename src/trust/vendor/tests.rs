@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::digest::hex;
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::trust::site::tests::test_key;
 
@@ -17,12 +18,6 @@ const SNAPSHOT: u8 = 42;
 const TARGETS: u8 = 43;
 const FAMILY: u8 = 44;
 pub(in crate::trust) const RECIPE: &str = "restapi/7.0/restapi-7.0.40.spr";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
 
 fn tuf_key(seed: u8) -> Value {
     let public = hex(&test_key(seed).public_raw().unwrap());

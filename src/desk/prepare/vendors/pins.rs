@@ -4,6 +4,7 @@ use super::Vendors;
 use crate::model::recipe::Pin;
 use crate::model::{RecipePath, Refusal, RefusalName};
 use crate::plan::Component;
+use crate::plan::pins::meant;
 
 impl Vendors<'_> {
     /// The component that a release names, from the release's own vendor.
@@ -26,10 +27,10 @@ impl Vendors<'_> {
                 "no source",
             ));
         };
-        let fits =
-            |path: &&RecipePath| path.name() == &pin.component && path.version() == &pin.version;
-        let paths: Vec<RecipePath> = vendor.verified.recipes().filter(fits).cloned().collect();
-        match nearest(&paths).as_slice() {
+        let verified = &vendor.verified;
+        let own = |path: &RecipePath| verified.signs_itself(path);
+        let found = meant(&release.installed.path, pin, verified.recipes(), own);
+        match found.as_slice() {
             [path] => self.component_of(name, vendor, path),
             [] => Err(refuse(
                 "the release names a component that its vendor does not have",
@@ -44,13 +45,4 @@ impl Vendors<'_> {
             }
         }
     }
-}
-
-/// Of the recipes that a pin fits, those of the vendor's own families, where there are any. Anybody to
-/// whom `customer/NAME` is delegated may call a component there as they like, and would else have every
-/// release that names that component be refused for naming several.
-fn nearest(paths: &[RecipePath]) -> Vec<&RecipePath> {
-    let others = |path: &&RecipePath| path.is_hotfix() || path.as_str().starts_with("customer/");
-    let (others, own): (Vec<_>, Vec<_>) = paths.iter().partition(others);
-    if own.is_empty() { others } else { own }
 }

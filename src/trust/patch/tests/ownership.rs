@@ -71,6 +71,7 @@ fn a_delegates_recipe_owns_whole_folders_that_were_granted_and_none_beside() {
             bench.passes();
         } else {
             bench.refusal(RefusalName::VendorUntrusted, "may not install to");
+            bench.tells(&["tell the vendor", "publish delegate --install-path", path]);
         }
     }
 }
@@ -97,6 +98,7 @@ fn a_delegates_recipe_replaces_its_own_components_alone() {
         Bench::with(&recipe)
     };
     replacing("core").refusal(RefusalName::VendorUntrusted, "does not publish");
+    replacing("core").tells(&["tell the vendor", "without --replaces"]);
     replacing("restapi").passes();
 }
 

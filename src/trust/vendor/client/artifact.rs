@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use sigstore_tuf::TargetFile;
 
 use super::{ClientError, quote};
+use crate::model::digest::hex;
 
 /// A file that a trusted role names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,10 +126,4 @@ impl Check {
         }
         Ok(())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

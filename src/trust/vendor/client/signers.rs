@@ -12,6 +12,7 @@ use sigstore_tuf::{Error, Key, Metadata, Role, RoleKeys, Root};
 
 use super::ClientError;
 use crate::model::Sha256;
+use crate::model::digest::hex;
 use crate::trust::vendor::chain::words;
 use crate::trust::vendor::keys::fingerprint;
 
@@ -72,11 +73,10 @@ fn distinct(keys: &RoleKeys, all: &BTreeMap<String, Key>) -> BTreeMap<String, Ve
         let Some(Ok(key)) = all.get(id).map(Key::verification_key) else {
             continue;
         };
-        let hex = key
-            .as_bytes()
-            .iter()
-            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        public.entry(hex).or_default().push(id.clone());
+        public
+            .entry(hex(key.as_bytes()))
+            .or_default()
+            .push(id.clone());
     }
     public
 }
