@@ -6,7 +6,7 @@ use crate::model::{Refusal, RefusalName};
 /// The refusal of every command that signs, where any mark differs.
 pub(super) fn refuse(differing: &[Difference]) -> Option<Refusal> {
     differing.first()?;
-    let what = if only_state(differing) {
+    let what = if state_put_back(differing) {
         "this node was put back: what says which of its states counts is not the file that was committed here"
     } else {
         "this environment was copied, moved or restored: its key belongs to another place"
@@ -18,17 +18,31 @@ pub(super) fn refuse(differing: &[Difference]) -> Option<Refusal> {
     Some(refusal.next(next(differing)))
 }
 
-/// Whether the key lies where it was made, and the state beside it was put back: then nothing was moved,
-/// and to go on from that state as it is would forget what came after it.
-pub(super) fn only_state(differing: &[Difference]) -> bool {
-    let of_state = |one: &Difference| matches!(one.mark, Mark::StateInode | Mark::StateBorn);
-    !differing.is_empty() && differing.iter().all(of_state)
+/// Whether the key's own file is the one that was made, and the state beside it is not the one that was
+/// committed: only who puts a state back brings that about, whatever else differs, and to go on from it as
+/// it is would forget what came after it. Where the key's file is another one too, all of it may have come
+/// from another disk.
+pub(super) fn state_put_back(differing: &[Difference]) -> bool {
+    let has = |mark| has(differing, mark);
+    (has(Mark::StateInode) || has(Mark::StateBorn)) && !has(Mark::Inode) && !has(Mark::Born)
+}
+
+fn has(differing: &[Difference], mark: Mark) -> bool {
+    differing.iter().any(|one| one.mark == mark)
 }
 
 /// By what differs: the likeliest first.
 fn next(differing: &[Difference]) -> &'static str {
-    let has = |mark: Mark| differing.iter().any(|one| one.mark == mark);
-    if has(Mark::Machine) || has(Mark::Hardware) {
+    let has = |mark| has(differing, mark);
+    let machine = has(Mark::Machine) || has(Mark::Hardware);
+    if state_put_back(differing) && machine {
+        "work on the original, if it lives on; if the old machine is gone: lockstep rehome --restored --enrolment FILE \
+         --reason TEXT, with FILE from the desk; if this is to be a copy, after that: lockstep rehome --copy --name \
+         NAME --reason TEXT"
+    } else if state_put_back(differing) {
+        "lockstep rehome --restored --enrolment FILE --reason TEXT, with FILE from the desk: it knows what this node \
+         did since"
+    } else if machine {
         "work on the original, if it lives on: this copy gets a name of its own by lockstep rehome --copy --name \
          NAME --reason TEXT; if the old machine is gone: lockstep rehome --moved --reason TEXT"
     } else if has(Mark::Root) && (has(Mark::Inode) || has(Mark::Born)) {
@@ -36,9 +50,6 @@ fn next(differing: &[Difference]) -> &'static str {
          NAME --reason TEXT; if it was moved here: lockstep rehome --moved --reason TEXT"
     } else if has(Mark::Root) {
         "move it back; or if it is to stay here: lockstep rehome --moved --reason TEXT"
-    } else if only_state(differing) {
-        "lockstep rehome --restored --enrolment FILE --reason TEXT, with FILE from the desk: it knows what this node \
-         did since"
     } else {
         "if it was put back from a backup: lockstep rehome --restored --enrolment FILE --reason TEXT, with FILE from \
          the desk; if only the disk is another: lockstep rehome --moved --reason TEXT"
@@ -62,7 +73,12 @@ mod tests {
             (&[Inode], "--restored", Some("--moved")),
             (&[Born], "--restored", Some("--moved")),
             (&[Inode, Born, StateInode], "--restored", Some("--moved")),
-            (&[Root, StateBorn], "--moved", None),
+            (&[Root, StateBorn], "--restored", None),
+            (&[Root, StateInode, StateBorn], "--restored", None),
+            (&[Machine, StateInode], "--restored", Some("--copy")),
+            (&[Root, Hardware, StateBorn], "--restored", Some("--copy")),
+            (&[Root, Inode, StateInode], "--copy", Some("--moved")),
+            (&[Root, Born, StateBorn], "--copy", Some("--moved")),
             (&[StateInode], "--restored", None),
             (&[StateBorn], "--restored", None),
             (&[StateInode, StateBorn], "--restored", None),

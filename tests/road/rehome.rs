@@ -142,21 +142,46 @@ fn the_refusal_names_the_line_that_fits() -> Tested {
     Ok(())
 }
 
-/// The key lies where it was made: to go on from a state that was put back as if it had been moved would
-/// bring back the floors of then, and a challenge that was closed since.
+/// The key's file is the one that was made: to go on from a state that was put back as if it had been moved
+/// or copied would bring back the floors of then, and a challenge that was closed since. A root that is moved
+/// besides hides nothing of it.
 #[test]
 fn a_state_that_was_put_back_was_not_moved() -> Tested {
+    let restore = "tar xf backup.tar PROD/.lockstep/current";
+    for (typed, root) in [
+        (restore.to_owned(), "PROD"),
+        (format!("{restore} && mv PROD NEW"), "NEW"),
+    ] {
+        let world = world()?;
+        set_back(&world, &typed)?;
+        let words = [
+            "this node was put back",
+            "of the state: it was",
+            "lockstep rehome --restored --enrolment FILE",
+        ];
+        for line in [
+            format!("lockstep snapshot --root {root} --output usb/x.spr"),
+            format!("lockstep rehome --moved --root {root} {REASON}"),
+            format!("lockstep rehome --copy --name TEST --root {root} {REASON}"),
+        ] {
+            let ran = world.refused(root, &line, 11, &words)?;
+            assert!(!ran.err.contains("--moved"), "{}", ran.err);
+        }
+        let before = state(&world, root)?;
+        world.ok(&format!("{RESTORED} --root {root} --receipt usb/r.spr"))?;
+        assert_ne!(before["floors"], state(&world, root)?["floors"], "{typed}");
+    }
+    Ok(())
+}
+
+/// Over a border of file systems everything is another file, the key as well: that is how things are moved.
+#[test]
+fn what_was_moved_to_another_file_system_was_not_put_back() -> Tested {
     let world = world()?;
-    set_back(&world, "tar xf backup.tar PROD/.lockstep/current")?;
-    let line = format!("lockstep rehome --moved --root PROD {REASON}");
-    let words = [
-        "this node was put back",
-        "of the state: it was",
-        "lockstep rehome --restored --enrolment FILE",
-    ];
-    let ran = world.refused("PROD", &line, 11, &words)?;
-    assert!(!ran.err.contains("--moved"), "{}", ran.err);
-    world.ok(&format!("{RESTORED} --root PROD --receipt usb/r.spr"))?;
+    world.ok("cp -a PROD NEW && rm -r PROD")?;
+    world.ok(&format!(
+        "lockstep rehome --moved --root NEW {REASON} --receipt usb/h.spr"
+    ))?;
     Ok(())
 }
 

@@ -19,11 +19,11 @@ mod salvage;
 use std::path::{Path, PathBuf};
 
 use super::Node;
-use super::marks::{only_state, refuse};
+use super::marks::{refuse, state_put_back};
 use super::output::place;
 use crate::disk::home::Home;
-use crate::disk::marks::Mark;
-use crate::disk::{journal, marks, recover};
+use crate::disk::marks::{Difference, Mark};
+use crate::disk::{journal, recover};
 use crate::model::rehome::{REASON_MAX, RehomeHow};
 use crate::model::snapshot::{EnvironmentId, Floor};
 use crate::model::text::shell_word;
@@ -188,13 +188,16 @@ fn moved(found: &Found) -> Result<Next, Refusal> {
             "lockstep status; a copy with a name of its own: lockstep rehome --copy --name NAME",
         ));
     }
-    // Moved, it would go on from a state that was put back, and no desk would be asked what is lost.
-    if only_state(&displaced)
-        && let Some(refusal) = refuse(&displaced)
-    {
-        return Err(refusal);
-    }
+    check_state(&displaced)?;
     Ok(same(found, RehomeHow::Moved))
+}
+
+/// Moved or copied, it would go on from a state that was put back, and no desk would be asked what is lost.
+fn check_state(displaced: &[Difference]) -> Result<(), Refusal> {
+    match refuse(displaced) {
+        Some(refusal) if state_put_back(displaced) => Err(refusal),
+        _ => Ok(()),
+    }
 }
 
 /// Not refused where the marks fit: a clone of a whole machine has them all, and its name is asked for.
@@ -208,6 +211,10 @@ fn copied(found: &Found, name: &Name, node: Option<&Name>) -> Result<Next, Refus
         .value("you named", name)
         .value("the original is", former)
         .next("lockstep rehome --copy --name ANOTHER-NAME --reason TEXT"));
+    }
+    // Without the key nobody knows where it lay.
+    if let Ok(displaced) = found.node.displaced() {
+        check_state(&displaced)?;
     }
     let named_alike = found.node.name() == &former.name;
     let kept = if named_alike { name } else { found.node.name() };
@@ -240,7 +247,7 @@ fn check_change(node: &Node) -> Result<(), Refusal> {
     // that counted, whether the change is to go back.
     let counts = node.store.sequence().is_ok();
     let displaced = node.displaced().ok().filter(|_| counts);
-    let differs = |marks: Vec<marks::Difference>| {
+    let differs = |marks: Vec<Difference>| {
         marks
             .iter()
             .any(|one| matches!(one.mark, Mark::Inode | Mark::Born))
