@@ -95,7 +95,13 @@ impl Request {
                 format!("--restored --enrolment {}{site}", word(enrolment))
             }
         };
-        format!("rehome {how} --reason {}", shell_word(&self.reason))
+        let environment = option(
+            "environment",
+            self.environment.as_ref().map(Name::to_string),
+        );
+        let receipt = option("receipt", self.receipt.as_deref().map(word));
+        let reason = shell_word(&self.reason);
+        format!("rehome {how} --reason {reason}{environment}{receipt}")
     }
 }
 
@@ -324,37 +330,51 @@ mod tests {
     fn the_line_is_what_was_typed() {
         let path = |text: &str| PathBuf::from(text);
         for (how, line) in [
-            (How::Moved, "rehome --moved --reason 'a b'"),
+            (How::Moved, "rehome --moved"),
             (
                 How::Copy {
                     name: "TEST".parse().unwrap(),
                     node: None,
                 },
-                "rehome --copy --name TEST --reason 'a b'",
+                "rehome --copy --name TEST",
             ),
             (
                 How::Copy {
                     name: "TEST".parse().unwrap(),
                     node: "n2".parse().ok(),
                 },
-                "rehome --copy --name TEST --node n2 --reason 'a b'",
+                "rehome --copy --name TEST --node n2",
             ),
             (
                 How::Restored {
                     enrolment: path("e.spr"),
                     site: Some(path("the site.spr")),
                 },
-                "rehome --restored --enrolment e.spr --site 'the site.spr' --reason 'a b'",
+                "rehome --restored --enrolment e.spr --site 'the site.spr'",
             ),
         ] {
-            let request = Request {
-                root: path("/opt/step"),
-                how,
-                reason: "a b".to_owned(),
-                environment: None,
-                receipt: None,
-            };
-            assert_eq!(request.line(), line);
+            for (environment, receipt, rest) in [
+                (None, None, "--reason 'a b'"),
+                (
+                    "PROD".parse().ok(),
+                    None,
+                    "--reason 'a b' --environment PROD",
+                ),
+                (
+                    "PROD".parse().ok(),
+                    Some(path("my usb/r.spr")),
+                    "--reason 'a b' --environment PROD --receipt 'my usb/r.spr'",
+                ),
+            ] {
+                let request = Request {
+                    root: path("/opt/step"),
+                    how: how.clone(),
+                    reason: "a b".to_owned(),
+                    environment,
+                    receipt,
+                };
+                assert_eq!(request.line(), format!("{line} {rest}"));
+            }
         }
     }
 }
