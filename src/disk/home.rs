@@ -60,6 +60,21 @@ impl StateStore {
         folder::remove_file(&self.key_path(Some(home)))
     }
 
+    /// The greatest number that a state or a key has here, damaged or not: whatever it is of, a rehome under
+    /// that number would write over it. Nothing where neither has one.
+    pub fn greatest(&self) -> Result<Option<u64>, DiskError> {
+        let counts = match self.sequence() {
+            Ok(sequence) => Some(sequence),
+            Err(DiskError::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let names = folder::names(self.folder())?;
+        let keys = names
+            .iter()
+            .filter_map(|name| key_number(&name.to_string_lossy()));
+        Ok(keys.chain(self.numbers()?).chain(counts).max())
+    }
+
     /// Removes every key but the one that counts, and sets aside the states that a rehome passed over.
     pub(super) fn sweep_homes(&self) -> Result<(), DiskError> {
         let state = self.current()?.state;
@@ -68,8 +83,7 @@ impl StateStore {
         let counts = key_name(home);
         for name in folder::names(self.folder())? {
             let text = name.to_string_lossy();
-            let numbered = text.strip_prefix("key.").map(str::parse::<u64>);
-            let is_key = text == KEY || matches!(numbered, Some(Ok(_)));
+            let is_key = text == KEY || key_number(&text).is_some();
             if is_key && text != counts {
                 folder::remove_file(&self.folder().join(&name))?;
             }
@@ -103,6 +117,11 @@ impl StateStore {
 
 fn key_name(home: Option<&Home>) -> String {
     home.map_or_else(|| KEY.to_owned(), |home| format!("{KEY}.{}", home.since))
+}
+
+/// The number of the rehome that made the key of this name.
+fn key_number(name: &str) -> Option<u64> {
+    name.strip_prefix("key.")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -166,6 +185,28 @@ mod tests {
             ["key.9"],
             "what is committed is not taken back"
         );
+    }
+
+    /// A number is taken by whatever bears it, whole or not.
+    #[test]
+    fn a_number_is_taken_by_a_state_a_key_or_what_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        let store = StateStore::open(&root);
+        let greatest = || store.greatest().unwrap();
+        assert_eq!(greatest(), Some(1));
+        durable::make_folders(&store.state_folder(5), 0o700).unwrap();
+        assert_eq!(greatest(), Some(5), "a state of which nothing is left");
+        let key = |name: &str| durable::write(&store.folder().join(name), b"", 0o600).unwrap();
+        key("key.7");
+        key("key.9.old");
+        key("key.x");
+        assert_eq!(greatest(), Some(7), "an empty key");
+        samples::commit(&store, 8);
+        folder::remove_tree(&store.state_folder(8)).unwrap();
+        assert_eq!(greatest(), Some(8), "what counts is gone");
+        folder::remove_file(&store.folder().join("current")).unwrap();
+        assert_eq!(greatest(), Some(7));
     }
 
     /// What is done to the file that says which state counts.

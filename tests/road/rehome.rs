@@ -362,6 +362,31 @@ fn what_a_rehome_passed_over_stays_out_of_the_chain_after_the_next_one() -> Test
     Ok(())
 }
 
+/// The desk has not seen the first rehome, and all that names its number is damaged or gone in turn.
+#[test]
+fn a_second_restore_with_the_same_enrolment_takes_no_number_again() -> Tested {
+    for spoil in [
+        "echo x >> PROD/.lockstep/states/1004/state.json && echo x > PROD/.lockstep/current",
+        "rm -r PROD/.lockstep/states/1004 && rm PROD/.lockstep/current",
+        "rm PROD/.lockstep/key.1004 PROD/.lockstep/current && rm PROD/.lockstep/states/1004/state.json",
+    ] {
+        let world = world()?;
+        set_back(&world, "rm -r PROD && tar xf backup.tar")?;
+        world.ok(&format!("{RESTORED} --root PROD --receipt usb/r1.spr"))?;
+        world.ok(spoil)?;
+        world
+            .ok(&format!("{RESTORED} --root PROD --receipt usb/r2.spr"))
+            .map_err(|e| format!("{spoil}: {e}"))?;
+        assert_eq!(state(&world, "PROD")?["sequence"], 2_005, "{spoil}");
+        assert_eq!(keys(&world, "PROD")?, ["key.2005"]);
+        let had_state = !spoil.starts_with("rm -r");
+        let kept = world.path("PROD/.lockstep/set-aside/1004-2005");
+        assert_eq!(kept.exists(), had_state, "{spoil}");
+        goes_on(&world, "PROD", "usb/r2.spr", true)?;
+    }
+    Ok(())
+}
+
 /// What cannot be tidied up keeps no receipt back: without it no desk gets to know the new key.
 #[test]
 fn the_receipt_is_written_before_what_is_left_over_goes() -> Tested {

@@ -50,16 +50,7 @@ pub(super) fn next(
     let enrolment = verified(&raw, &site)?;
     check_node(&enrolment, found)?;
     check_needed(&enrolment, found)?;
-    let known = enrolment.sequence.max(found.witness.sequence);
-    if known > SEQUENCE_MAX {
-        return Err(Refusal::new(
-            RefusalName::Corrupt,
-            "the enrolment says a sequence number that no node comes to",
-        )
-        .value("it says", enrolment.sequence)
-        .value("this node", found.witness.sequence)
-        .next("ask whoever signed it; have it written anew from the node's last receipt"));
-    }
+    let known = known(&enrolment, found)?;
     let mut next = same(found, RehomeHow::Restored);
     next.above = known.saturating_add(ROOM);
     next.floors = highest(&enrolment, found, &site, &next.floors);
@@ -69,6 +60,27 @@ pub(super) fn next(
     next.site = site;
     next.notes = notes(&enrolment, found);
     Ok(next)
+}
+
+/// The greatest sequence number that the desk knows, or that anything here has: a second restore with the same
+/// enrolment writes over no key and no state of the first one, however little is left of it.
+fn known(enrolment: &Enrolment, found: &Found) -> Result<u64, Refusal> {
+    let here = found.node.store.greatest()?.unwrap_or_default();
+    let here = here.max(found.witness.sequence);
+    let known = enrolment.sequence.max(here);
+    if known <= SEQUENCE_MAX {
+        return Ok(known);
+    }
+    Err(Refusal::new(
+        RefusalName::Corrupt,
+        "the enrolment or this folder has a sequence number that no node comes to",
+    )
+    .value("the enrolment", enrolment.sequence)
+    .value("this folder", here)
+    .next(
+        "have whoever signed the enrolment write it anew from the node's last receipt; a state or key of that number \
+         in .lockstep was not written by this program",
+    ))
 }
 
 /// The floors that count under `site`: a vendor whose root was replaced since they were kept has none.
