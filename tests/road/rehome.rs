@@ -1,6 +1,7 @@
 //! Copies, moves and restores: what signs nothing, how each gets a key of its own, and what is refused
 //! from then on.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -674,6 +675,53 @@ fn floors_of_a_root_that_was_replaced_do_not_come_back() -> Tested {
     ))?;
     assert_eq!(state(&world, "PROD")?["floors"], serde_json::json!([]));
     Ok(())
+}
+
+/// A preparer is believed that a vendor changed its keys, so that a lie lets floors fall: whoever restores is
+/// told, and older statements of the node have the higher floors. Nothing else falls, and an honest word that
+/// no keys were changed says nothing of the kind.
+#[test]
+fn floors_that_fall_by_a_lying_enrolment_are_told() -> Tested {
+    for lies in [false, true] {
+        let world = world()?;
+        set_back(&world, "rm -r PROD && tar xf backup.tar")?;
+        let before = floors(&world)?;
+        let mut parts = crate::forge::Parts::read(&world.path(ENROLMENT))?;
+        if lies {
+            let made_up = serde_json::json!([
+                {"keys": "0".repeat(64), "roles": ["timestamp 1"], "vendor": "stibo"},
+                {"keys": "1".repeat(64), "roles": ["root 2"], "vendor": "stibo"},
+            ]);
+            parts.statement["floors"] = made_up;
+            parts.statement["sequence"] = 1.into();
+        }
+        parts.write_signed(&world.path(ENROLMENT), &world.path("keys/desk"))?;
+        let ran = world.ok(&format!("{RESTORED} --root PROD --receipt usb/r.spr"))?;
+        let after = floors(&world)?;
+        let fell: Vec<&String> = before
+            .iter()
+            .filter(|(role, version)| after.get(*role).is_none_or(|now| now < *version))
+            .map(|(role, _)| role)
+            .collect();
+        let told = "1 floor(s) of stibo fall by the enrolment's word, timestamp from";
+        assert_eq!(ran.out.contains(told), lies, "{}", ran.out);
+        assert_eq!(fell, if lies { vec!["timestamp"] } else { vec![] });
+        let sequence = state(&world, "PROD")?["sequence"].as_u64();
+        assert!(sequence > Some(1_000), "{sequence:?}");
+    }
+    Ok(())
+}
+
+/// The floors of PROD's one vendor by role.
+fn floors(world: &World) -> Outcome<BTreeMap<String, u64>> {
+    let state = state(world, "PROD")?;
+    let sets = state["floors"].as_array().into_iter().flatten();
+    let roles = sets.filter_map(|set| set["roles"].as_array()).flatten();
+    let role = |role: &serde_json::Value| {
+        let (role, version) = role.as_str()?.rsplit_once(' ')?;
+        Some((role.to_owned(), version.parse().ok()?))
+    };
+    Ok(roles.filter_map(role).collect())
 }
 
 /// A machine-id that the program sees, in mounts of its own.

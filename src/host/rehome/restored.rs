@@ -1,6 +1,11 @@
 //! `--restored`: what a desk knows of the node, against what came back with the backup; of each the
 //! higher.
+//!
+//! Floors fall where the enrolment says that a vendor's keys were changed since: without that, a key that was
+//! replaced would come back with the backup, or the node would take no patch any more. The metadata that
+//! shows the change is not in an enrolment, so that its preparer is believed, and a person is told.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::salvage::Found;
@@ -11,7 +16,7 @@ use crate::model::enrolment::Enrolment;
 use crate::model::rehome::RehomeHow;
 use crate::model::snapshot::{Floor, SiteRef};
 use crate::model::text::shell_word;
-use crate::model::{Refusal, RefusalName};
+use crate::model::{Name, Refusal, RefusalName};
 use crate::spr::{Opened, RawStatement};
 use crate::trust::TrustedSite;
 use crate::trust::site::Renewal;
@@ -53,12 +58,14 @@ pub(super) fn next(
     let known = known(&enrolment, found)?;
     let mut next = same(found, RehomeHow::Restored);
     next.above = known.saturating_add(ROOM);
-    next.floors = highest(&enrolment, found, &site, &next.floors);
+    next.floors = floors(Some(&enrolment), found, &site);
+    next.notes = notes(&enrolment, found);
+    next.notes
+        .extend(fallen(&floors(None, found, &site), &next.floors));
     next.time_floor = next
         .time_floor
         .max(found.witness.time_floor.unwrap_or(next.time_floor));
     next.site = site;
-    next.notes = notes(&enrolment, found);
     Ok(next)
 }
 
@@ -83,17 +90,44 @@ fn known(enrolment: &Enrolment, found: &Found) -> Result<u64, Refusal> {
     ))
 }
 
-/// The floors that count under `site`: a vendor whose root was replaced since they were kept has none.
-fn highest(enrolment: &Enrolment, found: &Found, site: &TrustedSite, kept: &[Floor]) -> Vec<Floor> {
-    let kept = (found.node.state().site.version, kept);
-    let known = (enrolment.site.version, enrolment.floors.as_slice());
+/// The floors that count under `site`, by this folder and by the enrolment, if it is asked too: a vendor whose
+/// root was replaced since they were kept has none.
+fn floors(enrolment: Option<&Enrolment>, found: &Found, site: &TrustedSite) -> Vec<Floor> {
+    let state = found.node.state();
+    let kept = (state.site.version, state.floors.as_slice());
+    let known = enrolment.map(|known| (known.site.version, known.floors.as_slice()));
     let witness = found.witness.floors.iter();
     let sets: Vec<Vec<Floor>> = witness
         .map(|(under, floors)| (*under, floors.as_slice()))
-        .chain([known, kept])
+        .chain(known)
+        .chain([kept])
         .map(|(under, floors)| site.floors_since(under, floors))
         .collect();
     highest_floors(&sets.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// What falls by the enrolment's word, for each vendor. A change of keys that the node knew and forgot lets
+/// floors fall, and nothing but the preparer's signature bears it out: so it is said to whoever can ask the
+/// vendor.
+fn fallen(own: &[Floor], next: &[Floor]) -> Vec<String> {
+    let mut fallen: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+    for floor in own {
+        let role = |f: &&Floor| (&f.vendor, &f.role) == (&floor.vendor, &floor.role);
+        let now = next.iter().find(role).map_or(0, |f| f.version);
+        if now < floor.version {
+            let line = format!("{} from {} to {now}", floor.role, floor.version);
+            fallen.entry(&floor.vendor).or_default().push(line);
+        }
+    }
+    let line = |(vendor, roles): (&Name, Vec<String>)| {
+        let first = roles.first().map_or("", String::as_str);
+        format!(
+            "{} floor(s) of {vendor} fall by the enrolment's word, {first} among them: make sure that {vendor} changed \
+             its keys since the backup",
+            roles.len()
+        )
+    };
+    fallen.into_iter().map(line).collect()
 }
 
 /// The site file that came back, or a newer one of its owner.

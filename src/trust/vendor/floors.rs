@@ -145,7 +145,8 @@ pub fn merge(old: &[Floor], vendor: &Name, new: &[Floor]) -> Vec<Floor> {
 /// Of several sets of floors that a node is known to have had, in each role the higher one. Where the
 /// key set of a role differs (for a delegation: or that of the snapshot), the set with the newer root
 /// (for a delegation: and newer targets) says which keys count, so that a floor that a verified change
-/// let fall does not come back.
+/// let fall does not come back. Each set is believed in that: whoever takes one from outside says what falls
+/// by it.
 #[must_use]
 pub fn highest(sets: &[&[Floor]]) -> Vec<Floor> {
     let mut all: Vec<Floor> = Vec::new();
