@@ -9,6 +9,9 @@ use crate::world::{MP5, Outcome, Tested, World};
 /// How a newer site file comes to a host.
 const WAYS: [&str; 2] = ["by trust", "inside a patch"];
 
+/// What the person is told whose patch rests on an older site file, whether it carries that or not.
+const AGAIN: &str = "prepare the patch again with the newer site file";
+
 fn has(text: &str, words: &[&str]) -> Tested {
     match words.iter().find(|word| !text.contains(**word)) {
         None => Ok(()),
@@ -138,10 +141,13 @@ fn an_older_site_file_is_refused_everywhere() -> Tested {
             parts.write_signed(&world.path("usb/older.patch.spr"), &world.path("keys/ben"))?;
             let line = "lockstep apply usb/older.patch.spr --root PROD";
             world
-                .refused("PROD", line, 26, &["1", "2"])
+                .refused("PROD", line, 26, &["1", "2", AGAIN])
                 .map_err(|e| format!("{way}, carried {carried}: {e}"))?;
             let ran = world.run("lockstep verify usb/older.patch.spr --site site2.spr")?;
             assert_eq!(ran.code, 26, "{way}: {}", ran.out);
+            has(&format!("{}{}", ran.out, ran.err), &[AGAIN])?;
+            let line = "lockstep approve usb/older.patch.spr --site site2.spr --key keys/owner";
+            world.refused("PROD", line, 26, &["1", "2", AGAIN])?;
             world.ok("rm usb/older.patch.spr")?;
         }
         // The desk that has version 2 takes no older one.

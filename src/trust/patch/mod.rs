@@ -214,7 +214,7 @@ fn site_in_force(
         None => Renewal::Same,
         Some(file) => {
             let (raw, members) = site::open(file)?;
-            ours.renew(raw, members)?
+            ours.renew(raw, members).map_err(of_a_patch)?
         }
     };
     let (site, newer) = match renewal {
@@ -234,6 +234,16 @@ fn site_in_force(
     );
     checks.pass("site file", detail);
     Ok((site, newer))
+}
+
+/// An older site file inside: what has to be made again is the patch.
+fn of_a_patch(error: TrustError) -> TrustError {
+    match error {
+        TrustError::OutdatedSite { offered, in_force } => {
+            TrustError::OlderSite { offered, in_force }
+        }
+        other => other,
+    }
 }
 
 fn prepared(

@@ -473,6 +473,9 @@ fn a_patch_under_another_site_file_is_refused() {
     let mut bench = Bench::new();
     bench.site.version = 3;
     bench.refusal(RefusalName::UntrustedSigner, "older site file");
+    bench.carry_site(&Bench::new().site, OWNER);
+    bench.refusal(RefusalName::UntrustedSigner, "older site file");
+    bench.tells(&["prepare the patch again with the newer site file"]);
     let mut bench = Bench::new();
     bench.patch.site.sha256 = Sha256::of(b"another");
     bench.refusal(RefusalName::BadSignature, "two different site files");
