@@ -23,7 +23,7 @@ const NEXT: &str = "+next";
 /// Where keys lie that sign for nothing any more.
 const OLD: &str = "+old";
 /// Most keys of one role that a folder holds.
-const KEYS_MAX: u64 = 16;
+pub(super) const KEYS_MAX: u64 = 16;
 /// Hexadecimal digits of a key's id in the name of a key that was set aside.
 const ID_SHOWN: usize = 16;
 

@@ -1,5 +1,6 @@
 //! What a publisher should see coming: ends of validity, a clock gone wrong, a root half signed.
 
+use super::keys::KEYS_MAX;
 use crate::model::{Refusal, Time, Watch};
 use crate::release::{Paper, Repository, State};
 
@@ -60,13 +61,17 @@ pub(super) fn warn(repository: &Repository, now: Time, watch: &dyn Watch) -> Res
     Ok(())
 }
 
-/// The line that makes a new root, with as many keys as now.
+/// The line that makes a new root, with as many keys as now. A folder does not hold more of them than
+/// [`KEYS_MAX`]; those of `--key` are all that the new root has.
 fn rotation(state: &State) -> String {
     let line = "lockstep publish rotate --role root";
-    match state.signers("root").map(|(keys, _)| keys.keyids.len()) {
-        Some(count) if count > 1 => {
-            format!("{line} --make {count}, or --key PUB for each of the people elsewhere")
-        }
-        _ => line.to_owned(),
+    let given = "--key PUB for every key of the new root, your own included";
+    let count = state
+        .signers("root")
+        .map_or(1, |(keys, _)| keys.keyids.len());
+    match u64::try_from(count) {
+        Ok(0 | 1) => line.to_owned(),
+        Ok(count) if count <= KEYS_MAX => format!("{line} --make {count}, or {given}"),
+        _ => format!("{line} {given}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lockstep::disk::durable;
+use lockstep::disk::{durable, keys};
 use lockstep::model::{Refusal, RefusalName, Time, Unwatched};
 use lockstep::publish::{KeyFolder, init, renew, rotate, sign};
 use lockstep::release::tuf::Lifetimes;
@@ -11,7 +11,7 @@ use lockstep::release::{Standing, Wanted, fetch};
 use lockstep::trust::vendor::VendorFiles;
 
 use crate::tuf::python_tuf;
-use crate::vendor::{Done, Host, RESTAPI, Vendor, copy_folder, everything, files, refused};
+use crate::vendor::{Done, Host, RESTAPI, Vendor, Warned, copy_folder, everything, files, refused};
 
 /// python-tuf looks at the clock: this day, and ten years of validity.
 pub(crate) fn today() -> Time {
@@ -429,20 +429,6 @@ fn a_lost_key_is_replaced_by_the_root() -> Done {
     Ok(())
 }
 
-/// What was warned of.
-#[derive(Default)]
-struct Warned(std::sync::Mutex<Vec<String>>);
-
-impl lockstep::model::Watch for Warned {
-    fn say(&self, _: &str) {}
-    fn warn(&self, line: &str) {
-        if let Ok(mut lines) = self.0.lock() {
-            lines.push(line.to_owned());
-        }
-    }
-    fn progress(&self, _: &str, _: u64, _: u64) {}
-}
-
 #[test]
 fn the_warning_of_the_roots_end_names_the_line_that_makes_a_new_one() -> Done {
     let vendor = lasting()?;
@@ -455,12 +441,17 @@ fn the_warning_of_the_roots_end_names_the_line_that_makes_a_new_one() -> Done {
             take: Vec::new(),
         };
         renew::run(&renew, now, &watch)?;
-        let lines = watch.0.into_inner().map_err(|e| e.to_string())?;
-        Ok(lines.into_iter().filter(|l| l.contains("root")).collect())
+        let said = watch.said();
+        let lines = said.lines().filter(|line| line.contains("root"));
+        Ok(lines.map(str::to_owned).collect())
     };
     for (turn, make, line) in [
         (1, 2, ": lockstep publish rotate --role root"),
-        (2, 1, "--role root --make 2, or --key PUB"),
+        (
+            2,
+            1,
+            "--role root --make 2, or --key PUB for every key of the new root, your own included",
+        ),
     ] {
         let now = today().plus_days(3_600 * turn);
         let warnings = warned(now)?;
@@ -470,6 +461,26 @@ fn the_warning_of_the_roots_end_names_the_line_that_makes_a_new_one() -> Done {
         rotate::run(&request, now, &Unwatched)?;
         assert_eq!(warned(now)?, Vec::<String>::new());
     }
+    // More keys than a key folder holds cannot be made in one.
+    let mut request = request(&vendor, &["root"]);
+    request.public.push(vendor.path("root.pub"));
+    let others = KeyFolder::new(vendor.path("others"));
+    for number in 1..=16 {
+        let name = format!("p{number}");
+        others.load_or_make(&name, &Unwatched)?;
+        request.public.push(vendor.path(&format!("{name}.pub")));
+        let public = keys::public_half(&vendor.path("others").join(&name))?;
+        let file = vendor.path(&format!("{name}.pub"));
+        durable::write(&file, format!("{public}\n").as_bytes(), 0o644)?;
+    }
+    let own = keys::public_half(&vendor.path("keys/root"))?;
+    let file = vendor.path("root.pub");
+    durable::write(&file, format!("{own}\n").as_bytes(), 0o644)?;
+    request.threshold = Some(1);
+    rotate::run(&request, today().plus_days(7_200), &Unwatched)?;
+    let warnings = warned(today().plus_days(10_800))?;
+    let line = ": lockstep publish rotate --role root --key PUB for every key of the new root";
+    assert!(warnings.iter().any(|w| w.contains(line)), "{warnings:?}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use lockstep::disk::durable;
 use lockstep::model::recipe::{Hot, Recipe};
 use lockstep::model::site;
 use lockstep::model::snapshot::Floor;
-use lockstep::model::{RecipePath, Refusal, Sha256, Time, Unwatched};
+use lockstep::model::{RecipePath, Refusal, Sha256, Time, Unwatched, Watch};
 use lockstep::publish::{KeyFolder, component, init, release, words};
 use lockstep::release::tuf::Lifetimes;
 use lockstep::release::{Directory, FetchedVendor, Source as _, State, Wanted, fetch};
@@ -238,4 +238,27 @@ pub(crate) fn refused<T>(result: Result<T, Refusal>) -> Done<Refusal> {
         Err(refusal) if refusal.next.is_empty() => Err("a refusal without a next step".into()),
         Err(refusal) => Ok(refusal),
     }
+}
+
+/// What was warned of.
+#[derive(Default)]
+pub(crate) struct Warned(std::sync::Mutex<Vec<String>>);
+
+impl Warned {
+    /// Line by line.
+    pub(crate) fn said(&self) -> String {
+        self.0
+            .lock()
+            .map_or_else(|_| String::new(), |lines| lines.join("\n"))
+    }
+}
+
+impl Watch for Warned {
+    fn say(&self, _: &str) {}
+    fn warn(&self, line: &str) {
+        if let Ok(mut lines) = self.0.lock() {
+            lines.push(line.to_owned());
+        }
+    }
+    fn progress(&self, _: &str, _: u64, _: u64) {}
 }
