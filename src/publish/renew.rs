@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::take::{self, Take};
 use super::{KeyFolder, outlook, standing};
-use crate::model::{Refusal, Time, Watch};
+use crate::model::text::Shown;
+use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::release::{Repository, Signers, Standing, Written};
 
 /// What `publish renew` is asked for.
@@ -50,20 +51,28 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let (signers, targets) = signers(request, &mut repository, watch)?;
     let mut written = Written::default();
     let mut taken = Vec::new();
+    let mut idle = Vec::new();
     for offered in &request.take {
-        let more = take::run(&mut repository, offered, &signers, (now, watch))
-            .map_err(|refusal| after(&taken, refusal))?;
-        written.files.extend(more.files);
-        written.standing = more.standing;
-        taken.push(offered.role.clone());
+        match take::run(&mut repository, offered, &signers, (now, watch)) {
+            Ok(more) => {
+                written.files.extend(more.files);
+                written.standing = more.standing;
+                taken.push(offered.role.clone());
+            }
+            Err(refusal) if refusal.name == RefusalName::NothingToDo => {
+                idle.push((offered, refusal));
+            }
+            Err(refusal) => return Err(after(&taken, &written.standing, refusal)),
+        }
     }
     if request.take.is_empty() || request.targets {
         let more = repository
             .renew(targets, &signers, now)
-            .map_err(|e| after(&taken, e.into()))?;
+            .map_err(|e| after(&taken, &written.standing, e.into()))?;
         written.files.extend(more.files);
         written.standing = more.standing;
     }
+    check_idle(idle, !written.files.is_empty(), watch)?;
     outlook::warn(&repository, now, watch)?;
     let state = repository.state();
     let targets = state.targets.signed.expires;
@@ -81,9 +90,29 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     })
 }
 
-/// A refusal that comes after some delegates' recipes are in force: those stay, and cannot be taken in
-/// twice.
-fn after(taken: &[String], refusal: Refusal) -> Refusal {
+/// A folder with nothing newer is what happened, where nothing else did; beside what was written it
+/// is worth a note.
+fn check_idle(
+    idle: Vec<(&Take, Refusal)>,
+    is_written: bool,
+    watch: &dyn Watch,
+) -> Result<(), Refusal> {
+    for (offered, refusal) in idle {
+        if !is_written {
+            return Err(refusal);
+        }
+        watch.warn(&format!(
+            "nothing of {} was taken in: {} has nothing newer; have the delegate publish into it, and hand it over again",
+            offered.role,
+            Shown(&offered.folder)
+        ));
+    }
+    Ok(())
+}
+
+/// A refusal that comes after some delegates' recipes were taken in: those stay, and cannot be taken
+/// in twice.
+fn after(taken: &[String], standing: &Standing, refusal: Refusal) -> Refusal {
     if taken.is_empty() {
         return refusal;
     }
@@ -92,10 +121,15 @@ fn after(taken: &[String], refusal: Refusal) -> Refusal {
         "{}; then the same command, without --take for {roles}",
         refusal.next
     );
+    let what = match standing {
+        Standing::Force => "is in force",
+        Standing::Offered(_) => "is here, to be taken in by the repository's owner",
+        Standing::Waiting(_) => "waits for signatures",
+    };
     refusal
         .value("taken in before", &roles)
         .unchanged(format!(
-            "what {roles} published is in force, nothing else was changed"
+            "what {roles} published {what}, nothing else was changed"
         ))
         .next(next)
 }

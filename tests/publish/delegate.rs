@@ -14,7 +14,7 @@ use lockstep::spr::{Opened, RawSignature, encode_small};
 
 use crate::rotate::{lasting, publish, request, today};
 use crate::tuf::python_tuf;
-use crate::vendor::{Done, Host, Vendor, copy_folder, everything, refused};
+use crate::vendor::{Done, Host, Vendor, Warned, copy_folder, everything, refused};
 
 const PORTAL: &str = "customer/acme/portal/7.0/portal-7.0.3";
 const PATTERN: &str = "customer/acme/*/*/*";
@@ -72,6 +72,19 @@ impl Two {
         )
     }
 
+    /// Another machine of the delegate's, which has published what the first has not.
+    fn second(&self) -> Done<Vendor> {
+        let second = Vendor {
+            folder: tempfile::tempdir()?,
+        };
+        copy_folder(&self.delegate.path("repo"), &second.path("repo"))?;
+        second.lay(&[("webapps/portal/a.jar", "one")])?;
+        let mut request = second.component(PORTAL)?;
+        request.keys = self.delegate.keys();
+        component::run(&request, today(), &Unwatched)?;
+        Ok(second)
+    }
+
     /// The delegate publishes what lies in its build folder.
     fn publish(&self, recipe: &str) -> Result<component::Outcome, Refusal> {
         let request = self.delegate.component(recipe).map_err(|e| broken(&*e))?;
@@ -108,6 +121,13 @@ fn broken(e: &dyn std::error::Error) -> Refusal {
 
 fn path(text: &str) -> Done<RecipePath> {
     Ok(text.parse()?)
+}
+
+fn from(role: &str, copy: &Vendor) -> Take {
+    Take {
+        role: role.to_owned(),
+        folder: copy.path("repo"),
+    }
 }
 
 #[test]
@@ -246,56 +266,76 @@ fn a_release_names_the_vendors_own_and_others_only_when_asked_for() -> Done {
     Ok(())
 }
 
+/// Whose keys take in, and what is said of it where a later folder is refused.
 #[test]
-fn a_take_that_is_refused_after_another_says_what_is_in_force() -> Done {
+fn a_take_that_is_refused_after_another_says_where_the_first_stands() -> Done {
+    for (by_owner, words) in [
+        (true, "is in force"),
+        (false, "is here, to be taken in by the repository's owner"),
+    ] {
+        let two = Two::new()?;
+        let second = two.second()?;
+        let (repository, keys) = if by_owner {
+            (two.owner.path("repo"), two.owner.keys())
+        } else {
+            (two.delegate.path("repo"), two.delegate.keys())
+        };
+        let request = renew::Request {
+            repository,
+            keys,
+            targets: false,
+            take: vec![from("acme", &second), from("nobody", &second)],
+        };
+        let refusal = refused(renew::run(&request, today(), &Unwatched))?;
+        assert_eq!(refusal.name, RefusalName::Usage, "{refusal}");
+        assert_eq!(
+            refusal.unchanged,
+            format!("what acme published {words}, nothing else was changed")
+        );
+        let next = "without --take for acme";
+        assert!(refusal.next.ends_with(next), "{refusal}");
+        let in_force = two.owner.state()?.recipe(&path(PORTAL)?).is_some();
+        assert_eq!(in_force, by_owner);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_folder_with_nothing_newer_beside_one_that_is_taken_in_is_noted() -> Done {
     let two = Two::new()?;
     let mut other = two.request(&["customer/other/*/*/*"], &["webapps/other"])?;
     other.role = "other".to_owned();
     delegate::run(&other, today(), &Unwatched)?;
-    two.delegate.lay(&[("webapps/portal/a.jar", "one")])?;
-    two.publish(PORTAL)?;
-    let from = |role: &str| Take {
-        role: role.to_owned(),
-        folder: two.delegate.path("repo"),
-    };
-    let request = renew::Request {
+    let second = two.second()?;
+    let mut request = renew::Request {
         repository: two.owner.path("repo"),
         keys: two.owner.keys(),
         targets: false,
-        take: vec![from("acme"), from("other")],
+        take: vec![from("acme", &second), from("other", &second)],
     };
-    let refusal = refused(renew::run(&request, today(), &Unwatched))?;
+    // Whichever is named first.
+    request.take.rotate_left(1);
+    let warned = Warned::default();
+    let outcome = renew::run(&request, today(), &warned)?;
+    assert_eq!(outcome.taken, ["acme"]);
     assert!(two.owner.state()?.recipe(&path(PORTAL)?).is_some());
-    assert_eq!(
-        refusal.unchanged,
-        "what acme published is in force, nothing else was changed"
-    );
-    assert!(
-        refusal.next.ends_with("without --take for acme"),
-        "{refusal}"
-    );
+    let said = warned.said();
+    assert!(said.contains("nothing of other was taken in"), "{said}");
+    // The second time none of them has anything newer, and nothing happens.
+    let refusal = refused(renew::run(&request, today(), &Unwatched))?;
+    assert_eq!(refusal.name, RefusalName::NothingToDo, "{refusal}");
     Ok(())
 }
 
 #[test]
 fn what_a_delegate_takes_in_from_another_machine_is_offered_and_not_in_force() -> Done {
     let two = Two::new()?;
-    let second = Vendor {
-        folder: tempfile::tempdir()?,
-    };
-    copy_folder(&two.delegate.path("repo"), &second.path("repo"))?;
-    second.lay(&[("webapps/portal/a.jar", "one")])?;
-    let mut request = second.component(PORTAL)?;
-    request.keys = two.delegate.keys();
-    component::run(&request, today(), &Unwatched)?;
+    let second = two.second()?;
     let request = renew::Request {
         repository: two.delegate.path("repo"),
         keys: two.delegate.keys(),
         targets: false,
-        take: vec![Take {
-            role: "acme".to_owned(),
-            folder: second.path("repo"),
-        }],
+        take: vec![from("acme", &second)],
     };
     let outcome = renew::run(&request, today(), &Unwatched)?;
     assert_eq!(outcome.standing, Standing::Offered("acme".to_owned()));
