@@ -168,20 +168,23 @@ impl Repository {
         missing: BTreeMap<String, Tally>,
     ) -> Result<Written, ReleaseError> {
         check_versions(&change.next)?;
-        let folder = self.source.path();
-        let mut files = Vec::new();
+        let next = &change.next;
+        let mut drafts = Vec::new();
         for role in &change.roles {
-            files.push(match role.as_str() {
-                "root" => draft::write(folder, role, &change.next.root)?,
-                "targets" => draft::write(folder, role, &change.next.targets)?,
-                other => match change.next.delegated.get(other) {
-                    Some(envelope) => draft::write(folder, role, envelope)?,
+            let bytes = match role.as_str() {
+                "root" => draft::bytes_of(role, &next.root)?,
+                "targets" => draft::bytes_of(role, &next.targets)?,
+                other => match next.delegated.get(other) {
+                    Some(envelope) => draft::bytes_of(role, envelope)?,
                     None => continue,
                 },
-            });
+            };
+            drafts.push((role, bytes));
         }
+        let folder = self.source.path();
+        let write = |(role, bytes): &(&String, Vec<u8>)| draft::write(folder, role, bytes);
         Ok(Written {
-            files,
+            files: drafts.iter().map(write).collect::<Result<_, _>>()?,
             standing: Standing::Waiting(missing),
         })
     }

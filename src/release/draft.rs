@@ -16,14 +16,20 @@ use serde::de::DeserializeOwned;
 use super::ReleaseError;
 use super::envelope::{Envelope, canonical};
 use super::layout::METADATA_MAX;
+use super::seal::check_readable;
 use crate::disk::{durable, folder};
 
 /// The folder of drafts, in the repository's own.
-pub(super) const PENDING: &str = ".pending";
+const PENDING: &str = ".pending";
+
+/// The name of the draft of a role under the repository's folder.
+pub(super) fn name(role: &str) -> String {
+    format!("{PENDING}/{role}.json")
+}
 
 /// Where the draft of a role lies.
 pub(super) fn path(repository: &Path, role: &str) -> PathBuf {
-    repository.join(PENDING).join(format!("{role}.json"))
+    repository.join(name(role))
 }
 
 /// The draft of a role, where there is one.
@@ -71,15 +77,21 @@ pub(super) fn resume<T: Serialize + DeserializeOwned>(
     Ok(())
 }
 
-/// Writes the draft of a role.
-pub(super) fn write<T: Serialize + DeserializeOwned>(
-    repository: &Path,
+/// The bytes of the draft of a role, where readers would take the file that becomes of it.
+pub(super) fn bytes_of<T: Serialize + DeserializeOwned>(
     role: &str,
     envelope: &Envelope<T>,
-) -> Result<String, ReleaseError> {
+) -> Result<Vec<u8>, ReleaseError> {
+    let bytes = envelope.to_bytes()?;
+    check_readable(&bytes, || Ok(name(role)))?;
+    Ok(bytes)
+}
+
+/// Writes the draft of a role; returns its name under the repository's folder.
+pub(super) fn write(repository: &Path, role: &str, bytes: &[u8]) -> Result<String, ReleaseError> {
     durable::make_folders(&repository.join(PENDING), 0o755)?;
-    durable::write(&path(repository, role), &envelope.to_bytes()?, 0o644)?;
-    Ok(format!("{PENDING}/{role}.json"))
+    durable::write(&path(repository, role), bytes, 0o644)?;
+    Ok(name(role))
 }
 
 /// Takes the draft of a role away: it is in force, or nothing any more.

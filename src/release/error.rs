@@ -286,7 +286,7 @@ impl ReleaseError {
             ),
             Self::Unreadable { .. } => (
                 RefusalName::Conflict,
-                "have whoever signs it write it anew, within what readers take",
+                "where it has too many signatures: lockstep publish rotate --role NAME --key PUB, for fewer keys; where it is too large, fewer recipes: lockstep publish delegate",
             ),
             Self::Threshold { .. } => (
                 RefusalName::BadSignature,

@@ -54,7 +54,7 @@ impl Paper {
         if let Some(envelope) = draft::read(folder, role)? {
             return Ok(Self {
                 role: role.to_owned(),
-                file: format!("{}/{role}.json", draft::PENDING),
+                file: draft::name(role),
                 draft: true,
                 envelope,
                 asked: asked(repository, role)?,
@@ -157,12 +157,15 @@ impl Paper {
             });
         }
         self.envelope.add(signature);
-        let bytes = self.envelope.to_bytes()?;
-        if self.draft {
-            draft::write(repository.source().path(), &self.role, &self.envelope)?;
+        let bytes = if self.draft {
+            let bytes = draft::bytes_of(&self.role, &self.envelope)?;
+            draft::write(repository.source().path(), &self.role, &bytes)?;
+            bytes
         } else {
+            let bytes = self.envelope.to_bytes()?;
             repository.rewrite(&self.file, &bytes)?;
-        }
+            bytes
+        };
         Ok(Sha256::of(&bytes))
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::envelope::Envelope;
 use super::layout::{self, TIMESTAMP};
-use super::seal::{Signers, check, date, seal, tally_of};
+use super::seal::{Signers, check, check_readable, date, seal, tally_of};
 use super::tuf::{Lifetimes, Meta, Root, Targets};
 use super::{Directory, ReleaseError, Source as _, State};
 use crate::disk::{DiskError, durable};
@@ -59,12 +59,16 @@ impl Repository {
         )?;
         let before = next.clone();
         seal(&mut next, &before, signers, now)?;
-        for (role, bytes) in [
+        let files = [
             ("root", next.root.to_bytes()?),
             ("targets", next.targets.to_bytes()?),
             ("snapshot", next.snapshot.to_bytes()?),
             ("timestamp", next.timestamp.to_bytes()?),
-        ] {
+        ];
+        for (role, bytes) in &files {
+            check_readable(bytes, || next.file(role))?;
+        }
+        for (role, bytes) in files {
             let path = folder.join(layout::METADATA).join(next.file(role)?);
             durable::write(&path, &bytes, 0o644)?;
         }
@@ -135,6 +139,7 @@ impl Repository {
 
     /// Writes `bytes` over a metadata file to which a signature was added.
     pub(super) fn rewrite(&mut self, file: &str, bytes: &[u8]) -> Result<(), ReleaseError> {
+        check_readable(bytes, || Ok(file.to_owned()))?;
         let path = self.source.path().join(layout::METADATA).join(file);
         durable::write(&path, bytes, 0o644)?;
         self.state = State::load(&self.source)?;

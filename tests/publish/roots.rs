@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use lockstep::disk::durable;
+use lockstep::disk::{durable, folder, keys};
 use lockstep::model::{RefusalName, Sha256, Unwatched};
-use lockstep::publish::{component, init, release, renew, sign};
+use lockstep::publish::{KeyFolder, component, init, release, renew, rotate, sign};
+use lockstep::release::Envelope;
 use lockstep::release::envelope::Signature;
-use lockstep::release::tuf::Key;
+use lockstep::release::tuf::{Key, Root};
 use lockstep::trust::SigningKey;
 use zeroize::Zeroizing;
 
@@ -158,5 +159,64 @@ fn a_root_signed_on_two_machines() -> Done {
     assert!(run(sign::Act::Keys(vendor.keys()))?.added.is_none());
     let bytes = durable::read(&vendor.path("repo/metadata/1.root.json"), 100_000)?;
     assert_eq!(outcome.sha256, Some(Sha256::of(&bytes)));
+    Ok(())
+}
+
+/// Readers take 64 signatures; with one more, nobody could read the file again.
+#[test]
+fn a_signature_too_many_is_not_added() -> Done {
+    let vendor = Vendor::new()?;
+    let others = KeyFolder::new(vendor.path("anna"));
+    others.load_or_make("root", &Unwatched)?;
+    let public = vendor.path("anna.pub");
+    let key = keys::public_half(&vendor.path("anna/root"))?;
+    durable::write(&public, format!("{key}\n").as_bytes(), 0o644)?;
+    let mut init = vendor.init();
+    init.repository = vendor.path("second");
+    init.root_keys = vec![public.clone()];
+    init::run(&init, day(0), &Unwatched)?;
+    let live = "second/metadata/1.root.json";
+    refuses_one_more(&vendor, live, &others)?;
+    // The same for a new root that waits.
+    folder::remove_tree(&vendor.path("second"))?;
+    init.root_keys.clear();
+    init::run(&init, day(0), &Unwatched)?;
+    let rotation = rotate::Request {
+        repository: vendor.path("second"),
+        keys: vendor.keys(),
+        roles: vec!["root".to_owned()],
+        public: vec![public],
+        make: None,
+        threshold: Some(1),
+        restart: false,
+    };
+    rotate::run(&rotation, day(1), &Unwatched)?;
+    refuses_one_more(&vendor, "second/.pending/root.json", &others)
+}
+
+fn refuses_one_more(vendor: &Vendor, file: &str, keys: &KeyFolder) -> Done {
+    let bytes = durable::read(&vendor.path(file), 1_000_000)?;
+    let mut envelope = Envelope::<Root>::parse(file, "root", &bytes)?;
+    let room = 64_usize.saturating_sub(envelope.signatures.len());
+    for number in 0..room {
+        let keyid = Sha256::of(&number.to_be_bytes());
+        envelope.signatures.push(Signature::new(keyid, &[7; 64]));
+    }
+    durable::write(&vendor.path(file), &envelope.to_bytes()?, 0o644)?;
+    let before = everything(&vendor.path("second"))?;
+    let request = sign::Request {
+        repository: vendor.path("second"),
+        role: "root".to_owned(),
+        act: sign::Act::Keys(keys.clone()),
+    };
+    let refusal = refused(sign::run(&request, day(1), &Unwatched))?;
+    assert_eq!(refusal.name, RefusalName::Conflict, "{refusal}");
+    for words in [
+        "more than 64 signatures",
+        "publish rotate --role NAME --key PUB",
+    ] {
+        assert!(refusal.to_string().contains(words), "{refusal}");
+    }
+    assert_eq!(everything(&vendor.path("second"))?, before);
     Ok(())
 }
