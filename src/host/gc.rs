@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Node;
 use crate::disk::generations;
 use crate::disk::space::Room;
-use crate::model::text::Shown;
+use crate::model::text::{Shown, path_as_text};
 use crate::model::{Name, Refusal, Time, TreePath, Watch};
 
 /// What `gc` did.
@@ -29,6 +29,7 @@ pub struct Outcome {
 #[derive(Debug, Serialize)]
 pub struct Freed {
     /// The mount point; the root for its own.
+    #[serde(serialize_with = "path_as_text")]
     pub mount: PathBuf,
     /// Bytes freed.
     pub bytes: u64,

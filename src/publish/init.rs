@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::KeyFolder;
 use super::keys::public_key;
 use crate::disk::{DiskError, durable};
-use crate::model::text::Shown;
+use crate::model::text::{Shown, path_as_text};
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::layout::{METADATA, TOP_LEVEL};
 use crate::release::tuf::{Key, Lifetimes, RoleKeys, Root};
@@ -38,6 +38,7 @@ pub struct Request {
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// The root file.
+    #[serde(serialize_with = "path_as_text")]
     pub root: PathBuf,
     /// Its SHA-256, once it has all signatures.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +48,7 @@ pub struct Outcome {
     /// When it ends to be valid.
     pub root_expires: Time,
     /// The folder of the keys.
+    #[serde(serialize_with = "path_as_text")]
     pub keys: PathBuf,
     /// The keys that were made; the others were there.
     pub keys_made: Vec<String>,

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::keys::public_key;
 use super::{KeyFolder, standing};
+use crate::model::text::{Shown, paths_as_text};
 use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::release::layout::TOP_LEVEL;
 use crate::release::tuf::{Key, RoleKeys};
@@ -50,8 +51,10 @@ pub struct Outcome {
     /// Whether readers see it, or what it waits for.
     pub standing: Standing,
     /// Private keys that were set aside, where they lie now.
+    #[serde(serialize_with = "paths_as_text")]
     pub aside: Vec<PathBuf>,
     /// Private keys that took their place.
+    #[serde(serialize_with = "paths_as_text")]
     pub brought: Vec<PathBuf>,
 }
 
@@ -223,13 +226,13 @@ impl fmt::Display for Outcome {
             )?,
         }
         for path in &self.brought {
-            writeln!(f, "  key      {}", path.display())?;
+            writeln!(f, "  key      {}", Shown(path))?;
         }
         for path in &self.aside {
             writeln!(
                 f,
                 "  aside    {} signs no more; keep it, or destroy it",
-                path.display()
+                Shown(path)
             )?;
         }
         if let Some(next) = standing::next(&self.standing) {

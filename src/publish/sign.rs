@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::KeyFolder;
 use crate::disk::{durable, handout};
-use crate::model::text::Shown;
+use crate::model::text::{Shown, any_path_as_text};
 use crate::model::{Refusal, RefusalName, Sha256, Time, Watch};
 use crate::release::envelope::Signature;
 use crate::release::layout::TOP_LEVEL;
@@ -57,7 +57,10 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
     /// The file with the bytes to be signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "any_path_as_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub bytes: Option<PathBuf>,
     /// Whether it is a change that comes into force when its command is typed again.
     pub draft: bool,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::disk::{DiskError, durable, entropy};
+use crate::model::text::{Shown, path_as_text};
 use crate::model::{Refusal, RefusalName, Watch};
 use crate::trust::SigningKey;
 
@@ -80,6 +81,7 @@ const PEOPLE: [(&str, &str); 2] = [
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     /// The folder with everything in it.
+    #[serde(serialize_with = "path_as_text")]
     pub folder: PathBuf,
     /// Commands that ran.
     pub commands: usize,
@@ -96,7 +98,7 @@ impl std::fmt::Display for Outcome {
             "\n{} commands ran, {} of them refused as they should be",
             self.commands, self.refusals
         )?;
-        writeln!(f, "\neverything lies in {}", self.folder.display())?;
+        writeln!(f, "\neverything lies in {}", Shown(&self.folder))?;
         for (path, what) in &self.files {
             writeln!(f, "  {path:<40} {what}")?;
         }
@@ -120,6 +122,14 @@ pub fn run(program: &Path, folder: &Path, watch: &dyn Watch) -> Result<Outcome, 
             Refusal::new(RefusalName::Usage, "the folder is there already")
                 .value("folder", folder.display())
                 .next("name one that is not: lockstep demo --folder DIR"),
+        );
+    }
+    // The desk of the demonstration keeps the places that it is given in a statement.
+    if folder.to_str().is_none() {
+        return Err(
+            Refusal::new(RefusalName::Usage, "the folder's name is not UTF-8")
+                .value("folder", Shown(folder))
+                .next("name one that is: lockstep demo --folder DIR"),
         );
     }
     lay_out(program, folder)?;

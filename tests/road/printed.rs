@@ -159,6 +159,50 @@ fn a_name_that_is_not_text_costs_no_document() -> Tested {
     Ok(())
 }
 
+/// The same of folders: of an installation, a repository, keys; the demonstration refuses such a one.
+#[test]
+fn a_folder_that_is_not_text_costs_no_document() -> Tested {
+    let world = World::new()?;
+    let named = |name: &str| format!("\"$(printf '{name}\\377')\"");
+    let (root, repository, keys) = (named("G"), named("r"), named("k"));
+    world.ok(&format!("mkdir {root} && lockstep init --root {root} --name GC --site site.spr --service none --output usb/GC.snapshot.spr && lockstep enrol usb/GC.snapshot.spr --desk desk"))?;
+    world.prepare("usb/GC.snapshot.spr", MP4, "usb/GC.patch.spr")?;
+    world.ok(&format!(
+        "lockstep apply usb/GC.patch.spr --root {root} --receipt usb/GC.receipt.spr"
+    ))?;
+    let places = format!("--repository {repository} --keys {keys}");
+    let bytes = format!("--role root --bytes {}", named("b"));
+    for (line, fields) in [
+        (
+            format!("gc --keep 1 --root {root}"),
+            &["/mounts/0/mount"][..],
+        ),
+        (format!("publish init {places}"), &["/root", "/keys"]),
+        (
+            format!("publish rotate {places} --role timestamp"),
+            &["/aside/0", "/brought/0"],
+        ),
+        (
+            format!("publish sign --repository {repository} {bytes}"),
+            &["/bytes"],
+        ),
+    ] {
+        let ran = world.ok(&format!("lockstep {line} --json"))?;
+        let document: Value = serde_json::from_str(&ran.out)?;
+        for field in fields {
+            let shown = document.pointer(field).and_then(Value::as_str);
+            let shown = shown.ok_or_else(|| format!("{line}, {field}: {}", ran.out))?;
+            assert!(shown.contains('\u{fffd}'), "{line}, {field}: {shown}");
+        }
+    }
+    let demo = format!("lockstep demo --json --folder {}", named("d"));
+    let ran = world.run(&demo)?;
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    serde_json::from_str::<Value>(&ran.out)?;
+    world.ok(&format!("test ! -e {}", named("d")))?;
+    Ok(())
+}
+
 /// Texts inside of files, row by row: where, and what is put there.
 #[test]
 fn texts_of_files_forge_no_lines() -> Tested {
