@@ -15,7 +15,8 @@ pub enum Nearness {
     Customer,
     /// In a family that the vendor signs with the keys of its targets.
     Own,
-    /// In another family: one that has keys of its own, the vendor's or a delegate's.
+    /// In another family: one that has keys of its own, the vendor's or a delegate's. Nothing in the
+    /// metadata tells these two apart.
     Family,
     /// A hotfix, or an add-on of a customer that is not the release's.
     Other,
