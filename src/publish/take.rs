@@ -77,6 +77,8 @@ pub(super) fn run(
         ));
     }
     let recipes = recipes(&offer, &take.role, &from)?;
+    // A recipe file that is copied holds its path for ever: not where this is refused right after.
+    repository.check_continued(signers, None)?;
     if take.folder != repository.source().path() {
         copy(repository.source().path(), &from, &recipes)?;
     }

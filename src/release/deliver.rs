@@ -89,7 +89,7 @@ impl Repository {
     }
 
     /// What is about to be continued is what its own keys signed.
-    pub(super) fn check_continued(
+    pub(crate) fn check_continued(
         &self,
         signers: &Signers,
         delegated: Option<&String>,

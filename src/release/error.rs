@@ -142,13 +142,14 @@ pub enum ReleaseError {
         /// What is delegated to it.
         granted: Vec<String>,
     },
-    /// A recipe path that stands for another content already.
-    #[error("{path} is offered with other content than was published there")]
+    /// A recipe path that stands for another content already: a published one, or one that a take which
+    /// was cut short left behind.
+    #[error("{path} is offered, and there is already another file for this path")]
     Reused {
         /// The recipe.
         path: RecipePath,
-        /// What was published.
-        published: String,
+        /// What is there.
+        there: String,
         /// What is offered.
         offered: String,
     },
@@ -270,7 +271,7 @@ impl ReleaseError {
             ),
             Self::Reused { .. } => (
                 RefusalName::Conflict,
-                "have the delegate give it a new version; what is published never changes",
+                "have the delegate give it a new version: a path stands for one content for ever",
             ),
             Self::Restart { missing, .. } if missing.is_empty() => (
                 RefusalName::Usage,
@@ -332,11 +333,9 @@ impl From<ReleaseError> for Refusal {
             ReleaseError::Outside { path, granted, .. } => refusal
                 .value("recipe", path)
                 .value("delegated", granted.join(", ")),
-            ReleaseError::Reused {
-                published, offered, ..
-            } => refusal
-                .value("offered", offered)
-                .value("published", published),
+            ReleaseError::Reused { there, offered, .. } => {
+                refusal.value("offered", offered).value("there", there)
+            }
             ReleaseError::Restart { role, missing } if !missing.is_empty() => refusal
                 .value("recorded by", missing.join(", "))
                 .next(restart(std::iter::once(&role).chain(&missing))),

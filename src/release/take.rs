@@ -109,10 +109,10 @@ impl Repository {
             match self.other_content(path, target, listed)? {
                 None if listed.is_some() => {}
                 None => drop(new.insert(path.clone(), target.clone())),
-                Some(published) => {
+                Some(there) => {
                     return Err(ReleaseError::Reused {
                         path: path.clone(),
-                        published,
+                        there,
                         offered: content(target),
                     });
                 }

@@ -544,7 +544,7 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     two.publish(PORTAL)?;
     two.take()?;
     forge(&two, PORTAL, &outside)?;
-    two.refuses("other content than was published")?;
+    two.refuses("there is already another file for this path")?;
     // Dropped in between, it stands for its first content all the same.
     let two = Two::new()?;
     two.delegate.lay(&[("webapps/portal/a", "x")])?;
@@ -553,8 +553,18 @@ fn the_owner_takes_in_nothing_that_hosts_would_refuse() -> Done {
     forge_file(&two, 1, |file| file.targets.clear())?;
     two.take()?;
     forge(&two, PORTAL, &outside)?;
-    let refusal = two.refuses("other content than was published")?;
+    let refusal = two.refuses("there is already another file for this path")?;
     assert_eq!(refusal.name, RefusalName::Conflict);
+
+    // What cannot be put in force leaves no recipe behind, which would hold its path for ever.
+    let two = Two::new()?;
+    two.delegate.lay(&[("webapps/portal/a", "x")])?;
+    two.publish(PORTAL)?;
+    let mut targets = two.owner.state()?.targets;
+    targets.signatures.clear();
+    let file = format!("repo/metadata/{}.targets.json", targets.signed.version);
+    durable::write(&two.owner.path(&file), &targets.to_bytes()?, 0o644)?;
+    two.refuses("somebody else wrote this file")?;
 
     // A recipe file that is no recipe at all.
     let two = Two::new()?;
