@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod delta;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod disk;

@@ -1,0 +1,247 @@
+//! What a new archive is made from: which old entry each of its entries resembles, and in which form its
+//! bytes travel.
+//!
+//! Entries do not move between archives, and seldom within: an entry is matched by its path, then by
+//! bytes that are stored alike, then by its path without versions.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::budget::{Budget, Room};
+use super::error::Outcome;
+use super::flate::{self, Recipe};
+use super::headers::Facts;
+use super::source::{ReadAt, Span, read_all};
+use super::tree::{Content, DEPTH_MAX, Draft};
+use super::zip::{self, Archive, Entry};
+
+/// Most plain bytes of one archive that are taken apart, in memory; a larger one is no archive here.
+const PLAIN_MAX: u64 = 1 << 30;
+
+/// Bytes that several threads may read.
+pub(super) type Source<'a> = &'a (dyn ReadAt + Sync);
+
+/// A new archive, with the plain bytes of what changed.
+pub(super) struct Made {
+    pub(super) archive: Archive,
+    nodes: Vec<(Option<usize>, Part)>,
+}
+
+/// What an entry is made of.
+enum Part {
+    Same,
+    Plain(Vec<u8>, Option<Recipe>),
+    Nested(Box<Made>, Option<Recipe>),
+    Opaque(Vec<u8>),
+}
+
+impl Made {
+    /// Takes `new` apart beside `old`, if both are archives.
+    pub(super) fn of(old: Source<'_>, new: Source<'_>, depth: u32) -> Outcome<Option<Self>> {
+        if depth > DEPTH_MAX {
+            return Ok(None);
+        }
+        let budget = Budget::new(Room::ENDLESS);
+        let Some(archive) = zip::parse(new, Span::whole(new), &budget)? else {
+            return Ok(None);
+        };
+        let Some(before) = zip::parse(old, Span::whole(old), &budget)? else {
+            return Ok(None);
+        };
+        let index = Index::of(&before);
+        let bases: Vec<Option<usize>> = archive
+            .entries
+            .iter()
+            .map(|entry| index.base(entry))
+            .collect();
+        let pairs: Vec<(&Entry, Option<&Entry>)> = archive
+            .entries
+            .iter()
+            .zip(&bases)
+            .map(|(entry, base)| (entry, base.and_then(|base| before.entries.get(base))))
+            .collect();
+        let same = pairs
+            .iter()
+            .map(|(entry, base)| same(old, new, entry, *base))
+            .collect::<Outcome<Vec<bool>>>()?;
+        let changed = pairs.iter().zip(&same).filter(|(_, same)| !**same);
+        let plain = changed.map(|((entry, _), _)| entry.size());
+        if plain.fold(0, u64::saturating_add) > PLAIN_MAX {
+            return Ok(None);
+        }
+        let parts = pairs
+            .par_iter()
+            .zip(&same)
+            .map(|((entry, base), same)| {
+                if *same {
+                    return Ok(Some(Part::Same));
+                }
+                part(old, new, entry, *base, depth)
+            })
+            .collect::<Outcome<Option<Vec<Part>>>>()?;
+        Ok(parts.map(|parts| Self {
+            nodes: bases.into_iter().zip(parts).collect(),
+            archive,
+        }))
+    }
+
+    /// How it is to be made.
+    pub(super) fn draft(&self) -> Draft {
+        let size = |bytes: &Vec<u8>| bytes.size();
+        let nodes = self.nodes.iter().map(|(base, part)| {
+            let content = match part {
+                Part::Same => Content::Same,
+                Part::Plain(bytes, recipe) => Content::Plain {
+                    size: size(bytes),
+                    recipe: *recipe,
+                },
+                Part::Nested(inner, recipe) => Content::Nested {
+                    recipe: *recipe,
+                    inner: Box::new(inner.draft()),
+                },
+                Part::Opaque(bytes) => Content::Opaque { size: size(bytes) },
+            };
+            (*base, content)
+        });
+        Draft {
+            nodes: nodes.collect(),
+        }
+    }
+
+    /// The new plain bytes, end to end.
+    pub(super) fn plain(&self, all: &mut Vec<u8>) {
+        for (_, part) in &self.nodes {
+            match part {
+                Part::Same => {}
+                Part::Plain(bytes, _) | Part::Opaque(bytes) => all.extend(bytes),
+                Part::Nested(inner, _) => inner.plain(all),
+            }
+        }
+    }
+
+    /// The archive inside of an entry.
+    pub(super) fn inner(&self, index: usize) -> Option<&Self> {
+        match self.nodes.get(index) {
+            Some((_, Part::Nested(inner, _))) => Some(inner),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an entry is stored as the old one is.
+fn same(old: Source<'_>, new: Source<'_>, entry: &Entry, base: Option<&Entry>) -> Outcome<bool> {
+    let Some(base) = base.filter(|base| stored_as(base) == stored_as(entry)) else {
+        return Ok(false);
+    };
+    Ok(read_all(old, base.data)? == read_all(new, entry.data)?)
+}
+
+/// What two entries have in common whose stored bytes are the same.
+fn stored_as(entry: &Entry) -> (u16, u32, u64, u64) {
+    (entry.method(), entry.crc(), entry.size(), entry.data.size)
+}
+
+/// What an entry that changed is made of; nothing where the archive could not be made again.
+fn part(
+    old: Source<'_>,
+    new: Source<'_>,
+    entry: &Entry,
+    base: Option<&Entry>,
+    depth: u32,
+) -> Outcome<Option<Part>> {
+    let part = match unpacked(entry, read_all(new, entry.data)?)? {
+        Part::Plain(plain, recipe) => match nested(old, base, &plain, depth)? {
+            Some(inner) => Part::Nested(Box::new(inner), recipe),
+            None => Part::Plain(plain, recipe),
+        },
+        other => other,
+    };
+    // What stands behind the data is made of what is known of it.
+    let known = match &part {
+        Part::Opaque(stored) => Facts::opaque(stored.size(), base) == Facts::of(entry),
+        Part::Same | Part::Plain(..) | Part::Nested(..) => true,
+    };
+    Ok((known || entry.descriptor.is_empty()).then_some(part))
+}
+
+/// An entry's plain bytes and how they are deflated, where that is found out.
+fn unpacked(entry: &Entry, stored: Vec<u8>) -> Outcome<Part> {
+    let agrees = |plain: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(plain);
+        crc.sum() == entry.crc() && plain.size() == entry.size()
+    };
+    match entry.method() {
+        0 if agrees(&stored) => Ok(Part::Plain(stored, None)),
+        8 => {
+            let mut plain = Vec::new();
+            let inflated = flate::inflate(&stored, Span::whole(&stored), entry.size(), |piece| {
+                plain.extend_from_slice(piece);
+                Ok(())
+            });
+            if inflated.is_err() || !agrees(&plain) {
+                return Ok(Part::Opaque(stored));
+            }
+            Ok(match Recipe::find(&plain, &stored)? {
+                Some(recipe) => Part::Plain(plain, Some(recipe)),
+                None => Part::Opaque(stored),
+            })
+        }
+        _ => Ok(Part::Opaque(stored)),
+    }
+}
+
+/// The archive that an entry is, beside the archive that the old one is.
+fn nested(
+    old: Source<'_>,
+    base: Option<&Entry>,
+    plain: &[u8],
+    depth: u32,
+) -> Outcome<Option<Made>> {
+    let Some(base) = base.filter(|_| plain.starts_with(b"PK\x03\x04")) else {
+        return Ok(None);
+    };
+    match unpacked(base, read_all(old, base.data)?)? {
+        Part::Plain(before, _) => Made::of(&before, &plain, depth.saturating_add(1)),
+        Part::Same | Part::Nested(..) | Part::Opaque(_) => Ok(None),
+    }
+}
+
+/// The entries of an old archive, by what they are found by.
+struct Index<'a> {
+    paths: HashMap<&'a [u8], usize>,
+    stored: HashMap<(u16, u32, u64, u64), usize>,
+    stems: HashMap<Vec<u8>, usize>,
+}
+
+impl<'a> Index<'a> {
+    fn of(archive: &'a Archive) -> Self {
+        let mut index = Self {
+            paths: HashMap::new(),
+            stored: HashMap::new(),
+            stems: HashMap::new(),
+        };
+        for (at, entry) in archive.entries.iter().enumerate() {
+            index.paths.entry(&entry.name).or_insert(at);
+            index.stored.entry(stored_as(entry)).or_insert(at);
+            index.stems.entry(stem(&entry.name)).or_insert(at);
+        }
+        index
+    }
+
+    fn base(&self, entry: &Entry) -> Option<usize> {
+        let path = self.paths.get(entry.name.as_slice());
+        let stored = || self.stored.get(&stored_as(entry));
+        let stem = || self.stems.get(&stem(&entry.name));
+        path.or_else(stored).or_else(stem).copied()
+    }
+}
+
+/// A path without its digits: `lib/guava-31.1.jar` and `lib/guava-32.0.jar` are one.
+fn stem(path: &[u8]) -> Vec<u8> {
+    let kept = path.iter().filter(|byte| !byte.is_ascii_digit());
+    let mut stem: Vec<u8> = kept.copied().collect();
+    stem.dedup_by(|a, b| *a == b'.' && *b == b'.');
+    stem
+}

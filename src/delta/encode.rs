@@ -1,0 +1,251 @@
+//! A delta from an old content to a new one.
+
+use super::budget::{Budget, Room};
+use super::columns::{Coder as _, Field};
+use super::draft::{Made, Source};
+use super::error::{DeltaError, Outcome};
+use super::headers::{self, Before, Central, Facts, Local};
+use super::matcher::{Find, Hashes, Match, Suffixes, matches};
+use super::pack;
+use super::source::{Memory, ReadAt, Span, read_all};
+use super::tree::{Content, Store, Tree, walk};
+use super::varint;
+use super::writing::Writing;
+
+/// How hard is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// By hashes, and with little compression.
+    Fast,
+    /// By suffixes.
+    Default,
+    /// By suffixes, with all the compression that there is.
+    Best,
+}
+
+impl Effort {
+    /// zstd's level for the streams.
+    fn level(self) -> i32 {
+        match self {
+            Self::Fast => 9,
+            Self::Default => 19,
+            Self::Best => 22,
+        }
+    }
+}
+
+/// Most new bytes that are matched at a time.
+const GROUP: u64 = 64 * 1024 * 1024;
+/// Most old bytes that they are matched against.
+const WINDOW: u64 = 128 * 1024 * 1024;
+
+/// Makes a delta.
+///
+/// # Errors
+///
+/// Whatever reading meets.
+pub fn encode(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Vec<u8>> {
+    match archive(old, new, effort) {
+        Ok(Some(delta)) => Ok(delta),
+        // An archive that cannot be taken apart is bytes like others.
+        Ok(None) | Err(DeltaError::Damaged(_)) => plain(old, new, effort),
+        Err(error) => Err(error),
+    }
+}
+
+fn plain(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Vec<u8>> {
+    let mut streams = Streams::default();
+    streams.made.columns = Writing::new().finish();
+    streams.groups(old, new, effort)?;
+    streams.finish(false, new.size(), effort)
+}
+
+fn archive(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Option<Vec<u8>>> {
+    let Some(made) = Made::of(old, new, 0)? else {
+        return Ok(None);
+    };
+    let scratch = Memory::default();
+    let budget = Budget::new(Room::ENDLESS);
+    let mut store = Store::new(old, &scratch, &budget);
+    let mut writing = Writing::new();
+    let place = store.whole();
+    let tree = walk(&mut writing, &mut store, place, &made.draft(), 0)?;
+    write_headers(&mut writing, &tree, &made)?;
+    let mut streams = Streams::default();
+    streams.made.columns = writing.finish();
+    let mut plain = Vec::new();
+    made.plain(&mut plain);
+    streams.groups(&store, &plain, effort)?;
+    streams.finish(true, new.size(), effort).map(Some)
+}
+
+/// Writes down all headers, in the order in which they are read.
+fn write_headers(writing: &mut Writing, tree: &Tree, made: &Made) -> Outcome<()> {
+    let mut before = Before::default();
+    let mut all = Vec::new();
+    for (index, (node, entry)) in tree.nodes.iter().zip(&made.archive.entries).enumerate() {
+        let old = tree.base(node);
+        if let (Content::Nested { inner, .. }, Some(made)) = (&node.content, made.inner(index)) {
+            write_headers(writing, inner, made)?;
+        }
+        let facts = match &node.content {
+            Content::Same => old.map_or_else(Facts::default, Facts::of),
+            Content::Opaque { size } => Facts::opaque(*size, old),
+            Content::Plain { .. } | Content::Nested { .. } => Facts::of(entry),
+        };
+        writing.text(Field::GapIs, &entry.gap, &[&[]])?;
+        let local = headers::local(writing, &Local::of(entry), facts, old, &mut before)?;
+        all.push((local, facts, entry.offset()));
+    }
+    writing.text(Field::GapIs, &made.archive.gap, &[&[]])?;
+    let mut before = Before::default();
+    for (place, index) in made.archive.order.iter().enumerate() {
+        let number = |index: usize| u64::try_from(index).unwrap_or(u64::MAX);
+        writing.number(Field::Order, number(*index), number(place))?;
+        let (Some((local, facts, offset)), Some(node), Some(entry)) = (
+            all.get(*index),
+            tree.nodes.get(*index),
+            made.archive.entries.get(*index),
+        ) else {
+            continue;
+        };
+        let offset = u32::try_from(*offset).unwrap_or(u32::MAX);
+        let known = (local, *facts, offset);
+        headers::central(
+            writing,
+            &Central::of(entry),
+            known,
+            tree.base(node),
+            &mut before,
+        )?;
+    }
+    let directory = made.archive.directory;
+    let entries = u64::try_from(all.len()).unwrap_or(u64::MAX);
+    let known = (entries, directory.size, directory.at);
+    headers::tail(writing, &made.archive.tail, &tree.old.tail, known)?;
+    Ok(())
+}
+
+#[derive(Default)]
+struct Streams {
+    made: pack::Streams,
+    /// Where in the old bytes the last match ended.
+    at: u64,
+    run: Run,
+}
+
+/// Bytes of a match that are as in the old one, and the differences of those behind that are not.
+#[derive(Default)]
+struct Run {
+    alike: u64,
+    unlike: Vec<u8>,
+}
+
+impl Streams {
+    /// Matches group by group: each against the old bytes around the same place.
+    fn groups(&mut self, old: &dyn ReadAt, new: &dyn ReadAt, effort: Effort) -> Outcome<()> {
+        let (all_old, all_new) = (old.size(), new.size());
+        let mut at = 0;
+        let mut sorted: Option<(Span, Vec<u8>, Box<dyn Find>)> = None;
+        while at < all_new {
+            let group = Span {
+                at,
+                size: GROUP.min(all_new.saturating_sub(at)),
+            };
+            let window = window(group, all_old, all_new);
+            let bytes = read_all(new, group)?;
+            let kept = sorted.take().filter(|(span, ..)| *span == window);
+            let (span, before, finder) = if let Some(kept) = kept {
+                kept
+            } else {
+                let before = read_all(old, window)?;
+                let finder = finder(&before, effort);
+                (window, before, finder)
+            };
+            matches(finder.as_ref(), &before, &bytes, |found| {
+                self.take(found, span, &before, &bytes);
+            });
+            at = group.end();
+            sorted = Some((span, before, finder));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, found: Match, window: Span, old: &[u8], new: &[u8]) {
+        let place = window
+            .at
+            .saturating_add(u64::try_from(found.old).unwrap_or(0));
+        let add = u64::try_from(found.add).unwrap_or(0);
+        varint::put(&mut self.made.seeks, varint::difference(place, self.at));
+        varint::put(&mut self.made.adds, add);
+        varint::put(
+            &mut self.made.inserts,
+            u64::try_from(found.insert).unwrap_or(0),
+        );
+        self.at = place.saturating_add(add);
+        let end = found.new.saturating_add(found.add);
+        let before = old.get(found.old..found.old.saturating_add(found.add));
+        let after = new.get(found.new..end);
+        for (old, new) in before
+            .unwrap_or_default()
+            .iter()
+            .zip(after.unwrap_or_default())
+        {
+            self.differ(new.wrapping_sub(*old));
+        }
+        let inserted = new.get(end..end.saturating_add(found.insert));
+        self.made.literals.extend(inserted.unwrap_or_default());
+    }
+
+    fn differ(&mut self, difference: u8) {
+        if difference == 0 {
+            if !self.run.unlike.is_empty() {
+                self.end_run();
+            }
+            self.run.alike = self.run.alike.saturating_add(1);
+        } else {
+            self.run.unlike.push(difference);
+        }
+    }
+
+    fn end_run(&mut self) {
+        let size = u64::try_from(self.run.unlike.len()).unwrap_or(u64::MAX);
+        varint::put(&mut self.made.alike, self.run.alike);
+        varint::put(&mut self.made.unlike, size);
+        self.made.unlike.append(&mut self.run.unlike);
+        self.run.alike = 0;
+    }
+
+    fn finish(mut self, archive: bool, size: u64, effort: Effort) -> Outcome<Vec<u8>> {
+        if self.run.alike > 0 || !self.run.unlike.is_empty() {
+            self.end_run();
+        }
+        self.made.pack(archive, size, effort.level())
+    }
+}
+
+fn finder(old: &[u8], effort: Effort) -> Box<dyn Find> {
+    match effort {
+        Effort::Fast => Box::new(Hashes::of(old)),
+        Effort::Default | Effort::Best => match Suffixes::of(old) {
+            Some(suffixes) => Box::new(suffixes),
+            None => Box::new(Hashes::of(old)),
+        },
+    }
+}
+
+/// The old bytes around the place where a group of new ones would lie.
+fn window(group: Span, old: u64, new: u64) -> Span {
+    if old <= WINDOW {
+        return Span { at: 0, size: old };
+    }
+    let middle = u128::from(group.at.saturating_add(group.end()) / 2);
+    let there = middle
+        .saturating_mul(u128::from(old))
+        .checked_div(u128::from(new));
+    let there = u64::try_from(there.unwrap_or(0)).unwrap_or(0);
+    let at = there
+        .saturating_sub(WINDOW / 2)
+        .min(old.saturating_sub(WINDOW));
+    Span { at, size: WINDOW }
+}
