@@ -6,8 +6,10 @@ that change their kind.
 """
 
 import hashlib
+import io
 import os
 import random
+import zipfile
 
 STEP = "step/trailblazer/step-trailblazer-9.0-mp{0}-2026-1{0}-01-12-00-00"
 
@@ -15,6 +17,17 @@ STEP = "step/trailblazer/step-trailblazer-9.0-mp{0}-2026-1{0}-01-12-00-00"
 def noise(seed, size):
     """Bytes that do not compress, the same in every run."""
     return random.Random(seed).randbytes(size)
+
+
+def jar(word):
+    """An archive, with one entry that has this word in it: its change travels as a delta."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(12):
+            text = noise(f"entry {number}", 3_000).hex()
+            text += word if number == 7 else "same"
+            archive.writestr(zipfile.ZipInfo(f"a/{number}.class"), text, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
 
 
 def link(target):
@@ -61,11 +74,13 @@ CORE_9_2 = {
 del CORE_9_2["lib/new.txt"]
 
 RESTAPI_39 = {
+    "api/plugin.jar": jar("of restapi 39"),
     "api/restapi.jar": noise("restapi 39", 6_000),
     "data/schema.sql": b"create table a;\n",
     "data/old/seed.sql": b"insert into a;\n",
 }
 RESTAPI_40 = {
+    "api/plugin.jar": jar("of restapi 40"),
     "api/restapi.jar": noise("restapi 40", 7_000),
     "data/schema.sql": b"create table a, b;\n",
     "data/new/seed.sql": b"insert into a, b;\n",

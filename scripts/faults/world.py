@@ -89,9 +89,12 @@ class World:
     def prepare(self, statement, release, name):
         """A patch that answers a snapshot or receipt and leads to a release."""
         patch = self.folder / "usb" / f"{name}.patch.spr"
-        self.do("prepare", statement, "--to", f"to:{STEP.format(release)}.spr", "--desk", "desk",
-                "--site", "site.spr", "--key", "keys/desk", "--source", "repository",
-                "--output", patch)  # fmt: skip
+        said = self.do("prepare", statement, "--to", f"to:{STEP.format(release)}.spr",
+                       "--desk", "desk", "--site", "site.spr", "--key", "keys/desk",
+                       "--source", "repository", "--output", patch, "--json")  # fmt: skip
+        deltas = json.loads(said.out)["contents"]["deltas"]
+        if (deltas > 0) != (release == 2):
+            raise SystemExit(f"the patch to release {release} has {deltas} deltas")
         return patch
 
 

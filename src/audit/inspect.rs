@@ -246,8 +246,9 @@ fn patch(p: &Patch) -> Lines {
     lines.push((
         "contents",
         format!(
-            "{} whole ({}), {} copied on the host",
+            "{} whole, {} as deltas ({} in all), {} copied on the host",
             count(Codec::Whole),
+            count(Codec::Delta),
             bytes(travels),
             count(Codec::Copy)
         ),

@@ -47,6 +47,7 @@ mod mount_error;
 pub mod mounts;
 pub mod obstacle;
 pub mod operator;
+pub mod pieces;
 pub mod probe;
 pub mod recover;
 pub mod reserve;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -138,8 +139,25 @@ pub struct Operation {
     pub memory: u64,
     /// Where in the stream it starts.
     pub offset: u64,
+    /// Bytes that decoding writes beside the tree and reads again, at most; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<NonZeroU64>,
     /// Bytes in the content it makes.
     pub size: u64,
+}
+
+impl Operation {
+    /// Bytes on disk that are needed while it is under way, besides what it makes.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        match self.codec {
+            Codec::Copy | Codec::Whole => 0,
+            Codec::Delta => {
+                let scratch = self.scratch.map_or(0, NonZeroU64::get);
+                scratch.saturating_add(self.length)
+            }
+        }
+    }
 }
 
 /// How an operation makes content.
@@ -149,11 +167,13 @@ pub enum Codec {
     Copy,
     /// The stream as it is; no base.
     Whole,
+    /// The base and a delta, in the form that `crate::delta` reads.
+    Delta,
 }
 
 impl Codec {
     /// Every codec this program reads.
-    pub const ALL: [Self; 2] = [Self::Copy, Self::Whole];
+    pub const ALL: [Self; 3] = [Self::Copy, Self::Whole, Self::Delta];
 }
 
 impl fmt::Display for Codec {
@@ -161,6 +181,8 @@ impl fmt::Display for Codec {
         f.pad(match self {
             Self::Copy => "copy",
             Self::Whole => "whole",
+            // With the release of zlib: another one may deflate to other bytes.
+            Self::Delta => "delta-0-zlib-1.3.2",
         })
     }
 }
@@ -312,7 +334,9 @@ impl Patch {
             let shaped = match op.codec {
                 Codec::Copy => op.length == 0 && op.base == Some(op.content),
                 Codec::Whole => op.length == op.size && op.base.is_none(),
+                Codec::Delta => op.length > 0 && op.base.is_some_and(|base| base != op.content),
             };
+            let shaped = shaped && (op.codec == Codec::Delta || op.scratch.is_none());
             if !shaped || op.offset != at || op.memory > self.memory {
                 return Err(RuleError(format!(
                     "the operation for {} is malformed",

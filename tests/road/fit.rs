@@ -230,7 +230,7 @@ fn a_renamed_file_is_copied_on_the_host() -> Tested {
     patch(&world, "move/1.0/move-1.0", 1)?;
     let out = patch(&world, "move/1.1/move-1.1", 2)?;
     assert!(
-        out.contains("0 travel (0 B), 1 are copied on the host"),
+        out.contains("0 travel whole (0 B), 0 as deltas (0 B), 1 are copied on the host"),
         "{out}"
     );
     assert_eq!(text(&world, "new/name.jar")?, "the same content");

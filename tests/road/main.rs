@@ -18,6 +18,7 @@ mod approvals;
 mod chain;
 mod clocks;
 mod damage;
+mod deltas;
 mod desk_word;
 mod drift;
 mod edges;

@@ -3,11 +3,12 @@
 //! The recipes of the vendors are held one by one against what the full snapshot lists. What is
 //! recognised is registered with its differences as drift; no file travels, and none is touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 
 use serde::Serialize;
 
+use super::bases::Sources;
 use super::nodes::Nodes;
 use super::plan::{Plan, tree};
 use super::vendors::Vendors;
@@ -168,7 +169,7 @@ pub(super) fn plan(
         downgrades: Vec::new(),
         changes: Changes::default(),
         drift: outlooks.into_iter().map(|outlook| outlook.drift).collect(),
-        at_hand: BTreeSet::new(),
+        sources: Sources::default(),
         adoption,
     })
 }

@@ -6,7 +6,9 @@
 
 mod adopt;
 mod assemble;
+mod bases;
 mod carry;
+mod deltas;
 mod hashed;
 pub mod many;
 mod nodes;
@@ -94,7 +96,7 @@ pub fn run(
         downgrades,
         changes,
         drift,
-        at_hand,
+        sources,
         adoption,
     } = if request.adopt {
         adopt::plan(&nodes, &vendors, &installed, request, watch)?
@@ -105,8 +107,8 @@ pub fn run(
     let (hot, notes) = (hot(&installed, &target), notes(&installed, &target));
     // Recipes may be large: what is needed of them from here on is read from the cache, one by one.
     let (installed, target) = (plain(installed), plain(target));
-    let stream = packs::fill(&folder, &vendors, &at_hand, &changes, watch)?;
-    drop((changes, at_hand));
+    let stream = packs::fill(&folder, &desk.cache, &vendors, &sources, &changes, watch)?;
+    drop((changes, sources));
     let contents = stream.contents;
     let drafted = assemble::Parts {
         nodes: &nodes,

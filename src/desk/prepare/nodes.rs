@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::desk::statements::{Unread, Word, read_enrolled};
 use crate::desk::store::EnvironmentRecord;
+use crate::model::patch::Codec;
 use crate::model::site::{AGE_WARNING_DAYS, Policy};
 use crate::model::snapshot::{Drift, EnvironmentId, Installed, Snapshot};
 use crate::model::{Name, Refusal, RefusalName, Time};
@@ -89,6 +90,13 @@ impl Nodes {
 
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
         self.words.iter().map(|word| word.snapshot.get())
+    }
+
+    /// Whether every node reads what this codec makes.
+    pub(super) fn read(&self, codec: Codec) -> bool {
+        let codec = codec.to_string();
+        self.snapshots()
+            .all(|snapshot| snapshot.program.codecs.contains(&codec))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {

@@ -51,9 +51,13 @@ pub struct Outcome {
 pub struct Contents {
     /// How many travel whole.
     pub whole: u64,
+    /// How many travel as deltas.
+    pub deltas: u64,
+    /// Bytes of these deltas.
+    pub delta_bytes: u64,
     /// How many are copied from files that are installed.
     pub copied: u64,
-    /// Bytes of content that travel.
+    /// Bytes of content that travel whole.
     pub bytes: u64,
 }
 
@@ -83,8 +87,11 @@ impl std::fmt::Display for Outcome {
             let whole = bytes(self.contents.bytes);
             writeln!(
                 f,
-                "  contents   {} travel ({whole}), {} are copied on the host",
-                self.contents.whole, self.contents.copied
+                "  contents   {} travel whole ({whole}), {} as deltas ({}), {} are copied on the host",
+                self.contents.whole,
+                self.contents.deltas,
+                bytes(self.contents.delta_bytes),
+                self.contents.copied
             )?;
             writeln!(f, "  hot        {}", self.hot)?;
         }

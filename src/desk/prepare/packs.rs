@@ -1,24 +1,23 @@
 //! The packs: contents that travel, joined into one stream, cut into frames of at most 64 MiB.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Contents;
+use super::bases::Sources;
+use super::deltas::{self, Delta, Wanted};
 use super::hashed::Hashed;
-use super::nodes::Nodes;
 use super::vendors::Vendors;
 use super::workshop::Workshop;
+use crate::delta::ReadAt as _;
 use crate::disk::DiskError;
 use crate::model::digest::ContentHasher;
 use crate::model::patch::{Codec, Operation, PACK_MAX, Pack, Patch};
 use crate::model::recipe::FileContent;
-use crate::model::snapshot::Drift;
-use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
+use crate::model::{Member, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::change::Changes;
-use crate::plan::content::{needed, pristine};
-use crate::plan::tree::Tree;
+use crate::plan::content::needed;
 
 /// zstd level of packs. Measured on 349 MB of a Java product (archives, mostly compressed already):
 /// level 9 takes 6 s for 312.2 MB, level 15 takes 33 s for 311.7 MB.
@@ -42,32 +41,34 @@ pub(super) struct MadePack {
     pub(super) path: PathBuf,
 }
 
-/// The contents that `changes` need and that can be copied on every node: a file that drifted on any
-/// of them is no source.
-pub(super) fn at_hand(nodes: &Nodes, old: &Tree, changes: &Changes) -> BTreeSet<Sha256> {
-    let drift: Vec<Drift> = nodes.drifts().flatten().cloned().collect();
-    let wanted = needed(changes)
-        .into_iter()
-        .map(|(_, file)| file.sha256)
-        .collect();
-    pristine(old, &drift, &wanted).into_keys().collect()
-}
-
-/// Chooses an operation for each content that is needed, and fills the packs. What is `at_hand` is
-/// copied on the host; the rest travels.
+/// Chooses an operation for each content that is needed, and fills the packs: what is at hand is copied
+/// on the host, what resembles something there travels as a delta, and the rest whole.
 pub(super) fn fill(
     shop: &Workshop,
+    cache: &Path,
     vendors: &Vendors<'_>,
-    at_hand: &BTreeSet<Sha256>,
+    sources: &Sources,
     changes: &Changes,
     watch: &dyn Watch,
 ) -> Result<Stream, Refusal> {
-    let wanted = needed(changes);
-    let total = wanted
+    let needed = needed(changes);
+    let owner = |path: &TreePath| changes.at(path)?.to.as_ref().map(|owned| &owned.owner);
+    let wanted: Vec<Wanted<'_>> = needed
         .iter()
-        .filter(|(_, file)| !at_hand.contains(&file.sha256))
-        .map(|(_, file)| file.size)
-        .fold(0, u64::saturating_add);
+        .filter_map(|(path, file)| {
+            let base = sources.bases.get(&file.sha256)?;
+            let owner = owner(path);
+            Some(Wanted { file, owner, base })
+        })
+        .collect();
+    let deltas = deltas::make(shop, cache, vendors, &wanted, watch)?;
+    let travels = |file: &FileContent| match deltas.get(&file.sha256) {
+        Some(delta) => delta.length,
+        None if sources.at_hand.contains(&file.sha256) => 0,
+        None => file.size,
+    };
+    let sizes = needed.iter().map(|(_, file)| travels(file));
+    let total = sizes.fold(0, u64::saturating_add);
     let mut packer = Packer {
         shop,
         packs: Vec::new(),
@@ -76,19 +77,22 @@ pub(super) fn fill(
     };
     let mut operations = Vec::new();
     let mut contents = Contents::default();
-    for (path, file) in wanted {
-        if at_hand.contains(&file.sha256) {
-            operations.push(operation(file, Codec::Copy, packer.at));
+    for (path, file) in needed {
+        let progress = |at| watch.progress("packing", at, total);
+        if sources.at_hand.contains(&file.sha256) {
+            operations.push(copied(file, packer.at));
             contents.copied = contents.copied.saturating_add(1);
-            continue;
+        } else if let Some(delta) = deltas.get(&file.sha256) {
+            operations.push(differing(file, delta, packer.at));
+            packer.delta(delta, progress)?;
+            contents.deltas = contents.deltas.saturating_add(1);
+            contents.delta_bytes = contents.delta_bytes.saturating_add(delta.length);
+        } else {
+            operations.push(whole(file, packer.at));
+            packer.content(vendors.blob(owner(path), file)?, file, progress)?;
+            contents.whole = contents.whole.saturating_add(1);
+            contents.bytes = contents.bytes.saturating_add(file.size);
         }
-        operations.push(operation(file, Codec::Whole, packer.at));
-        let owner = changes.at(path).and_then(|c| c.to.as_ref());
-        let owner = owner.map(|owned| &owned.owner);
-        let blob = vendors.blob(owner, file)?;
-        packer.content(blob, file, |at| watch.progress("packing", at, total))?;
-        contents.whole = contents.whole.saturating_add(1);
-        contents.bytes = contents.bytes.saturating_add(file.size);
     }
     let packs = packer.finish()?;
     Ok(Stream {
@@ -98,20 +102,77 @@ pub(super) fn fill(
     })
 }
 
-fn operation(file: &FileContent, codec: Codec, offset: u64) -> Operation {
+fn whole(file: &FileContent, offset: u64) -> Operation {
     Operation {
-        base: (codec == Codec::Copy).then_some(file.sha256),
-        codec,
+        base: None,
+        codec: Codec::Whole,
         content: file.sha256,
-        length: if codec == Codec::Copy { 0 } else { file.size },
-        memory: if codec == Codec::Copy {
-            0
-        } else {
-            WHOLE_MEMORY
-        },
+        length: file.size,
+        memory: WHOLE_MEMORY,
         offset,
+        scratch: None,
         size: file.size,
     }
+}
+
+fn copied(file: &FileContent, offset: u64) -> Operation {
+    Operation {
+        base: Some(file.sha256),
+        codec: Codec::Copy,
+        length: 0,
+        memory: 0,
+        ..whole(file, offset)
+    }
+}
+
+fn differing(file: &FileContent, delta: &Delta, offset: u64) -> Operation {
+    Operation {
+        base: Some(delta.base),
+        codec: Codec::Delta,
+        length: delta.length,
+        // The pack that it comes out of is open meanwhile.
+        memory: delta.memory.saturating_add(WHOLE_MEMORY),
+        scratch: delta.scratch,
+        ..whole(file, offset)
+    }
+}
+
+/// Hands a blob to `give`, piece by piece, checking both digests of what it holds.
+pub(super) fn each_checked(
+    mut blob: Box<dyn Read + Send>,
+    file: &FileContent,
+    mut give: impl FnMut(&[u8]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut hasher = ContentHasher::default();
+    let mut chunk = vec![0_u8; CHUNK];
+    loop {
+        let read = blob
+            .read(&mut chunk)
+            .map_err(DiskError::io("read the blob", file.blake3.to_string()))?;
+        let bytes = chunk.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            break;
+        }
+        hasher.update(bytes);
+        give(bytes)?;
+    }
+    let found = hasher.finish();
+    if found == file.id() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalName::Corrupt,
+        "a blob of the release repository is not what its recipe says",
+    )
+    .value(
+        "recipe says",
+        format!("{} bytes, SHA-256 {}", file.size, file.sha256),
+    )
+    .value(
+        "found",
+        format!("{} bytes, SHA-256 {}", found.size, found.sha256),
+    )
+    .next("tell whoever keeps the repository; nothing was prepared"))
 }
 
 struct Packer<'a> {
@@ -128,44 +189,35 @@ struct OpenPack {
 }
 
 impl Packer<'_> {
-    /// Adds a content, checking both digests of what goes in.
+    /// Adds a content.
     fn content(
         &mut self,
-        mut blob: Box<dyn Read + Send>,
+        blob: Box<dyn Read + Send>,
         file: &FileContent,
         progress: impl Fn(u64),
     ) -> Result<(), Refusal> {
-        let mut hasher = ContentHasher::default();
-        let mut chunk = vec![0_u8; CHUNK];
-        loop {
-            let read = blob
-                .read(&mut chunk)
-                .map_err(DiskError::io("read the blob", file.blake3.to_string()))?;
-            let bytes = chunk.get(..read).unwrap_or_default();
-            if bytes.is_empty() {
-                break;
-            }
-            hasher.update(bytes);
+        each_checked(blob, file, |bytes| {
             self.write(bytes)?;
             progress(self.at);
+            Ok(())
+        })
+    }
+
+    /// Adds a delta.
+    fn delta(&mut self, delta: &Delta, progress: impl Fn(u64)) -> Result<(), Refusal> {
+        let file = delta.open()?;
+        let mut chunk = vec![0_u8; CHUNK];
+        let mut at = 0;
+        while at < file.size() {
+            let left = usize::try_from(file.size().saturating_sub(at)).unwrap_or(CHUNK);
+            let piece = chunk.get_mut(..left.min(CHUNK)).unwrap_or_default();
+            file.read_at(at, piece)
+                .map_err(DiskError::io("read the delta", &self.shop.output))?;
+            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(0));
+            self.write(piece)?;
+            progress(self.at);
         }
-        let found = hasher.finish();
-        if found == file.id() {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            RefusalName::Corrupt,
-            "a blob of the release repository is not what its recipe says",
-        )
-        .value(
-            "recipe says",
-            format!("{} bytes, SHA-256 {}", file.size, file.sha256),
-        )
-        .value(
-            "found",
-            format!("{} bytes, SHA-256 {}", found.size, found.sha256),
-        )
-        .next("tell whoever keeps the repository; nothing was prepared"))
+        Ok(())
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {

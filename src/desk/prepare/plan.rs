@@ -2,15 +2,14 @@
 //! drift is left on each node, and which contents need not travel. The trees that it follows from
 //! are given up here.
 
-use std::collections::BTreeSet;
-
 use super::adopt::Adoption;
+use super::bases::Sources;
 use super::nodes::Nodes;
 use super::vendors::Vendors;
-use super::{Request, packs, wanted};
+use super::{Request, wanted};
 use crate::model::patch::Downgrade;
 use crate::model::snapshot::Drift;
-use crate::model::{Refusal, RefusalName, Sha256};
+use crate::model::{Refusal, RefusalName};
 use crate::plan::change::{Changes, drift_after};
 use crate::plan::lifting::check_downgrade_allowed;
 use crate::plan::resolve::{Ask, Resolved, resolve};
@@ -25,8 +24,8 @@ pub(super) struct Plan {
     pub(super) changes: Changes,
     /// What will not be as its recipe has it afterwards, for each node.
     pub(super) drift: Vec<Vec<Drift>>,
-    /// The contents that are copied on the host.
-    pub(super) at_hand: BTreeSet<Sha256>,
+    /// Where new contents come from, other than from the vendor.
+    pub(super) sources: Sources,
     /// What is registered as it is, where that was asked for.
     pub(super) adoption: Option<Adoption>,
 }
@@ -59,17 +58,17 @@ pub(super) fn change(
         .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))
         .collect::<Result<Vec<_>, _>>()?;
     drop(new);
-    let at_hand = if request.whole {
-        BTreeSet::new()
+    let sources = if request.whole {
+        Sources::default()
     } else {
-        packs::at_hand(nodes, &old, &changes)
+        Sources::of(nodes, &old, &changes)
     };
     Ok(Plan {
         target,
         downgrades,
         changes,
         drift,
-        at_hand,
+        sources,
         adoption: None,
     })
 }

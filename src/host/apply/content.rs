@@ -18,7 +18,7 @@ use super::super::change::space;
 use crate::disk::space::Room;
 use crate::disk::stage::Stage;
 use crate::disk::{DiskError, durable};
-use crate::model::patch::{Pack, Patch};
+use crate::model::patch::{Operation, Pack, Patch};
 use crate::model::{Refusal, RefusalName, Watch};
 use crate::spr::{Members, Told};
 
@@ -44,9 +44,12 @@ impl PackList {
             .iter()
             .filter(|member| member.name.starts_with("packs/"))
             .map(|member| member.size);
+        // One delta at a time lies beside its pack, with what it writes down.
+        let deltas = patch.operations.iter().map(Operation::room).max();
+        let room = space::files(stored.clone()).plus(space::files(deltas.into_iter()));
         Self {
             packs: patch.packs.clone(),
-            room: space::files(stored.clone()),
+            room,
             stored: stored.fold(0, u64::saturating_add),
         }
     }

@@ -12,6 +12,7 @@ pub mod choose;
 mod claim;
 mod content;
 mod decided;
+mod delta;
 mod outcome;
 mod preflight;
 mod stage;

@@ -8,29 +8,33 @@ use crate::model::{Refusal, RefusalName, Sha256};
 use crate::plan::admit::Admitted;
 use crate::plan::content::{check_operations, pristine};
 
-/// The contents that are copied from files that are installed.
-pub(super) fn copied(operations: &[Operation]) -> BTreeSet<Sha256> {
-    let copies = operations.iter().filter(|op| op.codec == Codec::Copy);
-    copies.map(|op| op.content).collect()
+/// The installed contents that others are copied or made from.
+pub(super) fn bases(operations: &[Operation]) -> BTreeSet<Sha256> {
+    operations.iter().filter_map(|op| op.base).collect()
 }
 
-/// Every content that the recipes need is brought, or copied from a file that is certain.
+/// Every content that the recipes need is brought, or comes of a file that is certain.
 pub(super) fn check_contents(admitted: &Admitted, survey: &Survey<'_>) -> Result<(), Refusal> {
     let patch = admitted.patch().patch();
     check_operations(&patch.operations, admitted.changes())?;
-    let copied = copied(&patch.operations);
-    let bases = pristine(&survey.tree, &survey.scan.drift, &copied);
-    let copies = patch.operations.iter().filter(|op| op.codec == Codec::Copy);
-    for operation in copies {
-        if !bases.contains_key(&operation.content) {
-            return Err(Refusal::new(
-                RefusalName::Corrupt,
-                "the patch copies from a content that no pristine file has",
-            )
-            .value("content", operation.content)
-            .value("installed", "nowhere")
-            .next("prepare the patch again: lockstep prepare"));
-        }
+    let here = pristine(&survey.tree, &survey.scan.drift, &bases(&patch.operations));
+    let lacks = |op: &&Operation| op.base.is_some_and(|base| !here.contains_key(&base));
+    match patch.operations.iter().find(lacks) {
+        None => Ok(()),
+        Some(operation) => Err(no_base(operation)),
     }
-    Ok(())
+}
+
+/// A patch that builds on what is not certain to be here.
+pub(super) fn no_base(operation: &Operation) -> Refusal {
+    let what = match operation.codec {
+        Codec::Copy => "the patch copies from a content that no pristine file has",
+        Codec::Delta | Codec::Whole => {
+            "the patch has a delta for a content that no pristine file has"
+        }
+    };
+    Refusal::new(RefusalName::Corrupt, what)
+        .value("content", operation.base.unwrap_or(operation.content))
+        .value("installed", "nowhere")
+        .next("prepare the patch again: lockstep prepare")
 }

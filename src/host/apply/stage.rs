@@ -3,14 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 
 use super::super::Node;
 use super::super::change::{After, Staged};
 use super::super::survey::Survey;
 use super::content::{CopiedPacks, PACKS, Stream};
 use super::decided::Decision;
-use super::preflight::copied as copied_contents;
+use super::delta::{Taken, old};
+use super::preflight::{bases, no_base};
 use crate::disk::mounts::Layout;
+use crate::disk::root::Spot;
 use crate::disk::stage::Stage;
 use crate::disk::stages::Stages;
 use crate::disk::{DiskError, folder};
@@ -46,11 +49,8 @@ pub(super) fn stage(
         node,
         stages: &stages,
         areas: work.puts.iter().map(|put| layout.area(&put.path)).collect(),
-        bases: pristine(
-            &survey.tree,
-            &survey.scan.drift,
-            &copied_contents(&operations),
-        ),
+        bases: pristine(&survey.tree, &survey.scan.drift, &bases(&operations)),
+        copies: copies.clone(),
         stream: Stream::new(packs),
         marks: BTreeMap::new(),
         watch,
@@ -115,6 +115,8 @@ struct Hand<'a> {
     /// The area of each slot.
     areas: Vec<u64>,
     bases: BTreeMap<Sha256, TreePath>,
+    /// Where packs and deltas lie until they are used.
+    copies: PathBuf,
     stream: Stream,
     marks: BTreeMap<u64, Mark>,
     watch: &'a dyn Watch,
@@ -140,6 +142,7 @@ impl Hand<'_> {
         };
         let mark = match operation.codec {
             Codec::Whole => self.whole(operation, *slot, file)?,
+            Codec::Delta => self.delta(operation, *slot, file)?,
             Codec::Copy => {
                 let mark = self.copy(operation, *slot, file)?;
                 self.advance(file.size);
@@ -188,20 +191,46 @@ impl Hand<'_> {
     }
 
     fn copy(&self, operation: &Operation, slot: u64, file: &FileContent) -> Result<Mark, Refusal> {
-        let base = operation.base.and_then(|base| self.bases.get(&base));
-        let Some(base) = base else {
-            return Err(Refusal::new(
-                RefusalName::Corrupt,
-                "the patch copies from a content that no pristine file has",
-            )
-            .value("content", operation.content)
-            .value("installed", "nowhere")
-            .next("prepare the patch again: lockstep prepare"));
-        };
-        let from = self.node.root().spot(base)?;
+        let from = self.base(operation)?;
         Ok(self
             .stage(slot)?
             .copy(slot, &from, &file.id(), file.mode, self.watch)?)
+    }
+
+    fn delta(
+        &mut self,
+        operation: &Operation,
+        slot: u64,
+        file: &FileContent,
+    ) -> Result<Mark, Refusal> {
+        let taken = Taken::create(&self.copies)?;
+        self.take(operation.length, |_, bytes| Ok(taken.take(bytes)?))?;
+        let from = self.base(operation)?;
+        let old = old(&from, &operation.base.unwrap_or(file.sha256), self.watch)?;
+        let stage = self.stage(slot)?;
+        let mut writer = stage.file(slot, file.mode)?;
+        let path = stage.path().join(slot.to_string());
+        let (watch, done, total) = (self.watch, self.done, self.total);
+        let mut made = 0_u64;
+        taken.make(operation, &old, |bytes| {
+            watch.go_on()?;
+            writer
+                .write_all(bytes)
+                .map_err(DiskError::io("write", &path))?;
+            made = made.saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+            watch.progress("staging", done.saturating_add(made), total);
+            Ok(())
+        })?;
+        self.done = done.saturating_add(made);
+        Ok(writer.finish(&file.id())?)
+    }
+
+    /// Where the installed content lies that an operation starts from.
+    fn base(&self, operation: &Operation) -> Result<Spot, Refusal> {
+        match operation.base.and_then(|base| self.bases.get(&base)) {
+            Some(path) => Ok(self.node.root().spot(path)?),
+            None => Err(no_base(operation)),
+        }
     }
 
     /// The same content once more, from the slot that has it.
