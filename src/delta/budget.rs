@@ -7,6 +7,9 @@ use std::cell::Cell;
 
 use super::error::{DeltaError, Outcome};
 
+/// Memory for an archive that is being made: zlib's two directions, and what is kept of an entry.
+const LEVEL: u64 = 3 * 1024 * 1024;
+
 /// Room for a content that is being made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
@@ -27,6 +30,8 @@ impl Room {
 /// Room that is being used up.
 pub(super) struct Budget {
     most: Room,
+    /// Archives inside of each other for which memory was taken.
+    levels: Cell<u32>,
     memory: Cell<u64>,
     scratch: Cell<u64>,
 }
@@ -35,9 +40,20 @@ impl Budget {
     pub(super) fn new(most: Room) -> Self {
         Self {
             most,
+            levels: Cell::new(0),
             memory: Cell::new(0),
             scratch: Cell::new(0),
         }
+    }
+
+    /// Takes memory for making an archive that lies in `depth` others: once for all of that depth, because
+    /// they are made one after the other.
+    pub(super) fn level(&self, depth: u32) -> Outcome<()> {
+        while self.levels.get() <= depth {
+            self.memory(LEVEL)?;
+            self.levels.set(self.levels.get().saturating_add(1));
+        }
+        Ok(())
     }
 
     /// Takes memory, before it is asked of the system.

@@ -23,12 +23,9 @@ const SPILL: usize = 1024 * 1024;
 
 /// Memory for what is read and made piece by piece.
 const BUFFERS: u64 = 1024 * 1024;
-/// Memory for an archive that is being made: zlib's two directions, and what is kept of an entry.
-const LEVEL: u64 = 3 * 1024 * 1024;
-
 type Give<'a> = &'a mut dyn FnMut(&[u8]) -> Outcome<()>;
 
-/// Makes the new content: hands it to `give` from front to back, and says what that took.
+/// Makes the new content, of `size` bytes: hands it to `give` from front to back, and says what that took.
 ///
 /// # Errors
 ///
@@ -37,10 +34,13 @@ pub fn decode(
     delta: &dyn ReadAt,
     old: &dyn ReadAt,
     scratch: &dyn Scratch,
-    most: Room,
+    (size, most): (u64, Room),
     give: Give<'_>,
 ) -> Outcome<Room> {
     let head = Head::read(delta)?;
+    if head.size != size {
+        return damaged("it makes another number of bytes than it should");
+    }
     let budget = Budget::new(most);
     budget.memory(head.memory().saturating_add(BUFFERS))?;
     let mut left = head.size;
@@ -106,7 +106,6 @@ impl<'b> Decoding<'_, 'b> {
 
     /// An archive, from its first entry to its end.
     fn archive(&mut self, tree: &Tree, give: Give<'_>) -> Outcome<()> {
-        self.store.budget.memory(LEVEL)?;
         let mut made = Vec::with_capacity(tree.nodes.len());
         let mut before = Before::default();
         let mut total = 0_u64;
@@ -237,6 +236,9 @@ impl<'a, 'b, 'c> Packing<'a, 'b, 'c> {
     fn take(&mut self, piece: &[u8]) -> Outcome<()> {
         self.crc.update(piece);
         self.size = self.size.saturating_add(piece.size());
+        if self.size > u64::from(u32::MAX) {
+            return damaged("an entry is larger than an entry can be");
+        }
         let Self {
             deflating,
             spill,

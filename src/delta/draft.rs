@@ -4,19 +4,20 @@
 //! Entries do not move between archives, and seldom within: an entry is matched by its path, then by
 //! bytes that are stored alike, then by its path without versions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use super::budget::{Budget, Room};
-use super::error::Outcome;
+use super::error::{DeltaError, Outcome};
 use super::flate::{self, Recipe};
 use super::headers::Facts;
-use super::source::{ReadAt, Span, read_all};
+use super::source::{ReadAt, Span, each_piece, read_all};
 use super::tree::{Content, DEPTH_MAX, Draft};
 use super::zip::{self, Archive, Entry};
 
-/// Most plain bytes of one archive that are taken apart, in memory; a larger one is no archive here.
+/// Most plain bytes of what changed in one archive, old and new, in memory; a larger one is no archive
+/// here.
 const PLAIN_MAX: u64 = 1 << 30;
 
 /// Bytes that several threads may read.
@@ -66,17 +67,28 @@ impl Made {
             .map(|(entry, base)| same(old, new, entry, *base))
             .collect::<Outcome<Vec<bool>>>()?;
         let changed = pairs.iter().zip(&same).filter(|(_, same)| !**same);
-        let plain = changed.map(|((entry, _), _)| entry.size());
+        let plain = changed.map(|((entry, base), _)| {
+            let before = base.map_or(0, Entry::size);
+            entry.size().saturating_add(before)
+        });
         if plain.fold(0, u64::saturating_add) > PLAIN_MAX {
             return Ok(None);
         }
+        // An old archive is opened for the first entry that it is the base of, and for no other.
+        let mut seen = HashSet::new();
+        let first = |(base, same): (&Option<usize>, &bool)| {
+            !*same && base.is_some_and(|base| seen.insert(base))
+        };
+        let opens: Vec<bool> = bases.iter().zip(&same).map(first).collect();
         let parts = pairs
             .par_iter()
             .zip(&same)
-            .map(|((entry, base), same)| {
+            .zip(&opens)
+            .map(|(((entry, base), same), opens)| {
                 if *same {
                     return Ok(Some(Part::Same));
                 }
+                let depth = if *opens { depth } else { DEPTH_MAX };
                 part(old, new, entry, *base, depth)
             })
             .collect::<Outcome<Option<Vec<Part>>>>()?;
@@ -134,7 +146,15 @@ fn same(old: Source<'_>, new: Source<'_>, entry: &Entry, base: Option<&Entry>) -
     let Some(base) = base.filter(|base| stored_as(base) == stored_as(entry)) else {
         return Ok(false);
     };
-    Ok(read_all(old, base.data)? == read_all(new, entry.data)?)
+    let (mut at, mut alike) = (base.data.at, true);
+    each_piece(new, entry.data, |piece| {
+        let size = piece.len().try_into().unwrap_or(0);
+        let before = read_all(old, Span { at, size })?;
+        at = at.saturating_add(size);
+        alike = alike && before == piece;
+        Ok::<(), DeltaError>(())
+    })?;
+    Ok(alike)
 }
 
 /// What two entries have in common whose stored bytes are the same.
@@ -167,29 +187,16 @@ fn part(
 
 /// An entry's plain bytes and how they are deflated, where that is found out.
 fn unpacked(entry: &Entry, stored: Vec<u8>) -> Outcome<Part> {
-    let agrees = |plain: &[u8]| {
-        let mut crc = flate2::Crc::new();
-        crc.update(plain);
-        crc.sum() == entry.crc() && plain.size() == entry.size()
+    let Some(plain) = inflated(entry, &stored) else {
+        return Ok(Part::Opaque(stored));
     };
-    match entry.method() {
-        0 if agrees(&stored) => Ok(Part::Plain(stored, None)),
-        8 => {
-            let mut plain = Vec::new();
-            let inflated = flate::inflate(&stored, Span::whole(&stored), entry.size(), |piece| {
-                plain.extend_from_slice(piece);
-                Ok(())
-            });
-            if inflated.is_err() || !agrees(&plain) {
-                return Ok(Part::Opaque(stored));
-            }
-            Ok(match Recipe::find(&plain, &stored)? {
-                Some(recipe) => Part::Plain(plain, Some(recipe)),
-                None => Part::Opaque(stored),
-            })
-        }
-        _ => Ok(Part::Opaque(stored)),
+    if entry.method() == 0 {
+        return Ok(Part::Plain(plain, None));
     }
+    Ok(match Recipe::find(&plain, &stored)? {
+        Some(recipe) => Part::Plain(plain, Some(recipe)),
+        None => Part::Opaque(stored),
+    })
 }
 
 /// The archive that an entry is, beside the archive that the old one is.
@@ -202,10 +209,27 @@ fn nested(
     let Some(base) = base.filter(|_| plain.starts_with(b"PK\x03\x04")) else {
         return Ok(None);
     };
-    match unpacked(base, read_all(old, base.data)?)? {
-        Part::Plain(before, _) => Made::of(&before, &plain, depth.saturating_add(1)),
-        Part::Same | Part::Nested(..) | Part::Opaque(_) => Ok(None),
+    match inflated(base, &read_all(old, base.data)?) {
+        Some(before) => Made::of(&before, &plain, depth.saturating_add(1)),
+        None => Ok(None),
     }
+}
+
+/// What an entry's stored bytes are of, if that is what the entry says.
+fn inflated(entry: &Entry, stored: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    match entry.method() {
+        0 => plain.extend_from_slice(stored),
+        8 => flate::inflate(&stored, Span::whole(&stored), entry.size(), |piece| {
+            plain.extend_from_slice(piece);
+            Ok(())
+        })
+        .ok()?,
+        _ => return None,
+    }
+    let mut crc = flate2::Crc::new();
+    crc.update(&plain);
+    (crc.sum() == entry.crc() && plain.size() == entry.size()).then_some(plain)
 }
 
 /// The entries of an old archive, by what they are found by.

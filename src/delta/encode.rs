@@ -39,6 +39,9 @@ const GROUP: u64 = 64 * 1024 * 1024;
 /// Most old bytes that they are matched against.
 const WINDOW: u64 = 128 * 1024 * 1024;
 
+/// Most bytes of old entries that are inflated, in memory; an archive that has more is bytes like others.
+const SCRATCH_MAX: u64 = 1 << 30;
+
 /// Makes a delta.
 ///
 /// # Errors
@@ -48,7 +51,9 @@ pub fn encode(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Vec<u
     match archive(old, new, effort) {
         Ok(Some(delta)) => Ok(delta),
         // An archive that cannot be taken apart is bytes like others.
-        Ok(None) | Err(DeltaError::Damaged(_)) => plain(old, new, effort),
+        Ok(None) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => {
+            plain(old, new, effort)
+        }
         Err(error) => Err(error),
     }
 }
@@ -65,7 +70,10 @@ fn archive(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Option<V
         return Ok(None);
     };
     let scratch = Memory::default();
-    let budget = Budget::new(Room::ENDLESS);
+    let budget = Budget::new(Room {
+        memory: u64::MAX,
+        scratch: SCRATCH_MAX,
+    });
     let mut store = Store::new(old, &scratch, &budget);
     let mut writing = Writing::new();
     let place = store.whole();

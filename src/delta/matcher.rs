@@ -219,18 +219,18 @@ pub(super) fn matches(finder: &dyn Find, old: &[u8], new: &[u8], mut give: impl 
             let on = on.map_or(0, |on| alike(on, &new[scan..]));
             if on >= SURE {
                 (found, length) = (scan.checked_add_signed(offset).unwrap_or(0), on);
-            } else {
-                (found, length) = finder.find(old, &new[scan..]);
+                score = length.cast_signed();
+                break;
             }
+            (found, length) = finder.find(old, &new[scan..]);
             while counted < scan + length {
                 if under(counted, offset) == Some(&new[counted]) {
                     score += 1;
                 }
                 counted += 1;
             }
-            if (length.cast_signed() == score && length != 0)
-                || length.cast_signed() > score + BETTER
-            {
+            let found_more = length.cast_signed() > score + BETTER;
+            if length != 0 && (length.cast_signed() == score || found_more) {
                 break;
             }
             if under(scan, offset) == Some(&new[scan]) {

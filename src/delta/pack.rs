@@ -1,7 +1,7 @@
 //! The streams of a delta that is being made, and the delta.
 
 use super::error::Outcome;
-use super::streams::{MAGIC, STREAMS, WINDOW_LOG};
+use super::streams::{MAGIC, STREAMS, window_log};
 use super::varint;
 
 /// The streams' bytes, before they are compressed.
@@ -53,11 +53,6 @@ fn frame(plain: &[u8], level: i32) -> Outcome<Vec<u8>> {
     compressor.include_checksum(false)?;
     // A larger window than the reader allows would be of a file that cannot be read.
     compressor.set_pledged_src_size(None)?;
-    compressor.window_log(WINDOW_LOG.min(log(plain.len())))?;
+    compressor.window_log(window_log(plain.len().try_into().unwrap_or(u64::MAX)))?;
     Ok(compressor.compress(plain)?)
-}
-
-/// The smallest window that holds all, as a power of two, and at least a kilobyte.
-fn log(size: usize) -> u32 {
-    size.max(1024).next_power_of_two().ilog2()
 }

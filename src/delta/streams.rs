@@ -16,13 +16,14 @@ use super::varint;
 /// What a delta begins with.
 pub(super) const MAGIC: &[u8; 4] = b"LSD0";
 /// Largest zstd window, as a power of two: 8 MiB, as in packs.
-pub(super) const WINDOW_LOG: u32 = 23;
+const WINDOW_LOG: u32 = 23;
 /// Largest head: four bytes, one byte, and fifteen numbers of up to ten bytes.
 const HEAD_MAX: u64 = 155;
 /// Most bytes of columns, which are held in memory.
 const COLUMNS_MAX: u64 = 128 * 1024 * 1024;
-/// What a stream takes besides its window: two buffers of zstd's and one of ours.
-const STREAM_MEMORY: u64 = 384 * 1024;
+/// What a stream takes besides its window, in bytes: zstd's state with two of its largest blocks, one more
+/// for what comes in, and the buffers on either side.
+const STREAM_MEMORY: u64 = 800 * 1024;
 
 /// The streams, in their order in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Head {
 
     /// Bytes of memory that reading the streams takes.
     pub(super) fn memory(&self) -> u64 {
-        let window = |stream: &Stream| stream.plain.min(1 << WINDOW_LOG);
+        let window = |stream: &Stream| 1_u64 << window_log(stream.plain);
         let open = self.streams.iter().filter(|stream| stream.frame.is_some());
         let windows = open.map(|stream| window(stream).saturating_add(STREAM_MEMORY));
         windows.fold(self.of(Name::Columns).plain, u64::saturating_add)
@@ -159,7 +160,7 @@ impl Head {
             None => None,
             Some(span) => {
                 let mut decoder = zstd::stream::read::Decoder::new(Part { delta, span })?;
-                decoder.window_log_max(WINDOW_LOG)?;
+                decoder.window_log_max(window_log(plain))?;
                 Some(BufReader::with_capacity(64 * 1024, decoder.single_frame()))
             }
         };
@@ -168,6 +169,13 @@ impl Head {
             left: plain,
         })
     }
+}
+
+/// The window of a stream of `plain` bytes, as a power of two: the smallest that holds all, from a kilobyte
+/// up to [`WINDOW_LOG`].
+pub(super) fn window_log(plain: u64) -> u32 {
+    let log = plain.max(1024).checked_next_power_of_two();
+    log.map_or(WINDOW_LOG, u64::ilog2).min(WINDOW_LOG)
 }
 
 /// A frame of a delta, read front to back.
@@ -226,11 +234,15 @@ impl Open<'_> {
 
     /// Refuses a stream that has more, in what it states or in its frame.
     pub(super) fn end(&mut self) -> Outcome<()> {
-        let frame = match &mut self.reader {
-            Some(reader) => reader.fill_buf().map_err(undecodable)?.is_empty(),
+        let ended = match &mut self.reader {
+            Some(reader) => {
+                let decoded = reader.fill_buf().map_err(undecodable)?.is_empty();
+                let frame = reader.get_ref().get_ref();
+                decoded && frame.buffer().is_empty() && frame.get_ref().span.size == 0
+            }
             None => true,
         };
-        if self.left == 0 && frame {
+        if self.left == 0 && ended {
             Ok(())
         } else {
             damaged("a stream has more than was asked for")

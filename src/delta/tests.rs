@@ -12,7 +12,7 @@ use super::*;
 /// Makes a delta, and checks that it makes `new` again within what it says that it took.
 fn round(old: &[u8], new: &[u8], effort: Effort) -> Vec<u8> {
     let delta = encode(&old, &new, effort).unwrap();
-    let (made, room) = apply(&delta, old, Room::ENDLESS).unwrap();
+    let (made, room) = sized(&delta, old, new.len(), Room::ENDLESS).unwrap();
     assert!(made == new, "another content came out");
     let (again, _) = apply(&delta, old, room).unwrap();
     assert_eq!(again.len(), new.len());
@@ -34,12 +34,30 @@ fn round(old: &[u8], new: &[u8], effort: Effort) -> Vec<u8> {
     delta
 }
 
+/// Whatever size the delta states.
 fn apply(delta: &[u8], old: &[u8], most: Room) -> Result<(Vec<u8>, Room), DeltaError> {
+    let size = super::streams::Head::read(&delta)?.size;
+    sized(
+        delta,
+        old,
+        usize::try_from(size).unwrap_or(usize::MAX),
+        most,
+    )
+}
+
+fn sized(delta: &[u8], old: &[u8], size: usize, most: Room) -> Result<(Vec<u8>, Room), DeltaError> {
     let mut made = Vec::new();
-    let room = decode(&delta, &old, &Memory::default(), most, &mut |bytes| {
-        made.extend_from_slice(bytes);
-        Ok(())
-    })?;
+    let size = size.try_into().unwrap_or(u64::MAX);
+    let room = decode(
+        &delta,
+        &old,
+        &Memory::default(),
+        (size, most),
+        &mut |bytes| {
+            made.extend_from_slice(bytes);
+            Ok(())
+        },
+    )?;
     Ok((made, room))
 }
 
@@ -279,7 +297,15 @@ fn what_only_looks_like_an_archive_is_bytes_like_others() {
     cut.truncate(good.len() - 5);
     let mut behind = good.clone();
     behind.extend(b"more");
-    for bad in [overlap, cut, behind, b"PK\x03\x04PK\x05\x06".to_vec()] {
+    let mut beyond = good.clone();
+    beyond[place..place + 4].copy_from_slice(&u32::try_from(good.len() + 9).unwrap().to_le_bytes());
+    for bad in [
+        overlap,
+        cut,
+        behind,
+        beyond,
+        b"PK\x03\x04PK\x05\x06".to_vec(),
+    ] {
         let delta = round(&good, &bad, Effort::Default);
         assert!(!is_archive(&delta));
         round(&bad, &good, Effort::Default);
@@ -308,9 +334,8 @@ fn a_damaged_delta_ends_within_its_bounds() {
             for flip in [1, 0x80, 0xff] {
                 let mut bad = good.clone();
                 bad[at] ^= flip;
-                if let Ok((made, used)) = apply(&bad, old, room) {
-                    assert!(used.memory <= room.memory && used.scratch <= room.scratch);
-                    assert!(made.len() <= new.len() << 14, "{} bytes", made.len());
+                if let Ok((made, _)) = sized(&bad, old, new.len(), room) {
+                    assert_eq!(made.len(), new.len());
                 }
             }
             assert!(apply(&good[..at], old, room).is_err(), "cut at {at}");
@@ -325,6 +350,144 @@ fn a_damaged_delta_ends_within_its_bounds() {
             apply(&good, &other, room).is_err() || apply(&good, &other, room).unwrap().0 != *new
         );
     }
+}
+
+/// The numbers of a delta's head, and its frames.
+fn head(delta: &[u8]) -> (Vec<u64>, &[u8]) {
+    let mut left = &delta[5..];
+    let numbers = (0..15).map(|_| {
+        super::varint::take(|| {
+            let (first, rest) = left.split_first().unwrap();
+            left = rest;
+            Ok(*first)
+        })
+    });
+    let numbers = numbers.collect::<Result<_, _>>().unwrap();
+    (numbers, left)
+}
+
+/// A delta with another last frame.
+fn with_last_frame(delta: &[u8], frame: &[u8]) -> Vec<u8> {
+    let (mut numbers, frames) = head(delta);
+    let last = usize::try_from(numbers[14]).unwrap();
+    let kept = frames.len().checked_sub(last).unwrap();
+    numbers[14] = frame.len().try_into().unwrap();
+    let mut forged = delta[..5].to_vec();
+    for number in numbers {
+        super::varint::put(&mut forged, number);
+    }
+    forged.extend(&frames[..kept]);
+    forged.extend(frame);
+    forged
+}
+
+#[test]
+fn a_forged_head_or_frame_is_refused() {
+    let old = prose(1, 300);
+    let new = [
+        &old[..],
+        b"what is nowhere in the old bytes is a literal of its own",
+    ]
+    .concat();
+    let good = round(&old, &new, Effort::Default);
+    let (numbers, frames) = head(&good);
+    let last = usize::try_from(numbers[14]).unwrap();
+    let (_, last) = frames.split_at(frames.len().checked_sub(last).unwrap());
+    let refused = |delta: &[u8]| {
+        let made = sized(delta, &old, new.len(), Room::ENDLESS);
+        made.map(drop).unwrap_err()
+    };
+    assert_eq!(with_last_frame(&good, last), good);
+    let says = |error: DeltaError| error.to_string();
+    // Another size than the content's: nothing is made of it.
+    let error = sized(&good, &old, new.len() + 1, Room::ENDLESS)
+        .map(drop)
+        .unwrap_err();
+    assert!(says(error).contains("another number of bytes"));
+    // Bytes behind a frame.
+    let error = refused(&with_last_frame(&good, &[last, b"more"].concat()));
+    let said = says(error);
+    assert!(said.contains("more than was asked for"), "{said}");
+    // A window of 8 MiB for a few kilobytes.
+    let plain = zstd::decode_all(last).unwrap();
+    let mut wide = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    wide.window_log(23).unwrap();
+    std::io::Write::write_all(&mut wide, &plain).unwrap();
+    let error = refused(&with_last_frame(&good, &wide.finish().unwrap()));
+    assert!(says(error).contains("cannot be decompressed"));
+}
+
+#[test]
+fn an_old_archive_is_opened_once() {
+    let inner = zipped(b"", &[entry("x", &prose(1, 50))], "");
+    let old = zipped(b"", &[entry("a.jar", &inner)], "");
+    let nested = || {
+        let inner = Box::new(super::tree::Draft::default());
+        (
+            Some(0),
+            super::tree::Content::Nested {
+                recipe: None,
+                inner,
+            },
+        )
+    };
+    let walked = |nodes| {
+        let scratch = Memory::default();
+        let budget = super::budget::Budget::new(Room::ENDLESS);
+        let mut store = super::tree::Store::new(&old, &scratch, &budget);
+        let place = store.whole();
+        let draft = super::tree::Draft { nodes };
+        let mut writing = super::writing::Writing::new();
+        super::tree::walk(&mut writing, &mut store, place, &draft, 0).map(drop)
+    };
+    assert!(walked(vec![nested()]).is_ok());
+    let error = walked(vec![nested(), nested()]).unwrap_err();
+    assert!(error.to_string().contains("twice"), "{error}");
+}
+
+#[test]
+fn many_archives_in_one_take_no_more_than_one() {
+    const NAMES: [&str; 60] = {
+        let mut names = [""; 60];
+        let all = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567";
+        let mut at = 0;
+        while at < 60 {
+            names[at] = all.split_at(at + 1).0;
+            at += 1;
+        }
+        names
+    };
+    let war = |word: u32| {
+        let jars: Vec<Packed> = NAMES
+            .iter()
+            .map(|name| {
+                let mut text = prose(3, 40);
+                text.extend(word.to_be_bytes());
+                entry(name, &zipped(b"", &[entry("x", &text)], ""))
+            })
+            .collect();
+        zipped(b"", &jars, "")
+    };
+    let (old, new) = (war(1), war(2));
+    let delta = round(&old, &new, Effort::Default);
+    let (_, room) = apply(&delta, &old, Room::ENDLESS).unwrap();
+    assert!(is_archive(&delta));
+    assert!(room.memory < 20 * 1024 * 1024, "{} bytes", room.memory);
+}
+
+/// Where a match goes on, nothing is compared again byte by byte: a block that comes twice, each time a
+/// little different, would take hours.
+#[test]
+fn blocks_that_come_again_take_no_time() {
+    let block = prose(4, 20_000);
+    let mut other = block.clone();
+    other[100] ^= 1;
+    let end = other.len() - 100;
+    other[end] ^= 1;
+    let start = prose(5, 100);
+    let old = [&start[..], &block, &other].concat();
+    let new = [&start[..], &other].concat();
+    round(&old, &new, Effort::Default);
 }
 
 /// Edits as they happen: bytes replaced, taken out, put in, moved.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | archives inside of archives, without end | [`DEPTH_MAX`] |
 //! | old entries that inflate to more than the disk holds | what is written into the scratch is counted, and bounded |
-//! | one old entry laid down again and again | each is laid down once |
+//! | one old entry laid down, or opened, again and again | each is used once within its archive |
 
 use std::collections::HashSet;
 
@@ -200,6 +200,7 @@ pub(super) fn walk(
     there: &Draft,
     depth: u32,
 ) -> Outcome<Tree> {
+    store.budget.level(depth)?;
     let Some(old) = zip::parse(store.source(place), place.span, store.budget)? else {
         return damaged("the old bytes are no archive");
     };
@@ -285,6 +286,9 @@ impl Walk {
                 let recipe = self.recipe(coder, content)?;
                 if depth >= DEPTH_MAX {
                     return damaged("archives lie too deep in each other");
+                }
+                if !base.is_some_and(|base| self.laid.insert(base)) {
+                    return damaged("an archive is made twice from the same one");
                 }
                 let blank = Draft::default();
                 let there = if let Content::Nested { inner, .. } = content {

@@ -21,8 +21,8 @@ pub(super) const CENTRAL: usize = 46;
 /// Most bytes between two entries: what aligns them, or lets an archive start itself.
 const GAP_MAX: u64 = 64 * 1024;
 /// Memory that a byte of the directory takes: an entry without a name has 46 bytes there, and here some
-/// 500, with all that is made of it.
-const DIRECTORY_MEMORY: u64 = 12;
+/// 700, with all that is made of it, and a list that doubles as it grows.
+const DIRECTORY_MEMORY: u64 = 16;
 
 const LOCAL_SIGNATURE: &[u8] = b"PK\x03\x04";
 const CENTRAL_SIGNATURE: &[u8] = b"PK\x01\x02";
@@ -118,7 +118,8 @@ pub(super) fn parse(source: &dyn ReadAt, span: Span, budget: &Budget) -> Outcome
     let Some((directory, tail)) = end::find(source, span)? else {
         return Ok(None);
     };
-    budget.memory(directory.size.saturating_mul(DIRECTORY_MEMORY))?;
+    let memory = directory.size.saturating_mul(DIRECTORY_MEMORY);
+    budget.memory(memory.saturating_add(tail.as_slice().size()))?;
     let bytes = read_all(source, directory)?;
     let Some(mut entries) = central(&bytes) else {
         return Ok(None);
@@ -136,7 +137,9 @@ pub(super) fn parse(source: &dyn ReadAt, span: Span, budget: &Budget) -> Outcome
     let mut at = span.at;
     for index in 0..entries.len() {
         let next = entries.get(index.saturating_add(1)).map(Entry::offset);
+        // An offset behind the directory is for the entry itself to refuse.
         let next = next.map_or(directory.at, |offset| span.at.saturating_add(offset));
+        let next = next.min(directory.at);
         let Some(entry) = entries.get_mut(index) else {
             return Ok(None);
         };
@@ -155,13 +158,12 @@ pub(super) fn parse(source: &dyn ReadAt, span: Span, budget: &Budget) -> Outcome
     if at > directory.at || directory.at.saturating_sub(at) > GAP_MAX {
         return Ok(None);
     }
-    let gap = read_all(
-        source,
-        Span {
-            at,
-            size: directory.at.saturating_sub(at),
-        },
-    )?;
+    let gap = Span {
+        at,
+        size: directory.at.saturating_sub(at),
+    };
+    budget.memory(gap.size)?;
+    let gap = read_all(source, gap)?;
     let directory = Span {
         at: directory.at.saturating_sub(span.at),
         size: directory.size,

@@ -22,21 +22,21 @@ use crate::model::{Refusal, Sha256, Watch};
 /// Bytes hashed at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// A file that does not change.
-#[derive(Debug)]
-pub struct Old {
+/// A file that does not change. Whoever waits is asked at every read whether to go on.
+pub struct Old<'a> {
+    watch: Option<&'a dyn Watch>,
     file: File,
     /// Where its bytes begin.
     from: u64,
     size: u64,
 }
 
-impl Old {
+impl<'a> Old<'a> {
     /// Opens what stands at `spot`, if it has this digest; else nothing.
     pub fn open(
         spot: &Spot,
         expected: &Sha256,
-        watch: &dyn Watch,
+        watch: &'a dyn Watch,
     ) -> Result<Option<Self>, Refusal> {
         let (mut file, _) = spot.open()?;
         let mut hasher = Sha256Hasher::default();
@@ -55,6 +55,7 @@ impl Old {
             }
         }
         let here = Self {
+            watch: Some(watch),
             file,
             from: 0,
             size,
@@ -70,6 +71,7 @@ impl Old {
             .map_err(DiskError::io("look at", path))?
             .len();
         Ok(Self {
+            watch: None,
             file,
             from,
             size: size.saturating_sub(from),
@@ -77,12 +79,15 @@ impl Old {
     }
 }
 
-impl ReadAt for Old {
+impl ReadAt for Old<'_> {
     fn size(&self) -> u64 {
         self.size
     }
 
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        if self.watch.is_some_and(Watch::interrupted) {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
         self.file
             .read_exact_at(buffer, self.from.saturating_add(at))
     }

@@ -28,6 +28,10 @@ use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
 /// Most memory that a delta may take on the host, in bytes: below what `apply` allows where nobody says
 /// otherwise, with room for the program itself.
 const MEMORY_MAX: u64 = 192 * 1024 * 1024;
+/// Most bytes that a delta may write down on the host, in sizes of the old and the new content.
+const SCRATCH_MAX: u64 = 16;
+/// How memory is counted: raised whenever that changes, so that nothing that was counted otherwise is used.
+const COUNTING: u32 = 1;
 /// Bytes in front of a delta that is kept: the digest of all that follows, and two numbers.
 const HEAD: usize = 48;
 /// Contents that are compared at a time, in bytes: twice as much lies in the workshop.
@@ -57,7 +61,7 @@ pub(super) struct Wanted<'a> {
 
 impl Delta {
     /// Its bytes, to be read once.
-    pub(super) fn open(&self) -> Result<Old, DiskError> {
+    pub(super) fn open(&self) -> Result<Old<'_>, DiskError> {
         Old::of(&self.path, HEAD.try_into().unwrap_or(0))
     }
 
@@ -154,7 +158,7 @@ pub(super) fn make(
 impl Wanted<'_> {
     fn path(&self, cache: &Path) -> PathBuf {
         let name = format!(
-            "{}-{}.{}",
+            "{}-{}.{}.{COUNTING}",
             self.base.file.sha256,
             self.file.sha256,
             Codec::Delta
@@ -267,15 +271,19 @@ impl<'a> Pair<'a> {
             &format!("spill-{}", self.number),
         )?;
         let mut hasher = ContentHasher::default();
-        let room = decode(&delta, &old, &spill, Room::ENDLESS, &mut |bytes| {
+        // More than that would be a bad bargain on the host.
+        let both = file.size.saturating_add(self.wanted.base.file.size);
+        let most = Room {
+            memory: MEMORY_MAX,
+            scratch: both.saturating_mul(SCRATCH_MAX),
+        };
+        let room = decode(&delta, &old, &spill, (file.size, most), &mut |bytes| {
             hasher.update(bytes);
             Ok(())
         });
         // Where it does not, it travels whole: nothing is lost but room.
         match room {
-            Ok(room) if hasher.finish() == file.id() && room.memory <= MEMORY_MAX => {
-                Ok(Some((room, delta)))
-            }
+            Ok(room) if hasher.finish() == file.id() => Ok(Some((room, delta))),
             Ok(_) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => Ok(None),
             Err(error) => Err(refuse(error)),
         }

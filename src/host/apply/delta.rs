@@ -4,6 +4,7 @@
 //! digests, as every content is. What it takes in memory and on disk is what the patch declared, or it
 //! is refused in the middle.
 
+use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::path::Path;
 
@@ -41,7 +42,8 @@ impl Taken {
     pub(super) fn make(
         &self,
         operation: &Operation,
-        old: &Old,
+        old: &Old<'_>,
+        watch: &dyn Watch,
         mut give: impl FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let most = Room {
@@ -49,15 +51,26 @@ impl Taken {
             scratch: operation.scratch.map_or(0, NonZeroU64::get),
         };
         let mut failed = None;
-        let made = decode(&self.bytes, old, &self.scratch, most, &mut |bytes| {
-            give(bytes).map_err(|refusal| {
-                failed = Some(refusal);
-                DeltaError::Io(std::io::ErrorKind::Other.into())
-            })
-        });
+        let size = operation.size;
+        let made = decode(
+            &self.bytes,
+            old,
+            &self.scratch,
+            (size, most),
+            &mut |bytes| {
+                give(bytes).map_err(|refusal| {
+                    failed = Some(refusal);
+                    DeltaError::Io(ErrorKind::Other.into())
+                })
+            },
+        );
         match (made, failed) {
             (_, Some(refusal)) => Err(refusal),
             (Ok(_), None) => Ok(()),
+            (Err(DeltaError::Io(error)), None) if error.kind() == ErrorKind::Interrupted => {
+                watch.go_on()?;
+                Err(DiskError::io("read the old content for", self.scratch.path())(error).into())
+            }
             (Err(DeltaError::Io(error)), None) => {
                 Err(DiskError::io("decode a delta beside", self.scratch.path())(error).into())
             }
@@ -70,7 +83,11 @@ impl Taken {
 }
 
 /// Opens an installed file that a content is made from.
-pub(super) fn old(spot: &Spot, base: &Sha256, watch: &dyn Watch) -> Result<Old, Refusal> {
+pub(super) fn old<'a>(
+    spot: &Spot,
+    base: &Sha256,
+    watch: &'a dyn Watch,
+) -> Result<Old<'a>, Refusal> {
     Old::open(spot, base, watch)?.ok_or_else(|| {
         Refusal::new(
             RefusalName::Stale,

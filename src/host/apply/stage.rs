@@ -206,13 +206,14 @@ impl Hand<'_> {
         let taken = Taken::create(&self.copies)?;
         self.take(operation.length, |_, bytes| Ok(taken.take(bytes)?))?;
         let from = self.base(operation)?;
-        let old = old(&from, &operation.base.unwrap_or(file.sha256), self.watch)?;
+        let watch = self.watch;
+        let old = old(&from, &operation.base.unwrap_or(file.sha256), watch)?;
         let stage = self.stage(slot)?;
         let mut writer = stage.file(slot, file.mode)?;
         let path = stage.path().join(slot.to_string());
-        let (watch, done, total) = (self.watch, self.done, self.total);
+        let (done, total) = (self.done, self.total);
         let mut made = 0_u64;
-        taken.make(operation, &old, |bytes| {
+        taken.make(operation, &old, watch, |bytes| {
             watch.go_on()?;
             writer
                 .write_all(bytes)
