@@ -5,7 +5,7 @@
 //! compiler makes of a small change has the same bytes at other addresses. After Colin Percival, "Naive
 //! differences of executable code" (2003).
 //!
-//! With [`Effort::Fast`] the old bytes are looked up by their hashes instead, sixteen bytes at a time.
+//! With [`super::Effort::Fast`] the old bytes are looked up by their hashes instead, sixteen bytes at a time.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
