@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::root::Spot;
 use super::{DiskError, durable};
@@ -25,6 +25,8 @@ const CHUNK: usize = 128 * 1024;
 /// A file that does not change. Whoever waits is asked at every read whether to go on.
 pub struct Old<'a> {
     watch: Option<&'a dyn Watch>,
+    path: PathBuf,
+    failed: AtomicBool,
     file: File,
     /// Where its bytes begin.
     from: u64,
@@ -56,6 +58,8 @@ impl<'a> Old<'a> {
         }
         let here = Self {
             watch: Some(watch),
+            path: spot.path.clone(),
+            failed: AtomicBool::new(false),
             file,
             from: 0,
             size,
@@ -72,10 +76,21 @@ impl<'a> Old<'a> {
             .len();
         Ok(Self {
             watch: None,
+            path: path.to_owned(),
+            failed: AtomicBool::new(false),
             file,
             from,
             size: size.saturating_sub(from),
         })
+    }
+}
+
+impl Old<'_> {
+    /// The path, if reading met an error: whoever was handed bytes cannot say whose they were.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Path> {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed.then_some(self.path.as_path())
     }
 }
 
@@ -90,12 +105,14 @@ impl ReadAt for Old<'_> {
         }
         self.file
             .read_exact_at(buffer, self.from.saturating_add(at))
+            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 }
 
 /// A file without a name.
 #[derive(Debug)]
 pub struct Spill {
+    failed: AtomicBool,
     file: File,
     size: AtomicU64,
     path: PathBuf,
@@ -113,10 +130,18 @@ impl Spill {
             .map_err(DiskError::io("create", &path))?;
         std::fs::remove_file(&path).map_err(DiskError::io("remove", &path))?;
         Ok(Self {
+            failed: AtomicBool::new(false),
             file,
             size: AtomicU64::new(0),
             path,
         })
+    }
+
+    /// Where it was made, if reading or writing met an error.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Path> {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed.then_some(self.path.as_path())
     }
 
     /// Where it was made, for messages.
@@ -132,14 +157,18 @@ impl ReadAt for Spill {
     }
 
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        self.file.read_exact_at(buffer, at)
+        self.file
+            .read_exact_at(buffer, at)
+            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 }
 
 impl Scratch for Spill {
     fn append(&self, bytes: &[u8]) -> std::io::Result<()> {
         let at = self.size.load(Ordering::Relaxed);
-        self.file.write_all_at(bytes, at)?;
+        self.file
+            .write_all_at(bytes, at)
+            .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
         let size = u64::try_from(bytes.len()).unwrap_or(0);
         self.size.store(at.saturating_add(size), Ordering::Relaxed);
         Ok(())

@@ -72,7 +72,9 @@ impl Taken {
                 Err(DiskError::io("read the old content for", self.scratch.path())(error).into())
             }
             (Err(DeltaError::Io(error)), None) => {
-                Err(DiskError::io("decode a delta beside", self.scratch.path())(error).into())
+                let path = old.failed().or_else(|| self.bytes.failed());
+                let path = path.unwrap_or_else(|| self.scratch.path());
+                Err(DiskError::io("make a content with", path)(error).into())
             }
             (Err(error), None) => Err(Refusal::new(RefusalName::Corrupt, error.to_string())
                 .value("content", operation.content)
