@@ -1,7 +1,7 @@
 //! A new content from an old one and a delta.
 //!
 //! Whoever asks checks both digests of what comes out. What is promised here: it ends, it never makes more
-//! than the size that it states, and it never takes more than it may.
+//! than the size that is asked for, and it never takes more than it may.
 
 use flate2::Crc;
 
@@ -23,6 +23,7 @@ const SPILL: usize = 1024 * 1024;
 
 /// Memory for what is read and made piece by piece.
 const BUFFERS: u64 = 1024 * 1024;
+
 type Give<'a> = &'a mut dyn FnMut(&[u8]) -> Outcome<()>;
 
 /// Makes the new content, of `size` bytes: hands it to `give` from front to back, and says what that took.
@@ -43,7 +44,7 @@ pub fn decode(
     }
     let budget = Budget::new(most);
     budget.memory(head.memory().saturating_add(BUFFERS))?;
-    let mut left = head.size;
+    let mut left = size;
     let mut bounded = |bytes: &[u8]| match left.checked_sub(bytes.size()) {
         Some(rest) => {
             left = rest;
@@ -54,24 +55,22 @@ pub fn decode(
     let mut store = Store::new(old, scratch, &budget);
     let mut reading = Reading::new(head.columns(delta)?, &budget)?;
     let mut applying = Applying::new(&head, delta)?;
-    if head.archive {
-        let place = store.whole();
-        let tree = walk(&mut reading, &mut store, place, &Draft::default(), 0)?;
-        let mut decoding = Decoding {
-            store: &store,
-            applying: &mut applying,
-            reading: &mut reading,
-        };
-        decoding.archive(&tree, &mut bounded)?;
+    let whole = store.whole();
+    let tree = if head.archive {
+        let blank = Draft::default();
+        Some(walk(&mut reading, &mut store, whole, &blank, 0)?)
     } else {
-        let whole = store.whole();
         store.lay(whole);
-        let mut decoding = Decoding {
-            store: &store,
-            applying: &mut applying,
-            reading: &mut reading,
-        };
-        decoding.plain(head.size, &mut bounded)?;
+        None
+    };
+    let mut decoding = Decoding {
+        store: &store,
+        applying: &mut applying,
+        reading: &mut reading,
+    };
+    match tree {
+        Some(tree) => decoding.archive(&tree, &mut bounded)?,
+        None => decoding.plain(size, &mut bounded)?,
     }
     reading.end()?;
     applying.end()?;

@@ -15,6 +15,7 @@ use super::headers::Facts;
 use super::source::{ReadAt, Span, each_piece, read_all};
 use super::tree::{Content, DEPTH_MAX, Draft};
 use super::zip::{self, Archive, Entry};
+use crate::model::stem::unversioned;
 
 /// Most plain bytes of what changed in one archive, old and new, in memory; a larger one is no archive
 /// here.
@@ -236,7 +237,7 @@ fn inflated(entry: &Entry, stored: &[u8]) -> Option<Vec<u8>> {
 struct Index<'a> {
     paths: HashMap<&'a [u8], usize>,
     stored: HashMap<(u16, u32, u64, u64), usize>,
-    stems: HashMap<Vec<u8>, usize>,
+    stems: HashMap<String, usize>,
 }
 
 impl<'a> Index<'a> {
@@ -262,10 +263,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A path without its digits: `lib/guava-31.1.jar` and `lib/guava-32.0.jar` are one.
-fn stem(path: &[u8]) -> Vec<u8> {
-    let kept = path.iter().filter(|byte| !byte.is_ascii_digit());
-    let mut stem: Vec<u8> = kept.copied().collect();
-    stem.dedup_by(|a, b| *a == b'.' && *b == b'.');
-    stem
+/// A path without versions.
+fn stem(path: &[u8]) -> String {
+    unversioned(&String::from_utf8_lossy(path))
 }

@@ -26,6 +26,7 @@ pub mod site;
 pub mod snapshot;
 pub mod state;
 pub mod statement;
+pub mod stem;
 pub mod text;
 pub mod time;
 pub mod version;
