@@ -147,8 +147,8 @@ fn mount_of(root: &Root, point: Option<&TreePath>) -> Result<Mount, DiskError> {
     point.map_or_else(|| root.mount(), |point| root.mount_of(point))
 }
 
-/// What is free; a file system that counts no blocks or no inodes sets no limit to them.
-fn free(root: &Root, point: Option<&TreePath>) -> Result<Room, DiskError> {
+/// What is free on the mount of the root, or of a mount point in it; a file system that counts no blocks or no inodes sets no limit to them.
+pub fn free(root: &Root, point: Option<&TreePath>) -> Result<Room, DiskError> {
     let free = match point {
         None => fstatvfs(root.folder()).map_err(DiskError::os("look at", root.path()))?,
         Some(point) => fstatvfs(root.open_folder(point)?)

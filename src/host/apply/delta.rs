@@ -22,11 +22,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Room for the delta of an operation and for what it writes down, in `folder`.
-    pub(super) fn create(folder: &Path) -> Result<Self, DiskError> {
+    /// Room for the delta of a slot and for what it writes down, in `folder`.
+    pub(super) fn create(folder: &Path, slot: u64) -> Result<Self, DiskError> {
         Ok(Self {
-            bytes: Spill::create(folder, "delta")?,
-            scratch: Spill::create(folder, "scratch")?,
+            bytes: Spill::create(folder, &format!("delta-{slot}"))?,
+            scratch: Spill::create(folder, &format!("scratch-{slot}"))?,
         })
     }
 

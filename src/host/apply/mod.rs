@@ -13,6 +13,8 @@ mod claim;
 mod content;
 mod decided;
 mod delta;
+mod gate;
+mod making;
 mod outcome;
 mod preflight;
 mod stage;
@@ -152,7 +154,7 @@ fn apply(
     };
     let began = Instant::now();
     let decision = Decision { admitted, incoming };
-    let (staged, survey) = staged(&node, components, decision, packs, watch)
+    let (staged, survey) = staged(&node, components, decision, packs, (request.memory, watch))
         .map_err(|refusal| undo(&node, refusal))?;
     let road = Road {
         node: &node,
@@ -172,7 +174,7 @@ fn staged<'a>(
     components: Vec<Component>,
     decision: Decision,
     packs: PackReader,
-    watch: &dyn Watch,
+    (memory, watch): (u64, &dyn Watch),
 ) -> Result<(Staged<Decision>, Survey<'a>), Refusal> {
     let admitted = &decision.admitted;
     let copied = packs.copy(node, watch)?;
@@ -186,7 +188,7 @@ fn staged<'a>(
         &survey,
         (work, layout, after),
         copied,
-        watch,
+        (memory, watch),
     )?;
     Ok((staged, survey))
 }

@@ -3,7 +3,7 @@
 use super::super::Node;
 use crate::disk::mounts::Layout;
 use crate::disk::reserve::Reserve;
-use crate::disk::space::{Need, Room, check};
+use crate::disk::space::{Need, Room, check, free};
 use crate::model::Refusal;
 use crate::model::recipe::What;
 use crate::plan::work::{Put, Work};
@@ -52,6 +52,15 @@ pub(in crate::host) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<
 /// Before the packs are copied in: whether they fit, with the least that must still be written.
 pub(in crate::host) fn check_packs(node: &Node, packs: Room) -> Result<(), Refusal> {
     Ok(check(node.root(), &[(None, packs.plus(OWN))])?)
+}
+
+/// Bytes that a change leaves free where packs are copied to, at the least: all that it needs is taken to
+/// lie there.
+pub(in crate::host) fn spare(node: &Node, work: &Work, layout: &Layout) -> Result<u64, Refusal> {
+    let needs = needs(work, layout, Room::default());
+    let needed = needs.iter().map(|(_, room)| room.bytes);
+    let needed = needed.fold(0, u64::saturating_add);
+    Ok(free(node.root(), None)?.bytes.saturating_sub(needed))
 }
 
 /// What files of these sizes take.
