@@ -104,6 +104,15 @@ impl Command {
                 | Self::Trust(_)
         )
     }
+
+    /// Whether it asks for signals and leaves nothing behind when one comes.
+    pub(super) fn asks_for_signals(&self) -> bool {
+        #[cfg(feature = "desk")]
+        if matches!(self, Self::Prepare(_)) {
+            return true;
+        }
+        self.changes_a_host()
+    }
 }
 
 #[derive(Args)]

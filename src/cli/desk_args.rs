@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::args::Accept;
 use crate::model::Name;
@@ -94,6 +94,10 @@ pub(super) struct Enrol {
 }
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct Prepare {
     /// A snapshot of each node, or the receipt that holds it; or folders with such files in them, for
     /// one patch per environment
@@ -121,6 +125,12 @@ pub(super) struct Prepare {
     /// Leave nothing in the patch that only this program can decode or that needs the host's files
     #[arg(long)]
     pub(super) whole: bool,
+    /// How hard to try to make the patch small; what it makes is the same
+    #[arg(long, value_name = "EFFORT", default_value = "default")]
+    pub(super) effort: Effort,
+    /// Say of each file how it travels, why, and what that costs
+    #[arg(long)]
+    pub(super) explain: bool,
     /// The vendor's repository; remembered
     #[arg(long, value_name = "[VENDOR=]DIR")]
     pub(super) source: Vec<String>,
@@ -140,6 +150,27 @@ pub(super) struct Prepare {
     pub(super) desk: DeskFolder,
     #[command(flatten)]
     pub(super) accept: Accept,
+}
+
+/// How hard `prepare` tries.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Effort {
+    /// Quick: deltas are 10 to 30 % larger
+    Fast,
+    /// What is meant for every day
+    Default,
+    /// The smallest that there is, for many times the work
+    Best,
+}
+
+impl From<Effort> for crate::delta::Effort {
+    fn from(effort: Effort) -> Self {
+        match effort {
+            Effort::Fast => Self::Fast,
+            Effort::Default => Self::Default,
+            Effort::Best => Self::Best,
+        }
+    }
 }
 
 #[derive(Args)]

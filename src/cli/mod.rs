@@ -65,7 +65,7 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
     };
     let mut printer = printer.with_keys(passphrase, world::agent());
     let on_host = cli.command.changes_a_host();
-    let noted = if on_host {
+    let noted = if cli.command.asks_for_signals() {
         printer.note_signals()
     } else {
         Ok(())

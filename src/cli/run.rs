@@ -271,6 +271,8 @@ mod desk {
                         remove: args.remove,
                         adopt: args.adopt,
                         whole: args.whole,
+                        effort: args.effort.into(),
+                        explain: args.explain,
                         sources: args.source,
                         site: args.site,
                         fingerprint: args.fingerprint,

@@ -12,6 +12,7 @@ use super::budget::{Budget, Room};
 use super::error::{DeltaError, Outcome};
 use super::flate::{self, Recipe};
 use super::headers::Facts;
+use super::pace::Steps;
 use super::source::{ReadAt, Span, each_piece, read_all};
 use super::tree::{Content, DEPTH_MAX, Draft};
 use super::zip::{self, Archive, Entry};
@@ -40,7 +41,12 @@ enum Part {
 
 impl Made {
     /// Takes `new` apart beside `old`, if both are archives.
-    pub(super) fn of(old: Source<'_>, new: Source<'_>, depth: u32) -> Outcome<Option<Self>> {
+    pub(super) fn of(
+        old: Source<'_>,
+        new: Source<'_>,
+        depth: u32,
+        steps: &Steps<'_>,
+    ) -> Outcome<Option<Self>> {
         if depth > DEPTH_MAX {
             return Ok(None);
         }
@@ -90,7 +96,8 @@ impl Made {
                     return Ok(Some(Part::Same));
                 }
                 let depth = if *opens { depth } else { DEPTH_MAX };
-                part(old, new, entry, *base, depth)
+                steps.step(0)?;
+                part((old, new), entry, *base, (depth, steps))
             })
             .collect::<Outcome<Option<Vec<Part>>>>()?;
         Ok(parts.map(|parts| Self {
@@ -165,14 +172,13 @@ fn stored_as(entry: &Entry) -> (u16, u32, u64, u64) {
 
 /// What an entry that changed is made of; nothing where the archive could not be made again.
 fn part(
-    old: Source<'_>,
-    new: Source<'_>,
+    (old, new): (Source<'_>, Source<'_>),
     entry: &Entry,
     base: Option<&Entry>,
-    depth: u32,
+    inside: (u32, &Steps<'_>),
 ) -> Outcome<Option<Part>> {
     let part = match unpacked(entry, read_all(new, entry.data)?)? {
-        Part::Plain(plain, recipe) => match nested(old, base, &plain, depth)? {
+        Part::Plain(plain, recipe) => match nested(old, base, &plain, inside)? {
             Some(inner) => Part::Nested(Box::new(inner), recipe),
             None => Part::Plain(plain, recipe),
         },
@@ -205,13 +211,13 @@ fn nested(
     old: Source<'_>,
     base: Option<&Entry>,
     plain: &[u8],
-    depth: u32,
+    (depth, steps): (u32, &Steps<'_>),
 ) -> Outcome<Option<Made>> {
     let Some(base) = base.filter(|_| plain.starts_with(b"PK\x03\x04")) else {
         return Ok(None);
     };
     match inflated(base, &read_all(old, base.data)?) {
-        Some(before) => Made::of(&before, &plain, depth.saturating_add(1)),
+        Some(before) => Made::of(&before, &plain, depth.saturating_add(1), steps),
         None => Ok(None),
     }
 }

@@ -1,11 +1,14 @@
 //! A delta from an old content to a new one.
 
+use std::fmt;
+
 use super::budget::{Budget, Room};
 use super::columns::{Coder as _, Field};
 use super::draft::{Made, Source};
 use super::error::{DeltaError, Outcome};
 use super::headers::{self, Before, Central, Facts, Local};
 use super::matcher::{Find, Hashes, Match, Suffixes, matches};
+use super::pace::{Pace, Paced, Steps};
 use super::pack;
 use super::source::{Memory, ReadAt, Span, read_all};
 use super::tree::{Content, Store, Tree, walk};
@@ -13,11 +16,12 @@ use super::varint;
 use super::writing::Writing;
 
 /// How hard is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
     /// By hashes, and with little compression.
     Fast,
     /// By suffixes.
+    #[default]
     Default,
     /// By suffixes, with all the compression that there is.
     Best,
@@ -34,6 +38,16 @@ impl Effort {
     }
 }
 
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Default => "default",
+            Self::Best => "best",
+        })
+    }
+}
+
 /// Most new bytes that are matched at a time.
 const GROUP: u64 = 64 * 1024 * 1024;
 /// Most old bytes that they are matched against.
@@ -46,27 +60,38 @@ const SCRATCH_MAX: u64 = 1 << 30;
 ///
 /// # Errors
 ///
-/// Whatever reading meets.
-pub fn encode(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Vec<u8>> {
-    match archive(old, new, effort) {
+/// Whatever reading meets; `Interrupted` where `pace` says so.
+pub fn encode(
+    old: Source<'_>,
+    new: Source<'_>,
+    effort: Effort,
+    pace: &dyn Pace,
+) -> Outcome<Vec<u8>> {
+    let steps = &Steps::new(pace);
+    match archive(old, new, effort, steps) {
         Ok(Some(delta)) => Ok(delta),
         // An archive that cannot be taken apart is bytes like others.
         Ok(None) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => {
-            plain(old, new, effort)
+            plain(old, new, effort, steps)
         }
         Err(error) => Err(error),
     }
 }
 
-fn plain(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Vec<u8>> {
+fn plain(old: Source<'_>, new: Source<'_>, effort: Effort, steps: &Steps<'_>) -> Outcome<Vec<u8>> {
     let mut streams = Streams::default();
     streams.made.columns = Writing::new().finish();
-    streams.groups(old, new, effort)?;
-    streams.finish(false, new.size(), effort)
+    streams.groups(old, new, effort, steps)?;
+    streams.finish((false, new.size()), effort, steps)
 }
 
-fn archive(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Option<Vec<u8>>> {
-    let Some(made) = Made::of(old, new, 0)? else {
+fn archive(
+    old: Source<'_>,
+    new: Source<'_>,
+    effort: Effort,
+    steps: &Steps<'_>,
+) -> Outcome<Option<Vec<u8>>> {
+    let Some(made) = Made::of(old, new, 0, steps)? else {
         return Ok(None);
     };
     let scratch = Memory::default();
@@ -83,8 +108,9 @@ fn archive(old: Source<'_>, new: Source<'_>, effort: Effort) -> Outcome<Option<V
     streams.made.columns = writing.finish();
     let mut plain = Vec::new();
     made.plain(&mut plain);
-    streams.groups(&store, &plain, effort)?;
-    streams.finish(true, new.size(), effort).map(Some)
+    streams.groups(&store, &plain, effort, steps)?;
+    let delta = streams.finish((true, new.size()), effort, steps)?;
+    Ok(Some(delta))
 }
 
 /// Writes down all headers, in the order in which they are read.
@@ -151,8 +177,16 @@ struct Run {
 
 impl Streams {
     /// Matches group by group: each against the old bytes around the same place.
-    fn groups(&mut self, old: &dyn ReadAt, new: &dyn ReadAt, effort: Effort) -> Outcome<()> {
+    fn groups(
+        &mut self,
+        old: &dyn ReadAt,
+        new: &dyn ReadAt,
+        effort: Effort,
+        steps: &Steps<'_>,
+    ) -> Outcome<()> {
         let (all_old, all_new) = (old.size(), new.size());
+        // What is sorted again for a later group is told as it comes.
+        steps.expect(all_old.min(WINDOW).saturating_add(all_new));
         let mut at = 0;
         let mut sorted: Option<(Span, Vec<u8>, Box<dyn Find>)> = None;
         while at < all_new {
@@ -168,11 +202,14 @@ impl Streams {
             } else {
                 let before = read_all(old, window)?;
                 let finder = finder(&before, effort);
+                steps.step(window.size)?;
                 (window, before, finder)
             };
-            matches(finder.as_ref(), &before, &bytes, |found| {
+            let paced = Paced::new(finder.as_ref(), steps, bytes.len());
+            matches(&paced, &before, &bytes, |found| {
                 self.take(found, span, &before, &bytes);
             });
+            paced.end()?;
             at = group.end();
             sorted = Some((span, before, finder));
         }
@@ -224,11 +261,16 @@ impl Streams {
         self.run.alike = 0;
     }
 
-    fn finish(mut self, archive: bool, size: u64, effort: Effort) -> Outcome<Vec<u8>> {
+    fn finish(
+        mut self,
+        (archive, size): (bool, u64),
+        effort: Effort,
+        steps: &Steps<'_>,
+    ) -> Outcome<Vec<u8>> {
         if self.run.alike > 0 || !self.run.unlike.is_empty() {
             self.end_run();
         }
-        self.made.pack(archive, size, effort.level())
+        self.made.pack((archive, size), effort.level(), steps)
     }
 }
 

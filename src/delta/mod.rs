@@ -32,6 +32,8 @@ mod headers;
 #[cfg(feature = "desk")]
 mod matcher;
 #[cfg(feature = "desk")]
+mod pace;
+#[cfg(feature = "desk")]
 mod pack;
 mod source;
 mod streams;
@@ -50,4 +52,6 @@ pub use decode::decode;
 #[cfg(feature = "desk")]
 pub use encode::{Effort, encode};
 pub use error::DeltaError;
+#[cfg(feature = "desk")]
+pub use pace::Pace;
 pub use source::{Memory, ReadAt, Scratch};

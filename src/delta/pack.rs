@@ -1,6 +1,12 @@
 //! The streams of a delta that is being made, and the delta.
 
+use std::io::Write as _;
+
+use rayon::prelude::*;
+
 use super::error::Outcome;
+use super::pace::Steps;
+use super::source::ReadAt;
 use super::streams::{MAGIC, STREAMS, window_log};
 use super::varint;
 
@@ -18,13 +24,17 @@ pub(super) struct Streams {
 
 impl Streams {
     /// The delta that makes `size` bytes.
-    pub(super) fn pack(&self, archive: bool, size: u64, level: i32) -> Outcome<Vec<u8>> {
+    pub(super) fn pack(
+        &self,
+        (archive, size): (bool, u64),
+        level: i32,
+        steps: &Steps<'_>,
+    ) -> Outcome<Vec<u8>> {
         let mut delta = MAGIC.to_vec();
         delta.push(u8::from(archive));
         varint::put(&mut delta, size);
-        let mut frames: Vec<Vec<u8>> = Vec::with_capacity(STREAMS);
         // In the order of `streams::Name`.
-        for plain in [
+        let plain: [&[u8]; STREAMS] = [
             &self.columns,
             &self.adds,
             &self.inserts,
@@ -32,27 +42,40 @@ impl Streams {
             &self.alike,
             &self.unlike,
             &self.literals,
-        ] {
-            let frame = frame(plain, level)?;
-            varint::put(&mut delta, plain.len().try_into().unwrap_or(u64::MAX));
-            varint::put(&mut delta, frame.len().try_into().unwrap_or(u64::MAX));
-            frames.push(frame);
+        ];
+        let bytes = plain.iter().map(ReadAt::size);
+        steps.expect(bytes.fold(0, u64::saturating_add));
+        let frames = plain
+            .par_iter()
+            .map(|plain| frame(plain, level, steps))
+            .collect::<Outcome<Vec<Vec<u8>>>>()?;
+        for (plain, frame) in plain.iter().zip(&frames) {
+            varint::put(&mut delta, plain.size());
+            varint::put(&mut delta, frame.as_slice().size());
         }
         delta.extend(frames.concat());
         Ok(delta)
     }
 }
 
-fn frame(plain: &[u8], level: i32) -> Outcome<Vec<u8>> {
+/// Bytes that are compressed between two steps.
+const STRIDE: usize = 1024 * 1024;
+
+fn frame(plain: &[u8], level: i32, steps: &Steps<'_>) -> Outcome<Vec<u8>> {
     if plain.is_empty() {
         return Ok(Vec::new());
     }
-    let mut compressor = zstd::bulk::Compressor::new(level)?;
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
     // The size stands in the head, and what comes of it all is checked by its digests.
-    compressor.include_contentsize(false)?;
-    compressor.include_checksum(false)?;
+    encoder.include_contentsize(false)?;
+    encoder.include_checksum(false)?;
+    // The compressor prepares itself for that much, though it does not write it down.
+    encoder.set_pledged_src_size(Some(plain.size()))?;
     // A larger window than the reader allows would be of a file that cannot be read.
-    compressor.set_pledged_src_size(None)?;
-    compressor.window_log(window_log(plain.len().try_into().unwrap_or(u64::MAX)))?;
-    Ok(compressor.compress(plain)?)
+    encoder.window_log(window_log(plain.size()))?;
+    for piece in plain.chunks(STRIDE) {
+        encoder.write_all(piece)?;
+        steps.step(piece.size())?;
+    }
+    Ok(encoder.finish()?)
 }

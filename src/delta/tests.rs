@@ -11,7 +11,7 @@ use super::*;
 
 /// Makes a delta, and checks that it makes `new` again within what it says that it took.
 fn round(old: &[u8], new: &[u8], effort: Effort) -> Vec<u8> {
-    let delta = encode(&old, &new, effort).unwrap();
+    let delta = encode(&old, &new, effort, &|_, _| true).unwrap();
     let (made, room) = sized(&delta, old, new.len(), Room::ENDLESS).unwrap();
     assert!(made == new, "another content came out");
     let (again, _) = apply(&delta, old, room).unwrap();
@@ -32,6 +32,49 @@ fn round(old: &[u8], new: &[u8], effort: Effort) -> Vec<u8> {
         }
     }
     delta
+}
+
+/// So much done of so much, each time that it is told.
+type Told = Vec<(u64, u64)>;
+
+/// What somebody who waits is told: all steps, and an end when `last` of them were made.
+fn ended_after(old: &[u8], new: &[u8], last: usize) -> (Result<Vec<u8>, DeltaError>, Told) {
+    let told = std::sync::Mutex::new(Vec::new());
+    let made = encode(&old, &new, Effort::Default, &|done: u64, total: u64| {
+        let mut told = told.lock().unwrap();
+        told.push((done, total));
+        told.len() <= last
+    });
+    (made, told.into_inner().unwrap())
+}
+
+#[test]
+fn making_one_tells_how_far_it_is_and_ends_at_every_step() {
+    let old: Vec<u8> = (0..300_000_u32)
+        .flat_map(|n| (n / 7).to_le_bytes())
+        .collect();
+    let mut new = old.clone();
+    let noise = |n: u32| n.wrapping_mul(2_654_435_761).to_le_bytes();
+    new.splice(200_000..200_000, (0..40_000).flat_map(noise));
+    let (made, told) = ended_after(&old, &new, usize::MAX);
+    let delta = made.unwrap();
+    assert_eq!(apply(&delta, &old, Room::ENDLESS).unwrap().0, new);
+    assert!(told.len() >= 6, "{told:?}");
+    assert!(told.iter().all(|(done, total)| done <= total), "{told:?}");
+    let (done, total) = told.last().unwrap();
+    assert_eq!(done, total, "all is done at the end");
+    for last in 0..told.len() {
+        let (made, _) = ended_after(&old, &new, last);
+        match made {
+            Err(DeltaError::Io(error)) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::Interrupted);
+            }
+            other => panic!(
+                "not ended after step {last}: {:?}",
+                other.map(|delta| delta.len())
+            ),
+        }
+    }
 }
 
 /// Whatever size the delta states.

@@ -169,7 +169,7 @@ pub(super) fn plan(
         downgrades: Vec::new(),
         changes: Changes::default(),
         drift: outlooks.into_iter().map(|outlook| outlook.drift).collect(),
-        sources: Sources::default(),
+        sources: Sources::none("it is there already"),
         adoption,
     })
 }

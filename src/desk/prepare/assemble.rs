@@ -114,7 +114,10 @@ impl Parts<'_> {
         drop(out);
         // All of it is read back from the file.
         drop((statement, small));
-        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch)?;
+        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch);
+        // What ends the command ends the reading with an error of its own.
+        watch.go_on()?;
+        let warnings = warnings?;
         let made = Made {
             file: shop.output.clone(),
             head,

@@ -20,48 +20,67 @@ use crate::plan::tree::Tree;
 const ARCHIVES: [&str; 4] = [".jar", ".war", ".ear", ".zip"];
 
 /// Where new contents come from, other than from the vendor.
-#[derive(Default)]
 pub(super) struct Sources {
-    /// Contents that are installed, and copied on the host.
-    pub(super) at_hand: BTreeSet<Sha256>,
+    /// Contents that are installed, and copied on the host, with where they lie.
+    pub(super) at_hand: BTreeMap<Sha256, TreePath>,
     /// By new content, what it resembles.
     pub(super) bases: BTreeMap<Sha256, Base>,
+    /// Why the others travel whole.
+    pub(super) why_none: &'static str,
 }
 
 /// An installed content.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     pub(super) file: FileContent,
+    /// Where it lies.
+    pub(super) path: TreePath,
     /// The component that has it.
     pub(super) owner: Name,
 }
 
 impl Sources {
+    /// The vendor alone.
+    pub(super) const fn none(why_none: &'static str) -> Self {
+        Self {
+            at_hand: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            why_none,
+        }
+    }
+
     /// What every node has of what `changes` need, and what resembles the rest.
     pub(super) fn of(nodes: &Nodes, old: &Tree, changes: &Changes) -> Self {
         let drift: Vec<Drift> = nodes.drifts().flatten().cloned().collect();
         let needed = needed(changes);
         let wanted = needed.iter().map(|(_, file)| file.sha256).collect();
-        let at_hand: BTreeSet<Sha256> = pristine(old, &drift, &wanted).into_keys().collect();
+        let at_hand = pristine(old, &drift, &wanted);
         if !nodes.read(Codec::Delta) {
-            let bases = BTreeMap::new();
-            return Self { at_hand, bases };
+            let none = Self::none("a node has a release of lockstep that reads no such deltas");
+            return Self { at_hand, ..none };
         }
         let index = Index::of(old, &drift);
         let bases = needed
             .into_iter()
-            .filter(|(_, file)| !at_hand.contains(&file.sha256))
+            .filter(|(_, file)| !at_hand.contains_key(&file.sha256))
             .filter_map(|(path, file)| Some((file.sha256, index.base(path)?)))
             .collect();
-        Self { at_hand, bases }
+        Self {
+            at_hand,
+            bases,
+            why_none: "nothing resembles it that is certain to be installed",
+        }
     }
 }
 
+/// An installed file, where it lies and whose it is.
+type Found<'a> = (&'a FileContent, &'a TreePath, &'a Name);
+
 /// Installed files that are certain, by what they are found by.
 struct Index<'a> {
-    paths: HashMap<String, (&'a FileContent, &'a Name)>,
-    stems: HashMap<String, (&'a FileContent, &'a Name)>,
-    names: HashMap<String, (&'a FileContent, &'a Name)>,
+    paths: HashMap<String, Found<'a>>,
+    stems: HashMap<String, Found<'a>>,
+    names: HashMap<String, Found<'a>>,
 }
 
 impl<'a> Index<'a> {
@@ -79,7 +98,7 @@ impl<'a> Index<'a> {
             if owned.config || drifted.contains(path) || file.size == 0 {
                 continue;
             }
-            let found = (&**file, &owned.owner);
+            let found = (&**file, path, &owned.owner);
             let path = path.to_string();
             index.stems.entry(unversioned(&path)).or_insert(found);
             if let Some(name) = archive(&path) {
@@ -97,8 +116,9 @@ impl<'a> Index<'a> {
             .get(&path)
             .or_else(|| self.stems.get(&unversioned(&path)))
             .or_else(|| self.names.get(&archive(&path)?));
-        found.map(|(file, owner)| Base {
+        found.map(|(file, path, owner)| Base {
             file: (*file).clone(),
+            path: (*path).clone(),
             owner: (*owner).clone(),
         })
     }

@@ -6,18 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read, Write as _};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
 use super::bases::Base;
-use super::packs::each_checked;
+use super::packs::{Means, each_checked};
 use super::vendors::Vendors;
-use super::workshop::Workshop;
-use crate::delta::{DeltaError, Effort, ReadAt as _, Room, decode, encode};
+use crate::delta::{DeltaError, ReadAt as _, Room, decode, encode};
 use crate::disk::pieces::{Old, Spill};
 use crate::disk::{DiskError, durable};
 use crate::model::digest::ContentHasher;
@@ -30,8 +30,9 @@ use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
 const MEMORY_MAX: u64 = 192 * 1024 * 1024;
 /// Most bytes that a delta may write down on the host, in sizes of the old and the new content.
 const SCRATCH_MAX: u64 = 16;
-/// How memory is counted: raised whenever that changes, so that nothing that was counted otherwise is used.
-const COUNTING: u32 = 1;
+/// How memory is counted and what is kept: raised whenever that changes, so that nothing of another kind is
+/// used.
+const COUNTING: u32 = 2;
 /// Bytes in front of a delta that is kept: the digest of all that follows, and two numbers.
 const HEAD: usize = 48;
 /// Contents that are compared at a time, in bytes: twice as much lies in the workshop.
@@ -40,6 +41,24 @@ const BATCH: u64 = 1024 * 1024 * 1024;
 const KEPT_MIN: u64 = 16 * 1024;
 /// Largest delta that is kept, in bytes.
 const KEPT_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What came of comparing a content with what it resembles.
+pub(super) struct Compared {
+    pub(super) result: Result<Delta, Why>,
+    /// How long it took; nothing where it was kept from before.
+    pub(super) took: Option<Duration>,
+}
+
+/// Why there is no delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It would be no smaller than what is stored: its bytes.
+    Larger(u64),
+    /// It takes more on the host than it is worth.
+    Costly,
+    /// The old content cannot be had.
+    Unreadable,
+}
 
 /// A delta in a file, smaller than what it makes is stored as.
 #[derive(Debug, Clone)]
@@ -60,23 +79,29 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Delta {
+    /// Bytes on disk that it takes on the host.
+    pub(super) fn room(&self) -> u64 {
+        let scratch = self.scratch.map_or(0, NonZeroU64::get);
+        scratch.saturating_add(self.length)
+    }
+
     /// Its bytes, to be read once.
     pub(super) fn open(&self) -> Result<Old<'_>, DiskError> {
         Old::of(&self.path, HEAD.try_into().unwrap_or(0))
     }
 
     /// What was kept, if it is still what it was.
-    fn kept(path: &Path, base: Sha256) -> Result<Kept, DiskError> {
+    fn kept(path: &Path, base: Sha256) -> Result<Option<Result<Self, Why>>, DiskError> {
         let Some(bytes) = durable::read_if_there(path, KEPT_MAX)? else {
-            return Ok(Kept::Nothing);
+            return Ok(None);
         };
         let Some((head, delta)) = bytes.split_at_checked(HEAD) else {
-            return Ok(Kept::Nothing);
+            return Ok(None);
         };
         let (digest, numbers) = head.split_at(32);
         let rest = bytes.get(32..).unwrap_or_default();
         if Sha256::of(rest).as_bytes() != digest {
-            return Ok(Kept::Nothing);
+            return Ok(None);
         }
         let number = |at: usize| {
             let bytes = numbers.get(at..at.saturating_add(8));
@@ -84,208 +109,273 @@ impl Delta {
             bytes.map_or(0, u64::from_le_bytes)
         };
         if delta.is_empty() {
-            return Ok(Kept::Whole);
+            let larger = NonZeroU64::new(number(0));
+            return Ok(Some(Err(
+                larger.map_or(Why::Costly, |size| Why::Larger(size.get()))
+            )));
         }
-        Ok(Kept::Delta(Self {
+        Ok(Some(Ok(Self {
             path: path.to_owned(),
             length: delta.size(),
             memory: number(0),
             scratch: NonZeroU64::new(number(8)),
             base,
-        }))
+        })))
     }
 }
 
-/// What is known of a change from an earlier time.
-enum Kept {
-    Nothing,
-    /// That no delta is worth it.
-    Whole,
-    Delta(Delta),
-}
-
-/// Makes what deltas are worth it, by the content that they make.
+/// Compares contents, and makes what deltas are worth it; by the content that they make.
 pub(super) fn make(
-    shop: &Workshop,
-    cache: &Path,
+    means: &Means<'_>,
     vendors: &Vendors<'_>,
     wanted: &[Wanted<'_>],
-    watch: &dyn Watch,
-) -> Result<BTreeMap<Sha256, Delta>, Refusal> {
+) -> Result<BTreeMap<Sha256, Compared>, Refusal> {
     let mut made = BTreeMap::new();
     let mut left = Vec::new();
     for one in wanted {
-        watch.go_on()?;
-        match Delta::kept(&one.path(cache), one.base.file.sha256)? {
-            Kept::Delta(delta) => drop(made.insert(one.file.sha256, delta)),
-            Kept::Whole => {}
-            Kept::Nothing => left.push(*one),
+        means.watch.go_on()?;
+        match Delta::kept(&one.path(means), one.base.file.sha256)? {
+            Some(result) => drop(made.insert(one.file.sha256, Compared { result, took: None })),
+            None => left.push(*one),
         }
     }
-    let size = |one: &Wanted<'_>| one.file.size.saturating_add(one.base.file.size);
-    let total = left.iter().map(size).fold(0, u64::saturating_add);
-    let done = AtomicU64::new(0);
+    let all = Meter::new(left.iter().map(Wanted::weight));
     let mut left = left.as_slice();
     while !left.is_empty() {
         let mut bytes = 0_u64;
         let fits = |one: &&Wanted<'_>| {
-            bytes = bytes.saturating_add(size(one));
+            bytes = bytes.saturating_add(one.weight());
             bytes <= BATCH
         };
         let count = left.iter().take_while(fits).count().max(1);
         let (batch, later) = left.split_at(count);
         let mut pairs = Vec::new();
         for (index, one) in batch.iter().enumerate() {
-            watch.go_on()?;
-            pairs.extend(Pair::lay(shop, vendors, one, index, watch)?);
+            means.watch.go_on()?;
+            pairs.push(Pair::lay(means, vendors, one, index)?);
         }
-        let deltas = pairs
+        let compared = pairs
             .par_iter()
             .map(|pair| {
-                watch.go_on()?;
-                let delta = pair.delta(shop, cache, watch)?;
-                let now = done.fetch_add(size(&pair.wanted), Ordering::Relaxed);
-                watch.progress("comparing", now.saturating_add(size(&pair.wanted)), total);
-                Ok(delta.map(|delta| (pair.wanted.file.sha256, delta)))
+                means.watch.go_on()?;
+                let began = Instant::now();
+                let result = pair.compared(means, &all)?;
+                let took = Some(began.elapsed());
+                Ok((pair.wanted.file.sha256, Compared { result, took }))
             })
             .collect::<Result<Vec<_>, Refusal>>()?;
-        made.extend(deltas.into_iter().flatten());
+        made.extend(compared);
         left = later;
     }
     Ok(made)
 }
 
+/// How much of all that is compared is done.
+struct Meter {
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Meter {
+    fn new(weights: impl Iterator<Item = u64>) -> Self {
+        Self {
+            done: AtomicU64::new(0),
+            total: weights.fold(0, u64::saturating_add),
+        }
+    }
+
+    /// Tells how far one of them is, which weighs so much and of which `told` is known.
+    fn tell(&self, watch: &dyn Watch, told: &AtomicU64, (now, weight): (u64, u64)) {
+        let now = now.min(weight);
+        let more = now.saturating_sub(told.fetch_max(now, Ordering::Relaxed));
+        let done = self.done.fetch_add(more, Ordering::Relaxed);
+        watch.progress("comparing", done.saturating_add(more), self.total);
+    }
+}
+
 impl Wanted<'_> {
-    fn path(&self, cache: &Path) -> PathBuf {
+    fn path(&self, means: &Means<'_>) -> PathBuf {
         let name = format!(
-            "{}-{}.{}.{COUNTING}",
+            "{}-{}.{}.{}.{COUNTING}",
             self.base.file.sha256,
             self.file.sha256,
-            Codec::Delta
+            Codec::Delta,
+            means.effort
         );
-        cache.join("deltas").join(name)
+        means.cache.join("deltas").join(name)
+    }
+
+    /// Bytes that are compared.
+    fn weight(&self) -> u64 {
+        self.file.size.saturating_add(self.base.file.size)
     }
 }
 
 /// An old and a new content, as files in the workshop.
 struct Pair<'a> {
     wanted: Wanted<'a>,
-    old: PathBuf,
+    /// Nothing where the source no longer has the old one.
+    old: Option<PathBuf>,
     new: PathBuf,
-    number: usize,
+    scratch: String,
 }
 
 impl Drop for Pair<'_> {
     fn drop(&mut self) {
-        for path in [&self.old, &self.new] {
+        for path in self.old.iter().chain([&self.new]) {
             drop(std::fs::remove_file(path));
         }
     }
 }
 
 impl<'a> Pair<'a> {
-    /// Lays both contents into the workshop. An old one that the source no longer has is no base.
+    /// Lays both contents into the workshop.
     fn lay(
-        shop: &Workshop,
+        means: &Means<'_>,
         vendors: &Vendors<'_>,
         wanted: &Wanted<'a>,
         number: usize,
-        watch: &dyn Watch,
-    ) -> Result<Option<Self>, Refusal> {
-        let pair = Self {
+    ) -> Result<Self, Refusal> {
+        let old = means.shop.pair(&format!("old-{number}"));
+        let mut pair = Self {
             wanted: *wanted,
-            old: shop.path(&format!("old-{number}")),
-            new: shop.path(&format!("new-{number}")),
-            number,
+            old: Some(old.clone()),
+            new: means.shop.pair(&format!("new-{number}")),
+            scratch: format!("scratch-{number}"),
         };
         let base = wanted.base;
-        let put = |path: &Path, owner: Option<&Name>, file: &FileContent| {
-            let out = File::create_new(path).map_err(DiskError::io("create", path))?;
-            let mut out = BufWriter::new(out);
-            each_checked(vendors.blob(owner, file)?, file, |bytes| {
-                watch.go_on()?;
-                Ok(out.write_all(bytes).map_err(DiskError::io("write", path))?)
-            })?;
-            Ok::<(), Refusal>(out.flush().map_err(DiskError::io("write", path))?)
-        };
-        if let Err(refusal) = put(&pair.old, Some(&base.owner), &base.file) {
-            watch.go_on()?;
-            watch.warn(&format!(
+        if let Err(refusal) = lay(
+            means,
+            &old,
+            vendors.blob(Some(&base.owner), &base.file),
+            &base.file,
+        )? {
+            means.watch.warn(&format!(
                 "{} travels whole: what is installed cannot be read from the source: {}",
                 wanted.file.sha256.short(),
                 refusal.what
             ));
-            return Ok(None);
+            drop(std::fs::remove_file(&old));
+            pair.old = None;
+            return Ok(pair);
         }
-        put(&pair.new, wanted.owner, wanted.file)?;
-        Ok(Some(pair))
+        lay(
+            means,
+            &pair.new,
+            vendors.blob(wanted.owner, wanted.file),
+            wanted.file,
+        )??;
+        Ok(pair)
     }
 
-    /// Makes the delta, and keeps what came of it.
-    fn delta(
-        &self,
-        shop: &Workshop,
-        cache: &Path,
-        watch: &dyn Watch,
-    ) -> Result<Option<Delta>, Refusal> {
+    /// What comes of it, and is kept.
+    fn compared(&self, means: &Means<'_>, all: &Meter) -> Result<Result<Delta, Why>, Refusal> {
         let wanted = &self.wanted;
-        let bytes = self.worth(watch)?;
+        let Some(old) = &self.old else {
+            return Ok(Err(Why::Unreadable));
+        };
+        let worth = self.worth(means, old, all)?;
         let mut file = vec![0_u8; 32];
-        let (room, delta) = bytes.unwrap_or_default();
-        file.extend(room.memory.to_le_bytes());
-        file.extend(room.scratch.to_le_bytes());
+        let (numbers, delta) = match &worth {
+            Ok((room, delta)) => ([room.memory, room.scratch], delta.as_slice()),
+            Err(Why::Larger(size)) => ([*size, 0], [].as_slice()),
+            Err(_) => ([0, 0], [].as_slice()),
+        };
+        file.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
         file.extend(delta);
         let digest = Sha256::of(file.get(32..).unwrap_or_default());
         if let Some(slot) = file.get_mut(..32) {
             slot.copy_from_slice(digest.as_bytes());
         }
         let path = if wanted.file.size < KEPT_MIN {
-            shop.path(&format!("delta-{}", wanted.file.sha256))
+            means.shop.pair(&format!("delta-{}", wanted.file.sha256))
         } else {
-            let path = wanted.path(cache);
-            durable::make_folders(&cache.join("deltas"), 0o700)?;
-            path
+            durable::make_folders(&means.cache.join("deltas"), 0o700)?;
+            wanted.path(means)
         };
         durable::write(&path, &file, 0o600)?;
-        match Delta::kept(&path, wanted.base.file.sha256)? {
-            Kept::Delta(delta) => Ok(Some(delta)),
-            Kept::Whole | Kept::Nothing => Ok(None),
-        }
+        let kept = Delta::kept(&path, wanted.base.file.sha256)?;
+        Ok(kept.unwrap_or(Err(Why::Costly)))
     }
 
     /// A delta that is smaller than what is stored, and that makes what it should.
-    fn worth(&self, watch: &dyn Watch) -> Result<Option<(Room, Vec<u8>)>, Refusal> {
+    fn worth(
+        &self,
+        means: &Means<'_>,
+        old: &Path,
+        all: &Meter,
+    ) -> Result<Result<(Room, Vec<u8>), Why>, Refusal> {
         let file = self.wanted.file;
-        let (old, new) = (Old::of(&self.old, 0)?, Old::of(&self.new, 0)?);
+        let (old, new) = (Old::of(old, 0)?, Old::of(&self.new, 0)?);
         let refuse = |error: DeltaError| match error {
             DeltaError::Io(error) => DiskError::io("compare", &self.new)(error).into(),
             error => Refusal::new(RefusalName::Internal, error.to_string()),
         };
-        let delta = encode(&old, &new, Effort::Default).map_err(refuse)?;
-        if delta.as_slice().size() >= file.stored_size {
-            return Ok(None);
+        let (told, weight) = (AtomicU64::new(0), self.wanted.weight());
+        let delta = encode(&old, &new, means.effort, &|done: u64, total: u64| {
+            let now = u128::from(weight)
+                .saturating_mul(u128::from(done))
+                .checked_div(u128::from(total));
+            let now = u64::try_from(now.unwrap_or(0)).unwrap_or(u64::MAX);
+            all.tell(means.watch, &told, (now, weight));
+            !means.watch.interrupted()
+        });
+        means.watch.go_on()?;
+        let delta = delta.map_err(refuse)?;
+        all.tell(means.watch, &told, (weight, weight));
+        let size = delta.as_slice().size();
+        if size >= file.stored_size {
+            return Ok(Err(Why::Larger(size)));
         }
-        watch.go_on()?;
-        let spill = Spill::create(
-            self.new.parent().unwrap_or(Path::new(".")),
-            &format!("spill-{}", self.number),
-        )?;
+        let spill = Spill::create(means.shop.pairs(), &self.scratch)?;
         let mut hasher = ContentHasher::default();
         // More than that would be a bad bargain on the host.
-        let both = file.size.saturating_add(self.wanted.base.file.size);
         let most = Room {
             memory: MEMORY_MAX,
-            scratch: both.saturating_mul(SCRATCH_MAX),
+            scratch: weight.saturating_mul(SCRATCH_MAX),
         };
         let room = decode(&delta, &old, &spill, (file.size, most), &mut |bytes| {
+            if means.watch.interrupted() {
+                return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
+            }
             hasher.update(bytes);
             Ok(())
         });
+        means.watch.go_on()?;
         // Where it does not, it travels whole: nothing is lost but room.
         match room {
-            Ok(room) if hasher.finish() == file.id() => Ok(Some((room, delta))),
-            Ok(_) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => Ok(None),
+            Ok(room) if hasher.finish() == file.id() => Ok(Ok((room, delta))),
+            Ok(_) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => {
+                Ok(Err(Why::Costly))
+            }
             Err(error) => Err(refuse(error)),
         }
     }
+}
+
+/// Lays a content into a new file. What the source lacks is told apart from what the desk's own disk
+/// meets.
+fn lay(
+    means: &Means<'_>,
+    path: &Path,
+    blob: Result<Box<dyn Read + Send>, Refusal>,
+    file: &FileContent,
+) -> Result<Result<(), Refusal>, Refusal> {
+    let out = File::create_new(path).map_err(DiskError::io("create", path))?;
+    let mut out = BufWriter::new(out);
+    let mut written = Ok(());
+    let read = blob.and_then(|blob| {
+        each_checked(blob, file, |bytes| {
+            means.watch.go_on()?;
+            written = out.write_all(bytes).map_err(DiskError::io("write", path));
+            match &written {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Refusal::new(RefusalName::Internal, error.to_string())),
+            }
+        })
+    });
+    means.watch.go_on()?;
+    written?;
+    out.flush().map_err(DiskError::io("write", path))?;
+    Ok(read)
 }

@@ -94,6 +94,11 @@ pub fn run(
             passphrases: &passphrases,
             environment,
         };
+        // What was prepared until then is there, and told of.
+        if let Err(interrupted) = watch.go_on() {
+            many.refuse(environment, interrupted.into());
+            continue;
+        }
         many.take(environment, group.prepare(desk, request, now, &together));
     }
     Ok(Told::Many(many))
@@ -268,6 +273,10 @@ impl Watch for Together<'_> {
 
     fn count(&self, stage: &str, done: u64, total: u64) {
         self.watch.count(stage, done, total);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.watch.interrupted()
     }
 
     fn fingerprint(&self, whom: &str) -> Option<String> {

@@ -9,6 +9,7 @@ mod assemble;
 mod bases;
 mod carry;
 mod deltas;
+mod explain;
 mod hashed;
 pub mod many;
 mod nodes;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use super::Desk;
 use super::statements::check_key;
 use super::store::{PreparedRecord, VendorSource};
+use crate::delta::Effort;
 use crate::model::patch::Accepted;
 use crate::model::recipe::Hot;
 use crate::model::snapshot::Installed;
@@ -33,6 +35,8 @@ use crate::model::{Name, RecipePath, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::Component;
 use crate::plan::change::components as component_changes;
 use crate::plan::lifting::check_acceptable;
+use crate::trust::TrustedSite;
+pub use explain::Explained;
 use nodes::Nodes;
 pub use outcome::{Contents, Outcome};
 use plan::Plan;
@@ -53,6 +57,10 @@ pub struct Request {
     pub adopt: bool,
     /// Whether every content and recipe travels whole, so that an auditor needs nothing else.
     pub whole: bool,
+    /// How hard is tried to make it small.
+    pub effort: Effort,
+    /// Whether to say how each content travels.
+    pub explain: bool,
     /// Sources, `[VENDOR=]FOLDER`; remembered.
     pub sources: Vec<String>,
     /// The site file; remembered.
@@ -103,13 +111,20 @@ pub fn run(
     } else {
         plan::change(&nodes, &site, &vendors, &installed, request)?
     };
-    let folder = workshop::Workshop::open(request.output.as_deref(), &nodes)?;
+    let folder = workshop::Workshop::open(request.output.as_deref(), &desk.cache, &nodes)?;
     let (hot, notes) = (hot(&installed, &target), notes(&installed, &target));
     // Recipes may be large: what is needed of them from here on is read from the cache, one by one.
     let (installed, target) = (plain(installed), plain(target));
-    let stream = packs::fill(&folder, &desk.cache, &vendors, &sources, &changes, watch)?;
+    let means = packs::Means {
+        shop: &folder,
+        cache: &desk.cache,
+        effort: request.effort,
+        watch,
+    };
+    let mut stream = packs::fill(&means, &vendors, &sources, &changes)?;
     drop((changes, sources));
     let contents = stream.contents;
+    let explained = std::mem::take(&mut stream.explained);
     let drafted = assemble::Parts {
         nodes: &nodes,
         site: &site,
@@ -128,22 +143,7 @@ pub fn run(
 
     // Read again under the lock: another command may have learned something while packs were made.
     let _lock = desk.lock("prepare", now)?;
-    let mut settings = desk.settings()?;
-    sign::keep(desk, &site)?;
-    settings.key = Some(absolute(signer.path()));
-    settings
-        .sources
-        .retain(|known| !vendors.places().any(|(name, _)| name == known.vendor));
-    let used = vendors
-        .places()
-        .map(|(vendor, place)| VendorSource {
-            place: absolute(Path::new(&place)).display().to_string(),
-            vendor,
-        })
-        .collect::<Vec<_>>();
-    settings.sources.extend(used);
-    settings.sources.sort_by(|a, b| a.vendor.cmp(&b.vendor));
-    desk.store_settings(&settings)?;
+    keep(desk, &site, &signer, &vendors)?;
     // The record first: a crash between leaves a patch on the list that nobody got, and that is
     // prepared again. The other way round a signed patch would be out of which the desk knows nothing.
     remember(desk, &nodes, request, &drafted.made, now)?;
@@ -176,12 +176,44 @@ pub fn run(
         adoption,
         downgrades: downgrades.iter().map(ToString::to_string).collect(),
         contents,
+        explained: request.explain.then(|| most_first(explained)),
         apply_before: made.apply_before.date(),
         approvals_needed: site.policy.approvals,
         hot: Escaped(&hot).to_string(),
         notes,
         warnings,
     })
+}
+
+/// Remembers site, key and sources, so that the next line that is typed is shorter.
+fn keep(
+    desk: &Desk,
+    site: &TrustedSite,
+    signer: &sign::Preparer,
+    vendors: &Vendors<'_>,
+) -> Result<(), Refusal> {
+    let mut settings = desk.settings()?;
+    sign::keep(desk, site)?;
+    settings.key = Some(absolute(signer.path()));
+    settings
+        .sources
+        .retain(|known| !vendors.places().any(|(name, _)| name == known.vendor));
+    let used = vendors
+        .places()
+        .map(|(vendor, place)| VendorSource {
+            place: absolute(Path::new(&place)).display().to_string(),
+            vendor,
+        })
+        .collect::<Vec<_>>();
+    settings.sources.extend(used);
+    settings.sources.sort_by(|a, b| a.vendor.cmp(&b.vendor));
+    desk.store_settings(&settings)
+}
+
+/// What travels most stands first.
+fn most_first(mut explained: Vec<Explained>) -> Vec<Explained> {
+    explained.sort_by(|a, b| (b.travels, &a.path).cmp(&(a.travels, &b.path)));
+    explained
 }
 
 /// As it can be found again from any folder; what cannot be resolved stays as it was typed.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::adopt::Adoption;
+use super::explain::Explained;
 use crate::model::text::{Shown, bytes, path_as_text};
 
 /// What `prepare` made.
@@ -34,6 +35,9 @@ pub struct Outcome {
     pub downgrades: Vec<String>,
     /// How many contents travel, and how many the host has already.
     pub contents: Contents,
+    /// How each content travels, what travels most first; where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Vec<Explained>>,
     /// The last day on which the host takes it.
     pub apply_before: String,
     /// How many people must approve it.
@@ -93,6 +97,9 @@ impl std::fmt::Display for Outcome {
                 bytes(self.contents.delta_bytes),
                 self.contents.copied
             )?;
+            for one in self.explained.iter().flatten() {
+                writeln!(f, "{one}")?;
+            }
             writeln!(f, "  hot        {}", self.hot)?;
         }
         writeln!(f, "  apply      before {}", self.apply_before)?;

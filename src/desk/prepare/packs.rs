@@ -1,37 +1,48 @@
 //! The packs: contents that travel, joined into one stream, cut into frames of at most 64 MiB.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Contents;
 use super::bases::Sources;
-use super::deltas::{self, Delta, Wanted};
+use super::deltas::{self, Compared, Delta, Wanted};
+use super::explain::Explained;
 use super::hashed::Hashed;
 use super::vendors::Vendors;
 use super::workshop::Workshop;
-use crate::delta::ReadAt as _;
+use crate::delta::{Effort, ReadAt as _};
 use crate::disk::DiskError;
 use crate::model::digest::ContentHasher;
 use crate::model::patch::{Codec, Operation, PACK_MAX, Pack, Patch};
 use crate::model::recipe::FileContent;
-use crate::model::{Member, Refusal, RefusalName, TreePath, Watch};
+use crate::model::{Member, Refusal, RefusalName, Sha256, TreePath, Watch};
 use crate::plan::change::Changes;
 use crate::plan::content::needed;
 
 /// zstd level of packs. Measured on 349 MB of a Java product (archives, mostly compressed already):
 /// level 9 takes 6 s for 312.2 MB, level 15 takes 33 s for 311.7 MB.
-const LEVEL: i32 = 9;
+const fn level(effort: Effort) -> i32 {
+    match effort {
+        Effort::Fast => 3,
+        Effort::Default => 9,
+        Effort::Best => 19,
+    }
+}
+
 /// Bytes moved at a time.
 const CHUNK: usize = 128 * 1024;
 /// Memory that decoding a whole content takes: the window of a frame and two buffers.
-const WHOLE_MEMORY: u64 = 16 * 1024 * 1024;
+pub(super) const WHOLE_MEMORY: u64 = 16 * 1024 * 1024;
 
 /// Operations and the packs they cut from.
 pub(super) struct Stream {
     pub(super) operations: Vec<Operation>,
     pub(super) packs: Vec<MadePack>,
     pub(super) contents: Contents,
+    /// How each content travels, in the order of the operations.
+    pub(super) explained: Vec<Explained>,
 }
 
 /// A pack on disk.
@@ -41,15 +52,21 @@ pub(super) struct MadePack {
     pub(super) path: PathBuf,
 }
 
+/// What contents are made with.
+pub(super) struct Means<'a> {
+    pub(super) shop: &'a Workshop,
+    pub(super) cache: &'a Path,
+    pub(super) effort: Effort,
+    pub(super) watch: &'a dyn Watch,
+}
+
 /// Chooses an operation for each content that is needed, and fills the packs: what is at hand is copied
 /// on the host, what resembles something there travels as a delta, and the rest whole.
 pub(super) fn fill(
-    shop: &Workshop,
-    cache: &Path,
+    means: &Means<'_>,
     vendors: &Vendors<'_>,
     sources: &Sources,
     changes: &Changes,
-    watch: &dyn Watch,
 ) -> Result<Stream, Refusal> {
     let needed = needed(changes);
     let owner = |path: &TreePath| changes.at(path)?.to.as_ref().map(|owned| &owned.owner);
@@ -61,16 +78,16 @@ pub(super) fn fill(
             Some(Wanted { file, owner, base })
         })
         .collect();
-    let deltas = deltas::make(shop, cache, vendors, &wanted, watch)?;
-    let travels = |file: &FileContent| match deltas.get(&file.sha256) {
-        Some(delta) => delta.length,
-        None if sources.at_hand.contains(&file.sha256) => 0,
-        None => file.size,
-    };
-    let sizes = needed.iter().map(|(_, file)| travels(file));
+    let compared = deltas::make(means, vendors, &wanted)?;
+    let explained: Vec<Explained> = needed
+        .iter()
+        .map(|one| explained(*one, sources, &compared))
+        .collect();
+    let sizes = explained.iter().map(|one| one.travels);
     let total = sizes.fold(0, u64::saturating_add);
     let mut packer = Packer {
-        shop,
+        shop: means.shop,
+        level: level(means.effort),
         packs: Vec::new(),
         open: None,
         at: 0,
@@ -78,11 +95,14 @@ pub(super) fn fill(
     let mut operations = Vec::new();
     let mut contents = Contents::default();
     for (path, file) in needed {
-        let progress = |at| watch.progress("packing", at, total);
-        if sources.at_hand.contains(&file.sha256) {
+        means.watch.go_on()?;
+        let progress = |at| means.watch.progress("packing", at, total);
+        let delta = compared.get(&file.sha256);
+        let delta = delta.and_then(|compared| compared.result.as_ref().ok());
+        if sources.at_hand.contains_key(&file.sha256) {
             operations.push(copied(file, packer.at));
             contents.copied = contents.copied.saturating_add(1);
-        } else if let Some(delta) = deltas.get(&file.sha256) {
+        } else if let Some(delta) = delta {
             operations.push(differing(file, delta, packer.at));
             packer.delta(delta, progress)?;
             contents.deltas = contents.deltas.saturating_add(1);
@@ -99,7 +119,24 @@ pub(super) fn fill(
         operations,
         packs,
         contents,
+        explained,
     })
+}
+
+/// Why a content travels as it does.
+fn explained(
+    (path, file): (&TreePath, &FileContent),
+    sources: &Sources,
+    compared: &BTreeMap<Sha256, Compared>,
+) -> Explained {
+    if let Some(at) = sources.at_hand.get(&file.sha256) {
+        return Explained::copied((path, file), at);
+    }
+    let base = sources.bases.get(&file.sha256);
+    match (base, compared.get(&file.sha256)) {
+        (Some(base), Some(compared)) => Explained::compared((path, file), &base.path, compared),
+        _ => Explained::whole((path, file), None, sources.why_none),
+    }
 }
 
 fn whole(file: &FileContent, offset: u64) -> Operation {
@@ -177,6 +214,7 @@ pub(super) fn each_checked(
 
 struct Packer<'a> {
     shop: &'a Workshop,
+    level: i32,
     packs: Vec<MadePack>,
     open: Option<OpenPack>,
     at: u64,
@@ -242,10 +280,10 @@ impl Packer<'_> {
 
     fn opened(&mut self) -> Result<&mut OpenPack, Refusal> {
         if self.open.is_none() {
-            let path = self.shop.path(&format!("{:04}.zst", self.packs.len()));
+            let path = self.shop.pack(&format!("{:04}.zst", self.packs.len()));
             let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
             let hashed = Hashed::new(BufWriter::new(file));
-            let mut encoder = zstd::stream::write::Encoder::new(hashed, LEVEL)
+            let mut encoder = zstd::stream::write::Encoder::new(hashed, self.level)
                 .map_err(DiskError::io("compress", &path))?;
             encoder
                 .include_checksum(true)

@@ -59,7 +59,7 @@ pub(super) fn change(
         .collect::<Result<Vec<_>, _>>()?;
     drop(new);
     let sources = if request.whole {
-        Sources::default()
+        Sources::none("--whole was asked for")
     } else {
         Sources::of(nodes, &old, &changes)
     };

@@ -3,17 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use super::nodes::Nodes;
-use crate::disk::{DiskError, handout};
+use crate::disk::{DiskError, durable, handout};
 use crate::model::Refusal;
 
-/// Where the file is made: packs lie in a folder beside it until they are in it.
+/// Where the file is made: packs lie in a folder beside it until they are in it, contents that are compared
+/// in one of the desk's cache, because the medium may be small and slow.
 pub(super) struct Workshop {
     pub(super) output: PathBuf,
-    folder: PathBuf,
+    packs: Folder,
+    pairs: Folder,
 }
 
+/// A folder that is gone once this is.
+struct Folder(PathBuf);
+
 impl Workshop {
-    pub(super) fn open(output: Option<&Path>, nodes: &Nodes) -> Result<Self, Refusal> {
+    pub(super) fn open(
+        output: Option<&Path>,
+        cache: &Path,
+        nodes: &Nodes,
+    ) -> Result<Self, Refusal> {
         let name = format!(
             "{}-{:04}.patch.spr",
             nodes.environment().name,
@@ -26,23 +35,45 @@ impl Workshop {
         };
         handout::check_free(&output)?;
         handout::check_free(&head_name(&output))?;
-        let folder = output.with_file_name(format!(".lockstep-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&folder).map_err(DiskError::io("create the folder", &folder))?;
-        Ok(Self { output, folder })
+        let name = format!(".lockstep-{}", uuid::Uuid::new_v4().simple());
+        durable::make_folders(cache, 0o700)?;
+        Ok(Self {
+            packs: Folder::create(output.with_file_name(&name))?,
+            pairs: Folder::create(cache.join(&name))?,
+            output,
+        })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// A pack's place.
+    pub(super) fn pack(&self, name: &str) -> PathBuf {
+        self.packs.0.join(name)
+    }
+
+    /// The folder of contents that are compared.
+    pub(super) fn pairs(&self) -> &Path {
+        &self.pairs.0
+    }
+
+    /// The place of one of them.
+    pub(super) fn pair(&self, name: &str) -> PathBuf {
+        self.pairs.0.join(name)
     }
 }
 
-impl Drop for Workshop {
+impl Folder {
+    fn create(path: PathBuf) -> Result<Self, DiskError> {
+        std::fs::create_dir(&path).map_err(DiskError::io("create the folder", &path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
     fn drop(&mut self) {
         #[expect(
             clippy::disallowed_methods,
             reason = "the folder is this value's own, made by it"
         )]
-        drop(std::fs::remove_dir_all(&self.folder));
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
