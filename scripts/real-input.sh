@@ -24,6 +24,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(dirname "$HERE")
 readonly HERE REPOSITORY
 
+# shellcheck source=ground.sh
+source "$HERE/ground.sh"
 # shellcheck source=real-input/measure.sh
 source "$HERE/real-input/measure.sh"
 # shellcheck source=real-input/world.sh
@@ -46,8 +48,6 @@ readonly TOOLS=(
     "zstd zstd"
 )
 
-usage() { sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'; }
-
 choose_parts() {
     local word
     parts=()
@@ -67,47 +67,6 @@ choose_parts() {
     if ((${#parts[@]} == 0)); then parts=(pairs small large); fi
 }
 
-check_tools() {
-    local row missing=""
-    for row in "${TOOLS[@]}"; do
-        command -v "${row%% *}" >/dev/null || missing+=" ${row##* }"
-    done
-    [[ -z $missing ]] || die "these Debian packages are missing:$missing (apt-get install$missing)"
-}
-
-make_folders() {
-    CACHE=${LOCKSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep-real-input}
-    mkdir -p "$CACHE"
-    CACHE=$(realpath "$CACHE")
-    if [[ -n ${LOCKSTEP_WORK:-} ]]; then
-        mkdir -p "$LOCKSTEP_WORK"
-        WORK=$(realpath "$LOCKSTEP_WORK")
-        [[ -z $(ls -A "$WORK") ]] || die "$WORK is not empty; name another folder with LOCKSTEP_WORK"
-    else
-        WORK=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-real-input.XXXXXX")
-        trap 'rm -rf "$WORK"' EXIT
-    fi
-    LOGS=$WORK/logs
-    mkdir "$LOGS"
-    # What a person's desk and shell are set to is left alone.
-    export XDG_CONFIG_HOME=$WORK/config XDG_STATE_HOME=$WORK/state XDG_CACHE_HOME=$WORK/cache
-}
-
-find_program() {
-    if [[ -z ${LOCKSTEP_PROGRAM:-} ]]; then
-        (cd "$REPOSITORY" && cargo build --release --locked)
-        LOCKSTEP_PROGRAM=$REPOSITORY/target/release/lockstep
-    fi
-    LOCKSTEP_PROGRAM=$(realpath "$LOCKSTEP_PROGRAM")
-    [[ -x $LOCKSTEP_PROGRAM ]] || die "$LOCKSTEP_PROGRAM is no program"
-}
-
-# b3sum is in few distributions; cargo builds it into the cache folder.
-find_b3sum() {
-    export PATH=$PATH:$CACHE/tools/bin
-    command -v b3sum >/dev/null || retry cargo install --quiet --root "$CACHE/tools" b3sum
-}
-
 say_where() {
     echo
     echo "- $("$LOCKSTEP_PROGRAM" --version), $(git -C "$REPOSITORY" rev-parse --short HEAD 2>/dev/null || echo 'no commit known')"
@@ -119,8 +78,8 @@ say_where() {
 main() {
     local parts part
     choose_parts "$@"
-    check_tools
-    make_folders
+    check_tools "${TOOLS[@]}"
+    make_folders real-input
     find_program
     find_b3sum
     for part in "${parts[@]}"; do

@@ -10,24 +10,6 @@ declare -A table_files table_title
 tables=()
 declare -A table_rows
 
-say() { printf '\n== %s\n' "$*" >&2; }
-
-die() {
-    printf 'real-input.sh: %s\n' "$*" >&2
-    exit 1
-}
-
-# Three tries, for what goes over a network.
-retry() {
-    local try
-    for try in 1 2 3; do
-        "$@" && return 0
-        printf 'try %s of 3 did not work: %s\n' "$try" "$*" >&2
-        sleep $((try * 5))
-    done
-    return 1
-}
-
 # table NAME FILES TITLE: the rows that follow stand in this table.
 table() {
     TABLE=$1

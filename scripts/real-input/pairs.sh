@@ -5,15 +5,10 @@
 
 # shellcheck shell=bash
 
-readonly SDISTS=(
-    "pyspark-3.5.0.tar.gz d41a9b76bd2aca370a6100d075c029e22ba44c5940927877e9435a3a9c566558"
-    "pyspark-3.5.1.tar.gz dd6569e547365eadc4f887bf57f153e4d582a68c4b490de475d55b9981664910"
-)
-
 part_pairs() {
-    local row folder=$WORK/pairs version
+    local folder=$WORK/pairs version
     mkdir "$folder"
-    for row in "${SDISTS[@]}"; do fetch_sdist "${row% *}" "${row#* }"; done
+    fetch_sdists
     table pairs 0 "pyspark 3.5.0 and 3.5.1"
     found "$folder"
     for version in 3.5.0 3.5.1; do
@@ -27,23 +22,6 @@ part_pairs() {
     patch_to_351 B ADOPTED
     look_a
     held_against "$folder/unpacked-3.5.1"
-}
-
-# fetch_sdist FILE SHA256: into the cache, unless it is there.
-fetch_sdist() {
-    local path=$CACHE/$1
-    if ! sha256sum --status -c <<<"$2  $path" 2>/dev/null; then
-        retry fetch_once "$1" || die "$1 could not be fetched"
-    fi
-    sha256sum --status -c <<<"$2  $path" || die "$1 is not the file that was measured before: SHA-256 should be $2"
-}
-
-# fetch_once FILE: as pip fetches it, NAME-VERSION.tar.gz.
-fetch_once() {
-    local stem=${1%.tar.gz}
-    rm -f "$CACHE/$1"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps \
-        --no-binary "${stem%-*}" --dest "$CACHE" "${stem%-*}==${stem##*-}"
 }
 
 # unpack VERSION FOLDER

@@ -2,8 +2,8 @@
 """Makes the trees that real-input.sh measures on. The same seed makes the same tree.
 
 usage: trees.py small FOLDER --seed N --files N --parts N --release 1|2
-       trees.py large FOLDER --seed N --gigabytes N
-       trees.py mixed FOLDER --seed N --gigabytes N
+       trees.py large FOLDER --seed N --gigabytes N (or --megabytes N)
+       trees.py mixed FOLDER --seed N --gigabytes N (or --megabytes N)
 
 small: parts of equal size, part0 and so on, each a folder as it is published. Files of 200 to 4,000
 bytes of words, in packages as a Java product has them. Release 2 has 5 % of them changed, 1 % gone
@@ -37,7 +37,7 @@ def small(folder: pathlib.Path, seed: int, files: int, parts: int, release: int)
             changed = release == 2 and n % 100 < 5
             rng = random.Random(f"{seed} {part} {n} {2 if changed else 1}")
             package = f"{PACKAGES[n // 40 % 12]}/{PACKAGES[n // 480 % 12]}{n // 5760}"
-            path = folder / f"part{part}/modules/part{part}/{package}/Class{n:06}Impl.properties"
+            path = folder / f"part{part}/modules/part{part}/{package}/Class{n:06}Impl.class"
             write_small(path, rng, pool)
 
 
@@ -72,8 +72,8 @@ class Stuff:
                 self.number += 1
 
 
-def large(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
-    stuff, left, number = Stuff(seed, pages=14), gigabytes * 10**9, 0
+def large(folder: pathlib.Path, seed: int, total: int) -> None:
+    stuff, left, number = Stuff(seed, pages=14), total, 0
     for size in [4 * 1024 * MIB + 12345, 4 * 1024 * MIB + 1]:
         if size < left:
             stuff.write(folder / f"images/volume{number}.img", size)
@@ -86,8 +86,8 @@ def large(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
         number += 1
 
 
-def mixed(folder: pathlib.Path, seed: int, gigabytes: int) -> None:
-    stuff, left, number = Stuff(seed, pages=0), gigabytes * 10**9, 0
+def mixed(folder: pathlib.Path, seed: int, total: int) -> None:
+    stuff, left, number = Stuff(seed, pages=0), total, 0
     while left > 0:
         size = min(left, int(4096 * 2 ** stuff.rng.uniform(0, 14)))
         stuff.write(folder / f"lib/{number % 37:02}/archive{number}.jar", size)
@@ -104,11 +104,13 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=10)
     parser.add_argument("--release", type=int, default=1)
     parser.add_argument("--gigabytes", type=int, default=1)
+    parser.add_argument("--megabytes", type=int, help="instead of gigabytes")
     args = parser.parse_args()
     if args.shape == "small":
         small(args.folder, args.seed, args.files, args.parts, args.release)
     else:
-        {"large": large, "mixed": mixed}[args.shape](args.folder, args.seed, args.gigabytes)
+        total = (args.megabytes or args.gigabytes * 1000) * 10**6
+        {"large": large, "mixed": mixed}[args.shape](args.folder, args.seed, total)
     print(f"made {args.shape} tree {args.folder} from seed {args.seed}")
 
 
