@@ -22,23 +22,19 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(dirname "$HERE")
 readonly HERE REPOSITORY
 
+# shellcheck source=ground.sh
+source "$HERE/ground.sh"
+
 case ${1:-} in
     "" | --check) ;;
     *)
-        sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'
+        usage
         [[ $1 == --help || $1 == -h ]]
         exit
         ;;
 esac
 
-missing=()
-for tool in "python3 python3" "ssh-keygen openssh-client" "mv coreutils" "xargs findutils"; do
-    command -v "${tool%% *}" >/dev/null || missing+=("${tool##* }")
-done
-if ((${#missing[@]} > 0)); then
-    echo "downtime.sh: these Debian packages are missing: ${missing[*]}" >&2
-    exit 1
-fi
+check_tools "/usr/bin/time time" "python3 python3" "ssh-keygen openssh-client" "mv coreutils" "xargs findutils"
 
 if [[ -z ${LOCKSTEP:-} ]]; then
     (cd "$REPOSITORY" && cargo build --locked --release --bin lockstep)

@@ -49,6 +49,7 @@ readonly COMMANDS=(
     "mkfs.ext4 e2fsprogs"
     "losetup mount"
     "xargs findutils"
+    "/usr/bin/time time"
 )
 
 say() { printf '\n== %s\n' "$*"; }
@@ -190,6 +191,12 @@ sample_downtime() {
     LOCKSTEP=$PWD/target/debug/lockstep LOCKSTEP_COUNTS=200:1 scripts/downtime.sh
 }
 
+# Whether the benchmarks run through and make a page, and whether the page that is there says what its numbers say.
+sample_benchmarks() {
+    LOCKSTEP_PROGRAM=$PWD/target/debug/lockstep scripts/bench.sh --sample
+    if [[ -d docs/benchmarks/results ]]; then python3 scripts/bench/page.py docs --check; fi
+}
+
 # With private items: module headers are the design, and they name what the design hides.
 build_docs() {
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
@@ -261,6 +268,7 @@ stage "clippy" 120 clippy_full
 stage "clippy, host build" 90 clippy_host
 stage "tests" 600 run_tests
 stage "downtime, sample" 30 sample_downtime
+stage "benchmarks, sample" 60 sample_benchmarks
 stage "faults, sample" 240 sample_faults
 stage "mutations, sample" 120 sample_mutations
 stage "documentation" 90 build_docs

@@ -15,7 +15,6 @@ measured begins with nothing left to write (a `sync` before it), and mv and appl
 the first. Medians are printed; peak memory is that of the apply.
 """
 
-import json
 import os
 import random
 import shutil
@@ -25,6 +24,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+from stopwatch import Stopwatch
+from world import World
 
 LOCKSTEP = os.environ["LOCKSTEP"]
 COUNTS = os.environ.get("LOCKSTEP_COUNTS", "1000:5 10000:5 100000:3")
@@ -41,22 +44,6 @@ seconds = 60
 """
 
 
-def lockstep(at, *words):
-    """Runs a command that must end with 0; its JSON document and peak memory in kB."""
-    child = subprocess.Popen(
-        [LOCKSTEP, *map(str, words), "--json", "--quiet"],
-        cwd=at,
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-    )
-    out = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"lockstep {' '.join(map(str, words))}: {child.returncode}\n{out.decode()}")
-    return (json.loads(out) if out.strip() else None), usage.ru_maxrss
-
-
 def write_tree(folder, count, chance):
     for number in range(count):
         path = folder / f"{number // IN_A_FOLDER:04}" / f"{number:06}"
@@ -65,73 +52,36 @@ def write_tree(folder, count, chance):
         path.write_bytes(chance.randbytes(chance.randrange(100, 900)))
 
 
-class Installation:
+class Installation(World):
     """A vendor, a desk and a host with the first version of a product of `count` files."""
 
     def __init__(self, at, count):
-        self.at, self.count = at, count
+        super().__init__(at / "world", Stopwatch(at / "logs"), LOCKSTEP)
+        self.count = count
         chance = random.Random(f"{SEED} {count}")
-        for who in ("owner", "desk"):
-            keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", who, "-f", at / who]
-            subprocess.run(keygen, check=True)
-        lockstep(at, "publish", "init", "--repository", "repository", "--keys", "vendor")
         for version in ("1.0.0", "1.0.1"):
-            tree = at / f"files-{version}"
+            tree = self.at / f"files-{version}"
             write_tree(tree / "app", count, chance)
-            lockstep(
-                at, "publish", "component", "--repository", "repository", "--keys", "vendor",
-                "--recipe", f"app/1.0/app-{version}", "--files", tree.name,
-            )
+            self.publish(f"app/1.0/app-{version}", tree)
             shutil.rmtree(tree)
-        lockstep(
-            at, "site", "new", "--name", "acme", "--vendor",
-            "acme=repository/metadata/1.root.json", "--preparer", "desk.pub", "--key", "owner",
-            "--output", "site.spr",
-        )
-        (at / "root").mkdir()
-        lockstep(
-            at, "init", "--root", "root", "--name", "PROD", "--site", "site.spr",
-            "--service", "none", "--output", "first.snapshot.spr",
-        )
-        with open(at / "root/.lockstep/node.toml", "a", encoding="utf-8") as rules:
+        root = self.environment("PROD")
+        with open(root / ".lockstep/node.toml", "a", encoding="utf-8") as rules:
             rules.write(SERVICE)
-        lockstep(at, "enrol", "first.snapshot.spr", "--desk", "state")
-        self.prepare("1.0.0")
-        self.apply()
+        self.install("1.0.0")
 
-    def prepare(self, version):
-        lockstep(
-            self.at, "prepare", "--environment", "PROD", "--desk", "state", "--site", "site.spr",
-            "--key", "desk", "--source", "repository", "--to", f"to:app/1.0/app-{version}.spr",
-            "--output", "patch.spr",
-        )
-
-    def apply(self):
-        done, peak = lockstep(
-            self.at, "apply", "patch.spr", "--root", "root", "--receipt", "receipt.spr"
-        )
-        self.receive()
-        (self.at / "patch.spr").unlink()
-        (self.at / "patch.head.spr").unlink(missing_ok=True)
-        return done, peak
-
-    def receive(self):
-        lockstep(self.at, "receive", "receipt.spr", "--desk", "state")
-        (self.at / "receipt.spr").unlink()
+    def install(self, version):
+        patch, _, _ = self.prepare("PROD", f"app/1.0/app-{version}")
+        took, said = self.apply("PROD", patch)
+        self.without(patch)
+        return took, said
 
     def change(self):
         """Every file is exchanged, and put back afterwards."""
-        self.prepare("1.0.1")
-        os.sync()
-        done, peak = self.apply()
-        if done["files"]["changed"] != self.count:
-            sys.exit(f"not every file was changed: {done['files']}")
-        lockstep(
-            self.at, "rollback", "--root", "root", "--environment", "PROD", "--receipt",
-            "receipt.spr",
-        )
-        self.receive()
-        return done["exchange_ms"], done["downtime_ms"], peak
+        took, said = self.install("1.0.1")
+        if said["files"]["changed"] != self.count:
+            sys.exit(f"not every file was changed: {said['files']}")
+        self.roll_back("PROD")
+        return said["exchange_ms"], said["downtime_ms"], took["peak_mb"]
 
 
 def move(at, count):
@@ -191,7 +141,7 @@ def main():
         over |= count == TARGET_FILES and ratio > TARGET
         print(
             f"| {count:,} | {times} | {moved:.0f} | {exchanged:.0f} | {ratio:.2f} |"
-            f" {stood:.0f} | {stood / moved:.2f} | {peak / 1024:.0f} |"
+            f" {stood:.0f} | {stood / moved:.2f} | {peak:.0f} |"
         )
     if over:
         print(f"over the target: at most {TARGET:g} times mv + sync at {TARGET_FILES:,} files", file=sys.stderr)

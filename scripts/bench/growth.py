@@ -1,0 +1,66 @@
+"""What each command takes for a file, from a thousand files to a million.
+
+Ten components of small files (scripts/real-input/trees.py, small), published into an empty
+repository, prepared on an empty desk and installed from nothing, every time anew.
+"""
+
+import shutil
+
+from pairs import files_below
+from stopwatch import Row
+from world import World
+
+PARTS = 10
+COMMANDS = ("publish", "prepare", "verify", "apply --dry-run", "apply", "snapshot", "status")
+RELEASE = "all/1.0/all-1.0.0"
+
+
+class Size:
+    """An installation of so many files."""
+
+    def __init__(self, stage, files):
+        self.stage, self.files = stage, files
+        self.at = stage.work / "growth" / str(files)
+        self.at.mkdir(parents=True)
+        self.rows = {name: Row(name) for name in COMMANDS}
+
+    def turn(self):
+        world = World(self.at / "world", self.stage.watch, self.stage.program)
+        self.rows["publish"].add("run", *self.published(world))
+        root = world.environment("PROD")
+        patch, took, _ = world.prepare("PROD", RELEASE)
+        self.rows["prepare"].add("run", took)
+        shutil.rmtree(world.at / "repository/blobs")
+        self.note("verify", world, "verify", patch, "--site", world.site)
+        self.note("apply --dry-run", world, "apply", patch, "--root", root, "--dry-run")
+        self.rows["apply"].add("run", world.apply("PROD", patch)[0])
+        if len(files_below(root)) != self.files:
+            raise SystemExit(f"not all of {self.files} files were installed")
+        self.note("snapshot", world, "snapshot", "--root", root, "--output", world.at / "again.spr")
+        self.note("status", world, "status", "--root", root, "--check")
+        shutil.rmtree(world.at)
+
+    def published(self, world):
+        """What publishing every part took. The tree is made each time: nobody has room for it meanwhile."""
+        tree = self.at / "tree"
+        self.stage.make_tree("small", tree, "--files", self.files, "--parts", PARTS)
+        took = [world.publish(f"part{n}/1.0/part{n}-1.0.0", tree / f"part{n}") for n in range(PARTS)]
+        shutil.rmtree(tree)
+        pins = [f"part{n}=1.0.0" for n in range(PARTS)]
+        return [*took, world.release(RELEASE, pins)]
+
+    def note(self, name, world, *words):
+        self.rows[name].add("run", world.lockstep(*words)[0])
+
+    def document(self):
+        return {"files": self.files, "rows": [row.document() for row in self.rows.values()]}
+
+
+def measure(stage):
+    sizes = [Size(stage, files) for files in stage.counts]
+    for _ in range(stage.growth_runs):
+        for size in sizes:
+            print(f"{size.files:,} files", flush=True)
+            size.turn()
+    shutil.rmtree(stage.work / "growth")
+    return {"runs": stage.growth_runs, "parts": PARTS, "sizes": [size.document() for size in sizes]}
