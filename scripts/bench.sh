@@ -48,7 +48,7 @@ source "$HERE/ground.sh"
 source "$HERE/bench/releases.sh"
 
 # command and the Debian package that has it
-readonly TOOLS=("/usr/bin/time time" "python3 python3" "ssh-keygen openssh-client" "sha256sum coreutils" "xargs findutils")
+readonly TOOLS=("/usr/bin/time time" "python3 python3" "ssh-keygen openssh-client" "sha256sum coreutils" "xargs findutils" "findmnt util-linux")
 readonly PEERS=("zstd zstd" "bsdiff bsdiff" "bspatch bsdiff" "xdelta3 xdelta3" "rsync rsync" "unzip unzip")
 readonly HDIFFPATCH=2.6.0
 
@@ -77,17 +77,6 @@ choose_sections() {
 # wants SECTION
 wants() { [[ " ${sections[*]} " == *" $1 "* ]]; }
 
-install_peers() {
-    local missing
-    missing=$(missing_packages "$@")
-    [[ -n $missing ]] || return 0
-    ((EUID == 0)) || die "these Debian packages are missing:$missing (apt-get install$missing)"
-    export DEBIAN_FRONTEND=noninteractive
-    retry apt-get update -q >&2
-    # shellcheck disable=SC2086 # a list of package names
-    retry apt-get install -qy --no-install-recommends $missing >&2
-}
-
 # HDiffPatch's Python binding, in an environment of its own.
 find_hdiffpatch() {
     local venv=$CACHE/tools/hdiffpatch-$HDIFFPATCH
@@ -104,7 +93,8 @@ get_ready() {
         check_tools "${TOOLS[@]}"
         return 0
     fi
-    install_peers "${TOOLS[@]}" "${PEERS[@]}"
+    # shellcheck disable=SC2046 # a list of package names
+    install_packages $(missing_packages "${TOOLS[@]}" "${PEERS[@]}")
     if wants snapshot; then find_b3sum; fi
     if wants deltas; then
         find_hdiffpatch

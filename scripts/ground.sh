@@ -29,18 +29,27 @@ retry() {
 # The comment at the top of a script.
 usage() { sed -n '2,/^set -euo/p' "$0" | sed -n 's/^# \{0,1\}//p'; }
 
-# missing_packages "COMMAND PACKAGE"...: the Debian packages of the commands that are not there.
+# missing_packages "COMMAND PACKAGE"...: the Debian packages of the commands that are not there, each on a line.
 missing_packages() {
     local row
     for row in "$@"; do
-        command -v "${row%% *}" >/dev/null || printf ' %s' "${row##* }"
-    done
+        command -v "${row%% *}" >/dev/null || echo "${row##* }"
+    done | sort -u
 }
 
 check_tools() {
     local missing
-    missing=$(missing_packages "$@")
-    [[ -z $missing ]] || die "these Debian packages are missing:$missing (apt-get install$missing)"
+    missing=$(missing_packages "$@" | xargs)
+    [[ -z $missing ]] || die "these Debian packages are missing: $missing (apt-get install $missing)"
+}
+
+# install_packages PACKAGE...: as root, on Debian.
+install_packages() {
+    (($# > 0)) || return 0
+    ((EUID == 0)) || die "these Debian packages are missing: $*; as root: apt-get install $*"
+    export DEBIAN_FRONTEND=noninteractive
+    retry apt-get update -q >&2
+    retry apt-get install -qy --no-install-recommends "$@" >&2
 }
 
 # make_folders NAME: CACHE, WORK and LOGS.

@@ -7,6 +7,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# shellcheck source=ground.sh
+source scripts/ground.sh
+
 readonly TUF_VERSION=7.0.1
 readonly TARGET=x86_64-unknown-linux-gnu
 readonly VENV=.tools/venv
@@ -54,23 +57,6 @@ readonly COMMANDS=(
 
 say() { printf '\n== %s\n' "$*"; }
 
-# Ends the stage: each runs in a shell of its own.
-die() {
-    printf 'test.sh: %s\n' "$*" >&2
-    exit 1
-}
-
-# Three tries, for what goes over a network.
-retry() {
-    local try
-    for try in 1 2 3; do
-        "$@" && return 0
-        printf 'try %s of 3 did not work: %s\n' "$try" "$*" >&2
-        sleep $((try * 5))
-    done
-    return 1
-}
-
 # stage NAME BUDGET FUNCTION: runs it, notes its seconds, stops the run if it does not pass.
 # The function runs in a shell of its own, so that its first failing command ends it.
 stage() {
@@ -103,11 +89,8 @@ report() {
 }
 trap report EXIT
 
-missing_packages() {
-    local row
-    for row in "${COMMANDS[@]}"; do
-        command -v "${row%% *}" >/dev/null || echo "${row##* }"
-    done
+packages_that_lack() {
+    missing_packages "${COMMANDS[@]}"
     # Debian keeps the part of venv that installs pip apart.
     if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         echo python3-venv
@@ -115,24 +98,15 @@ missing_packages() {
     nbdkit python --version >/dev/null 2>&1 || echo nbdkit-plugin-python
 }
 
-install_packages() {
+install_tools() {
     command -v cargo >/dev/null || die "cargo is missing; install Rust with rustup"
     cargo fmt --version && cargo clippy --version
+    # shellcheck disable=SC2046 # a list of package names
+    install_packages $(packages_that_lack)
     local missing
-    missing=$(missing_packages | sort -u | tr '\n' ' ')
-    if [[ -z ${missing// /} ]]; then
-        echo "every tool is there"
-        return 0
-    fi
-    if ((EUID != 0)); then
-        die "these Debian packages are missing: ${missing}; as root: apt-get install ${missing}"
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    retry apt-get update -q
-    # shellcheck disable=SC2086 # a list of package names
-    retry apt-get install -qy --no-install-recommends $missing
-    missing=$(missing_packages | sort -u | tr '\n' ' ')
-    [[ -z ${missing// /} ]] || die "still missing after the installation: $missing"
+    missing=$(packages_that_lack | xargs)
+    [[ -z $missing ]] || die "still missing after the installation: $missing"
+    echo "every tool is there"
 }
 
 has_tuf() {
@@ -254,7 +228,7 @@ totals() {
         "$LOGS/tests.log"
 }
 
-stage "install packages" 120 install_packages
+stage "install packages" 120 install_tools
 stage "install python-tuf" 60 install_python
 stage "fetch a security key" 60 fetch_security_key
 stage "fetch crates" 60 fetch_crates

@@ -9,11 +9,10 @@ old files back before the next turn.
 
 import filecmp
 import shutil
-import subprocess
 import tarfile
 
 from pairs import Pair, digests
-from peers import peers
+from peers import WHOLE, peers, version
 from stopwatch import Row, take_turns
 from world import World
 
@@ -58,25 +57,27 @@ class Theirs:
 
     def __init__(self, peer, at, watch):
         self.peer, self.at, self.watch = peer, at, watch
-        self.row = Row(peer.name, command=peer.create)
+        self.row = Row(peer.name, commands={"create": peer.create, "apply": peer.apply})
 
     def turn(self):
         patches, made = self.at / "patches", self.at / "made"
         patches.mkdir()
-        shell = ["sh", "-c", f'p="$0" o="$1"; {self.peer.create}', patches, made]
-        self.row.add("create", self.watch.run(shell, cwd=self.at)[0])
+        self.row.add("create", self.run(f"{self.peer.create}; {WHOLE}", patches, made))
         self.row.facts["bytes"] = sum(path.stat().st_size for path in patches.iterdir())
         if self.peer.name.startswith("rsync"):
             shutil.copytree(self.at / "old", made)
         else:
             made.mkdir()
-        shell[2] = f'p="$0" o="$1"; {self.peer.apply}'
-        self.row.add("apply", self.watch.run(shell, cwd=self.at)[0])
+        self.row.add("apply", self.run(self.peer.apply, patches, made))
         for path in sorted((self.at / "new").iterdir()):
             if not filecmp.cmp(path, made / path.name, shallow=False):
                 raise SystemExit(f"{self.peer.name}: {path.name} was not made as it should be")
         shutil.rmtree(patches)
         shutil.rmtree(made)
+
+    def run(self, script, patches, made):
+        shell = ["sh", "-c", f'set -e; p="$0" o="$1"; {script}', patches, made]
+        return self.watch.run(shell, cwd=self.at)[0]
 
 
 def lay_out(pair, at):
@@ -107,10 +108,6 @@ def found(pair, at, watch, program):
 def measure(stage):
     efforts = EFFORTS if stage.has_effort() else EFFORTS[:1]
     known = peers(stage.python)
-    versions = {
-        peer.name: subprocess.run(["sh", "-c", peer.version], capture_output=True, text=True, check=True).stdout.strip()
-        for peer in known
-    }
     documents = []
     for words in stage.pairs():
         pair = Pair(*words)
@@ -122,4 +119,5 @@ def measure(stage):
         take_turns(stage.runs, [turn.turn for turn in turns])
         documents.append(pair.facts() | {"rows": [turn.row.document() for turn in turns]})
         shutil.rmtree(at)
-    return {"runs": stage.runs, "versions": versions, "pairs": documents}
+    versions = {peer.name: version(peer) for peer in known}
+    return {"runs": stage.runs, "versions": versions, "whole": WHOLE, "pairs": documents}

@@ -52,19 +52,20 @@ class Figures:
     def seconds(self, row, step):
         return middle(row[step]["seconds"])
 
-    def flat_between(self):
-        """From which number of files to which the time for a file should stay as it is."""
+    def flat_from(self):
+        """The number of files from which on the time for a file should stay as it is."""
         counts = [size["files"] for size in self.found["growth"]["sizes"]]
-        return (10_000 if 10_000 in counts else counts[0]), counts[-1]
+        return 10_000 if 10_000 in counts[:-1] else counts[0]
 
     def flatness(self):
-        """How the time for a file grows, by command."""
-        a, b = self.flat_between()
-        by_count = {size["files"]: size["rows"] for size in self.found["growth"]["sizes"]}
-        return {
-            first["name"]: (self.seconds(last, RUN) / b) / (self.seconds(first, RUN) / a)
-            for first, last in zip(by_count[a], by_count[b])
+        """By command: the most that a file takes at a greater number of files, against that number."""
+        each = {
+            size["files"]: {row["name"]: self.seconds(row, RUN) / size["files"] for row in size["rows"]}
+            for size in self.found["growth"]["sizes"]
         }
+        start = self.flat_from()
+        later = [took for files, took in each.items() if files > start] or [each[start]]
+        return {name: max(took[name] for took in later) / first for name, first in each[start].items()}
 
     def apply_peaks(self):
         """Peak memory of every apply that was measured, by what it was of."""

@@ -5,6 +5,7 @@ repository, prepared on an empty desk and installed from nothing, every time ane
 """
 
 import shutil
+import sys
 
 from pairs import files_below
 from stopwatch import Row
@@ -60,7 +61,7 @@ def measure(stage):
     sizes = [Size(stage, files) for files in stage.counts]
     for _ in range(stage.growth_runs):
         for size in sizes:
-            print(f"{size.files:,} files", flush=True)
+            print(f"{size.files:,} files", file=sys.stderr)
             size.turn()
     shutil.rmtree(stage.work / "growth")
     return {"runs": stage.growth_runs, "parts": PARTS, "sizes": [size.document() for size in sizes]}

@@ -2,11 +2,13 @@
 
 usage: hdiff.py create OLD NEW PATCHES zstd|lzma2
        hdiff.py apply OLD PATCHES NEW
+       hdiff.py version
 
 The strongest preset of each codec, threads included; without the check that reads the patch back,
 as the other programs have none; with the cache that makes it faster and changes no byte.
 """
 
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -29,5 +31,9 @@ def apply(old, patches, new):
         (Path(new) / path.name).write_bytes(content)
 
 
+def version():
+    print("hdiffpatch", importlib.metadata.version("hdiffpatch"))
+
+
 if __name__ == "__main__":
-    {"create": create, "apply": apply}[sys.argv[1]](*sys.argv[2:])
+    {"create": create, "apply": apply, "version": version}[sys.argv[1]](*sys.argv[2:])

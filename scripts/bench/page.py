@@ -25,7 +25,7 @@ plots from the numbers in [benchmarks/results](benchmarks/results); it takes {to
 - The programs take turns, round by round, and each round begins with another one, so that what disturbs the machine disturbs all of
   them. Tables have the median of {runs} runs and, in brackets, the least and the most.
 - Everything that is read was read or written just before, so reading is from memory; what a run made is removed before the next one,
-  and a `sync` stands before each run. Results are compared byte for byte each time.
+  and a `sync` stands before each run. What deltas and patches made is compared byte for byte with the new release each time.
 - MB are 10^6 bytes for sizes, 2^20 for memory.
 """
 
@@ -42,8 +42,9 @@ many renamed with their version) and **pyarrow** ({pyarrow}, PyPI: native librar
 
 ![peak memory of apply](benchmarks/memory.svg)
 
-The others get a person's best help: a file that was renamed is held against its former self, which Lockstep finds by itself, and new files are compressed whole with `zstd -19`. They sign nothing, check nothing and are handed unpacked folders; of
-Lockstep the whole commands are measured:
+The others get a person's best help: a file that was renamed is held against its former self, which Lockstep finds by itself, and new
+files are compressed whole with `zstd -19`. They sign nothing, check nothing and are handed unpacked folders; of Lockstep the whole
+commands are measured:
 
 - **create** is `prepare` with an empty cache: the vendor's metadata is verified, contents are read out of the compressed repository and
   checked, every delta is made and decoded again, the patch is signed, written and verified as the host will. **Again** is the same for a
@@ -52,7 +53,7 @@ Lockstep the whole commands are measured:
 - **apply** is the whole command from the signatures to the commit. **Staging** is the part that decodes, while the product still runs.
 
 {pairs}
-The commands of the others (`$p` is where the patches go, `$o` where the files made from them go):
+The commands of the others (`$p` is the folder of the patches, `$o` that of the files made from them):
 
 ```
 {commands}
@@ -83,7 +84,8 @@ installed from nothing; the median of {runs} runs, microseconds of each command 
 ![peak memory](benchmarks/growth-memory.svg)
 
 {peaks}
-`publish` is the sum of eleven commands, {parts} components and a release. How long a product stands still for an exchange of up to
+`publish` is the sum of eleven commands, {parts} components and a release. The last column of the first table is the most that a file
+takes at any greater number of files, against what it takes at that number. How long a product stands still for an exchange of up to
 100,000 files is measured by `scripts/downtime.sh`.
 """
 
@@ -129,15 +131,12 @@ def pair_table(pair):
     return f"### {pair['name']}\n\n{counted}\n\n{table(heads, rows)}"
 
 
-def commands(pair):
-    return "\n\n".join(f"# {row['name']}\n{shown(row['command'])}" for row in pair["rows"] if "command" in row)
-
-
-def shown(command):
-    """A command line without where this machine keeps its programs."""
-    words = [word.strip('"') for word in command.split(" ")]
-    short = ["hdiff.py" if w.endswith("hdiff.py") else "python3" if w.endswith("bin/python") else o for w, o in zip(words, command.split(" "))]
-    return " ".join(short)
+def commands(document):
+    """The command lines of the peers, as they ran."""
+    rows = [row for row in document["pairs"][0]["rows"] if "commands" in row]
+    steps = [(row["name"], step, command) for row in rows for step, command in row["commands"].items()]
+    told = [f"# {name}: {step}\n{command}" for name, step, command in steps]
+    return "\n".join([*told, f"# files without a base, after each create\n{document['whole']}"])
 
 
 def delta_plots(pairs):
@@ -192,7 +191,6 @@ def growth_part(figures):
     sizes = document["sizes"]
     heads = ["command", *(f"{size['files']:,}" for size in sizes)]
     flat = figures.flatness()
-    a, b = figures.flat_between()
     times, peaks, lines, memory = [], [], [], []
     for n, row in enumerate(sizes[0]["rows"]):
         at = [(size["files"], size["rows"][n]["run"]) for size in sizes]
@@ -203,7 +201,7 @@ def growth_part(figures):
         peaks.append([row["name"], *(f"{peak:.0f}" for _, peak in most)])
         lines.append((row["name"], per_file))
         memory.append((row["name"], most))
-    heads_flat = [*heads, f"{b:,} against {a:,}"]
+    heads_flat = [*heads, f"from {figures.flat_from():,} on"]
     page = GROWTH.format(
         parts=document["parts"], runs=document["runs"],
         times=table(heads_flat, times), peaks="Peak memory, MB:\n\n" + table(heads, peaks),
@@ -233,7 +231,7 @@ def make(found):
         pairs = found["deltas"]["pairs"]
         versions = {name: "not measured" for name in ("closure", "pyspark", "pyarrow")}
         versions |= {pair["name"]: f"{pair['old']} to {pair['new']}" for pair in pairs}
-        page.append(DELTAS.format(pairs="\n".join(map(pair_table, pairs)), commands=commands(pairs[0]), **versions))
+        page.append(DELTAS.format(pairs="\n".join(map(pair_table, pairs)), commands=commands(found["deltas"]), **versions))
         plots |= delta_plots(pairs)
     text, more = large_part(found)
     page.append(text)

@@ -6,10 +6,14 @@ as their users run them; HDiffPatch, whose binding is a library, takes all files
 `$p` is the folder of the patches, `$o` that of the files made from them.
 """
 
+import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
-HDIFF = Path(__file__).with_name("hdiff.py")
+# A name for it in the command lines, which hold no path of this machine.
+os.environ["HDIFF"] = str(Path(__file__).with_name("hdiff.py"))
 EACH = 'for f in old/*; do n=${f#old/}; %s || exit 1; done'
 WHOLE = 'for f in whole/*; do [ -e "$f" ] || break; zstd -q -19 "$f" -o "$p/whole-${f#whole/}" || exit 1; done'
 
@@ -19,10 +23,16 @@ class Peer:
 
     def __init__(self, name, needs, version, create, apply):
         self.name, self.needs, self.version = name, needs, version
-        self.create, self.apply = f"set -e; {create}; {WHOLE}", f"set -e; {apply}"
+        self.create, self.apply = create, apply
 
     def there(self):
         return all(shutil.which(need) for need in self.needs)
+
+
+def version(peer):
+    """What the program says of itself, without who wrote it."""
+    said = subprocess.run(["sh", "-c", peer.version], capture_output=True, text=True, check=True).stdout
+    return re.sub(r", (by|Copyright).*", "", " ".join(said.replace("*", "").split()))
 
 
 def xdelta(how, takes, gives):
@@ -61,9 +71,9 @@ def peers(python):
             found.append(
                 Peer(
                     f"HDiffPatch, {codec}", [python],
-                    f"{python} -c \"import importlib.metadata as m; print('hdiffpatch', m.version('hdiffpatch'))\"",
-                    f'"{python}" "{HDIFF}" create old new "$p" {codec}',
-                    f'"{python}" "{HDIFF}" apply old "$p" "$o"',
+                    '"$HDIFF_PYTHON" "$HDIFF" version',
+                    f'"$HDIFF_PYTHON" "$HDIFF" create old new "$p" {codec}',
+                    '"$HDIFF_PYTHON" "$HDIFF" apply old "$p" "$o"',
                 )
             )
     return [peer for peer in found if peer.there()]

@@ -42,7 +42,7 @@ class Stage:
         self.growth_runs = int(os.environ.get("LOCKSTEP_GROWTH_RUNS", self.runs))
         self.counts = [int(word) for word in os.environ.get("LOCKSTEP_COUNTS", usual["counts"]).split()]
         self.megabytes = int(os.environ.get("LOCKSTEP_MEGABYTES", usual["mb"]))
-        self.watch = Stopwatch(self.work / "logs")
+        self.watch = Stopwatch(self.work / "logs", settles=not sampled)
 
     def pairs(self):
         """Name, versions and unpacked folders of each pair."""
@@ -92,7 +92,7 @@ def where(stage):
         "cores": os.cpu_count(),
         "memory_gb": round(int(memory.split()[1]) / 1e6),
         "kernel": f"Linux {os.uname().release}",
-        "file_system": first_line("stat", "-f", "-c", "%T", str(stage.work)),
+        "file_system": first_line("findmnt", "-n", "-o", "FSTYPE", "-T", str(stage.work)),
         "lockstep": first_line(stage.program, "--version"),
         "commit": commit,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -5,7 +5,8 @@ wait4 tells, through /usr/bin/time: its own memory is 2 MB, where a child that t
 itself would begin with the peak of this interpreter. Of a command that starts others (a loop of a
 shell), the peak is that of the largest one, never a sum.
 
-What is measured begins with nothing left to write: a `sync` stands before each run.
+What is measured begins with nothing left to write: a `sync` stands before each run, except in a sample,
+which would wait for whatever else the machine writes.
 """
 
 import os
@@ -19,15 +20,16 @@ from pathlib import Path
 class Stopwatch:
     """Runs commands; each ends with 0 or ends the whole run."""
 
-    def __init__(self, logs):
-        self.logs = Path(logs)
+    def __init__(self, logs, settles=True):
+        self.logs, self.settles = Path(logs), settles
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def run(self, words, cwd=None):
         """What the command took, and what it printed on its standard output."""
         words = [str(word) for word in words]
         took, out = self.logs / "time", self.logs / "out"
-        os.sync()
+        if self.settles:
+            os.sync()
         with open(out, "wb") as printed, open(self.logs / "err", "wb") as said:
             began = time.monotonic()
             code = subprocess.run(
