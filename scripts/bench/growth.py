@@ -1,7 +1,7 @@
 """What each command takes for a file, from a thousand files to a million.
 
-Ten components of small files (scripts/real-input/trees.py, small), published into an empty
-repository, prepared on an empty desk and installed from nothing, every time anew.
+Components of small files (scripts/real-input/trees.py, small), published into an empty repository,
+prepared on an empty desk and installed from nothing, every time anew.
 """
 
 import shutil
@@ -11,7 +11,6 @@ from pairs import files_below
 from stopwatch import Row
 from world import World
 
-PARTS = 10
 COMMANDS = ("publish", "prepare", "verify", "apply --dry-run", "apply", "snapshot", "status")
 RELEASE = "all/1.0/all-1.0.0"
 
@@ -23,6 +22,8 @@ class Size:
         self.stage, self.files = stage, files
         self.at = stage.work / "growth" / str(files)
         self.at.mkdir(parents=True)
+        self.tree, self.parts = self.at / "tree", stage.parts
+        stage.make_tree("small", self.tree, "--files", files, "--parts", self.parts)
         self.rows = {name: Row(name) for name in COMMANDS}
 
     def turn(self):
@@ -42,13 +43,10 @@ class Size:
         shutil.rmtree(world.at)
 
     def published(self, world):
-        """What publishing every part took. The tree is made each time: nobody has room for it meanwhile."""
-        tree = self.at / "tree"
-        self.stage.make_tree("small", tree, "--files", self.files, "--parts", PARTS)
-        took = [world.publish(f"part{n}/1.0/part{n}-1.0.0", tree / f"part{n}") for n in range(PARTS)]
-        shutil.rmtree(tree)
-        pins = [f"part{n}=1.0.0" for n in range(PARTS)]
-        return [*took, world.release(RELEASE, pins)]
+        """What publishing every part, and the release that names them, took."""
+        parts = [f"part{n}" for n in range(self.parts)]
+        took = [world.publish(f"{part}/1.0/{part}-1.0.0", self.tree / part) for part in parts]
+        return [*took, world.release(RELEASE, [f"{part}=1.0.0" for part in parts])]
 
     def note(self, name, world, *words):
         self.rows[name].add("run", world.lockstep(*words)[0])
@@ -64,4 +62,4 @@ def measure(stage):
             print(f"{size.files:,} files", file=sys.stderr)
             size.turn()
     shutil.rmtree(stage.work / "growth")
-    return {"runs": stage.growth_runs, "parts": PARTS, "sizes": [size.document() for size in sizes]}
+    return {"runs": stage.growth_runs, "parts": stage.parts, "sizes": [size.document() for size in sizes]}

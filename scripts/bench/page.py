@@ -84,7 +84,7 @@ installed from nothing; the median of {runs} runs, microseconds of each command 
 ![peak memory](benchmarks/growth-memory.svg)
 
 {peaks}
-`publish` is the sum of eleven commands, {parts} components and a release. The last column of the first table is the most that a file
+`publish` is the sum of several commands, {parts} components and a release. The last column of the first table is the most that a file
 takes at any greater number of files, against what it takes at that number. How long a product stands still for an exchange of up to
 100,000 files is measured by `scripts/downtime.sh`.
 """

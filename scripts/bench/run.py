@@ -35,13 +35,14 @@ class Stage:
         self.python = os.environ.get("HDIFF_PYTHON") or None
         self.results = Path(os.environ["RESULTS"])
         self.seed = int(os.environ.get("LOCKSTEP_SEED", "1"))
-        usual = {"runs": "1", "counts": "20 40 80", "mb": "8"} if sampled else {
+        usual = {"runs": "1", "counts": "20 40", "mb": "8"} if sampled else {
             "runs": "5", "counts": "1000 10000 100000 1000000", "mb": "3000",
         }
         self.runs = int(os.environ.get("LOCKSTEP_RUNS", usual["runs"]))
         self.growth_runs = int(os.environ.get("LOCKSTEP_GROWTH_RUNS", self.runs))
         self.counts = [int(word) for word in os.environ.get("LOCKSTEP_COUNTS", usual["counts"]).split()]
         self.megabytes = int(os.environ.get("LOCKSTEP_MEGABYTES", usual["mb"]))
+        self.parts = 2 if sampled else 10
         self.watch = Stopwatch(self.work / "logs", settles=not sampled)
 
     def pairs(self):
