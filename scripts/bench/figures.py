@@ -68,7 +68,7 @@ class Figures:
         return {name: max(took[name] for took in later) / first for name, first in each[start].items()}
 
     def apply_peaks(self):
-        """Peak memory of every apply that was measured, by what it was of."""
+        """Peak memory of every apply of a real release or of large files, by what it was of."""
         peaks = {
             name: max(max(row["apply"]["peak_mb"]) for row in pair["rows"] if "packs" in row)
             for name, pair in self.pairs.items()
@@ -76,7 +76,10 @@ class Figures:
         if "apply" in self.found:
             gb = self.found["apply"]["bytes"] / 1e9
             peaks[f"{gb:.1f} GB whole"] = max(self.found["apply"]["rows"][0][RUN]["peak_mb"])
-        for size in self.found.get("growth", {}).get("sizes", []):
-            row = next(row for row in size["rows"] if row["name"] == "apply")
-            peaks[f"{size['files']:,} files"] = max(row[RUN]["peak_mb"])
         return peaks
+
+    def grown_peak(self):
+        """How many small files the largest tree had, and the peak memory of its apply."""
+        size = self.found["growth"]["sizes"][-1]
+        row = next(row for row in size["rows"] if row["name"] == "apply")
+        return size["files"], max(row[RUN]["peak_mb"])

@@ -72,6 +72,10 @@ LARGE = """## Snapshot, verify, apply
 ![snapshot, verify, apply](benchmarks/speed.svg)
 
 """
+HASHES = """`snapshot` and `b3sum` use BLAKE3. `verify` and `sha256sum` use SHA-256; Debian's `sha256sum` does without the processor's instructions for it,
+Lockstep uses them. `verify` checks signatures, the vendor's chain, and every member of the file against the signed statement.
+
+"""
 
 GROWTH = """## Growth
 
@@ -179,9 +183,10 @@ def large_part(found):
         note = f" of a patch of {document['patch_bytes'] / 1e9:.2f} GB" if "patch_bytes" in document else ""
         page += f"### {name.capitalize()}{note}\n\n" + table(["", "seconds", "CPU s", "peak MB", "Lockstep against it"], rows) + "\n"
         blocks.append((name + note, [(row["name"], cell(row["run"]["seconds"], n == 0)) for n, row in enumerate(document["rows"])]))
+    page += HASHES
     if "apply" in there:
         staged = span(there["apply"]["rows"][0]["staging"])
-        page += f"Of apply, {staged} s are staging, while the product runs. `cp` copies what is in memory already; apply reads the patch, decompresses, checks both digests of every file and makes each durable.\n\n"
+        page += f"Of apply, {staged} s are staging, while the product runs. `cp` copies what is in memory already; apply reads the patch,\ndecompresses, checks both digests of every file and makes each durable.\n\n"
     note = f"{one['bytes'] / 1e9:.1f} GB; median, with the least and the most; shorter is better"
     return page, {"speed.svg": plot.panels("Snapshot, verify and apply, seconds", note, blocks)}
 

@@ -46,13 +46,15 @@ def other_rows(figures):
     peaks = figures.apply_peaks()
     if peaks:
         what, value = max(peaks.items(), key=lambda one: one[1])
-        yield judged("peak memory of `apply`, MB, the most of all that was applied", 256, value, f"{value:.0f} ({what})")
+        yield judged("peak memory of `apply`, MB, the most of the releases and the large files", 256, value, f"{value:.0f} ({what})")
     if "snapshot" in figures.found:
         rows = {row["name"]: figures.seconds(row, RUN) for row in figures.found["snapshot"]["rows"]}
         if "b3sum" in rows:
             value = rows["lockstep snapshot"] / rows["b3sum"]
             yield judged("`snapshot` against b3sum", 1.2, value, ratio(value))
     if "growth" in figures.found:
+        files, value = figures.grown_peak()
+        yield judged(f"peak memory of `apply`, MB, at {files:,} small files", 256, value, f"{value:.0f}")
         flat = figures.flatness()
         name = max(flat, key=flat.get)
         yield judged(f"time for a file from {figures.flat_from():,} files on, the worst command", 1.5, flat[name], f"{ratio(flat[name])} ({name})")
