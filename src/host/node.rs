@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::disk::lock::{Lock, Product};
 use crate::disk::marks::{Difference, Mark};
 use crate::disk::root::Root;
@@ -342,13 +344,15 @@ impl Node {
         &self.current.state.installed
     }
 
-    /// What is installed, with recipes.
+    /// What is installed, with recipes, which are read on all cores. Not before this process acts as the
+    /// operator: user ids belong to threads.
     pub fn components(&self) -> Result<Vec<Component>, Refusal> {
+        let (store, state) = (&self.store, self.root.state_folder());
         self.installed()
-            .iter()
+            .par_iter()
             .map(|installed| {
-                let file = self.store.recipe(&installed.recipe)?;
-                let recipe = read_recipe(file).map_err(|e| e.refuse(&self.root.state_folder()))?;
+                let file = store.recipe(&installed.recipe)?;
+                let recipe = read_recipe(file).map_err(|e| e.refuse(&state))?;
                 Ok(Component {
                     installed: installed.clone(),
                     recipe: Arc::new(recipe),
