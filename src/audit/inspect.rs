@@ -161,6 +161,13 @@ fn snapshot(s: &Snapshot) -> Lines {
         ("site", site_ref(&s.site)),
         ("program", Escaped(&s.program.version).to_string()),
     ];
+    lines.extend(s.indexed.map(|count| {
+        let why = "they did not change since they were, by the node's index";
+        (
+            "index",
+            format!("{count} file(s) were not read for it: {why}"),
+        )
+    }));
     lines.extend(s.components.iter().map(|c| {
         (
             "component",
@@ -283,6 +290,10 @@ fn site(s: &Site) -> Lines {
         )
     }));
     lines.push(("approvals", s.policy.approvals.to_string()));
+    if s.policy.allows_index() {
+        let may = "a node may take its index for files that did not change";
+        lines.push(("index", format!("{may}, in what it signs too")));
+    }
     lines.extend(s.vendors.iter().map(|v| {
         let prefixes = if v.prefixes.is_empty() {
             "all recipes".to_owned()

@@ -264,7 +264,8 @@ pub(super) struct Status {
     /// Exit with another code than 0 on drift, or when recovery is due
     #[arg(long)]
     pub(super) check: bool,
-    /// List every drifted file, and count what no component owns
+    /// Read every byte, also of files that did not change since they were read; list every drifted
+    /// file, and count what no component owns
     #[arg(long)]
     pub(super) full: bool,
 }

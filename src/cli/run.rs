@@ -68,7 +68,7 @@ pub(super) fn run(command: Command, printer: &Printer) -> Result<ExitCode, Refus
             printer,
         )?),
         Command::Gc(args) => gc(args, now, printer)?,
-        Command::Status(args) => return status(args, printer),
+        Command::Status(args) => return status(args, now, printer),
         Command::Components(args) => {
             printer.outcome(&host::components::run(&world::root(args.root)?)?);
         }
@@ -132,13 +132,13 @@ fn init(args: Init, now: Time) -> Result<host::init::Outcome, Refusal> {
     host::init::run(&request, now)
 }
 
-fn status(args: Status, printer: &Printer) -> Result<ExitCode, Refusal> {
+fn status(args: Status, now: Time, printer: &Printer) -> Result<ExitCode, Refusal> {
     let request = host::status::Request {
         root: world::root(args.root.root)?,
         full: args.full,
         program: program(),
     };
-    let outcome = host::status::run(&request, printer)?;
+    let outcome = host::status::run(&request, now, printer)?;
     printer.outcome(&outcome);
     let fault = outcome
         .fault()

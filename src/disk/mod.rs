@@ -9,7 +9,7 @@
 //! | [`lock`], [`operator`], [`rights`], [`obstacle`] | who may work on it: one command, one user, with rights, and what bars the way |
 //! | [`space`], [`probe`] | whether there is room, and whether files can be exchanged there |
 //! | [`founding`], [`home`], [`marks`], [`state`], [`store`] | the node's own key, place, trusted state and documents |
-//! | [`scan`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
+//! | [`scan`], [`index`], [`area`], [`stage`], [`stages`], [`inherit`], [`acl`] | what stands there, and what shall, on each mount |
 //! | [`rules`], [`walk`], [`inventory`] | what else stands there, and what may be told of it |
 //! | [`command`], [`systemd`] | the product's own commands, run within a time limit, and its unit |
 //! | [`journal`], [`exchange`], [`shut`], [`recover`], [`generations`] | the change itself, back or forward, and what is kept of it |
@@ -35,6 +35,7 @@ pub mod handout;
 pub mod home;
 pub mod ignored;
 pub mod incoming;
+pub mod index;
 pub mod inherit;
 pub mod inventory;
 pub mod journal;

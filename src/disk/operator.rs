@@ -45,6 +45,12 @@ impl User {
         Ok(Self::known(metadata.uid(), metadata.gid()))
     }
 
+    /// Whether this process acts as the operator of an installation, as far as that can be told.
+    #[must_use]
+    pub fn is_operator(root: &Root) -> bool {
+        Self::operator(root).is_ok_and(|operator| operator.uid == geteuid().as_raw())
+    }
+
     fn known(uid: u32, gid: u32) -> Self {
         passwd_line(&accounts("/etc/passwd"), uid).unwrap_or_else(|| Self {
             gid,

@@ -6,15 +6,18 @@
 //! A path differs by content, kind or owner-execute bit; a folder by not being one. Config files are only told as changed or deleted: no digest of one is kept.
 //!
 //! The stamp of each path is taken from the open file before it is hashed, so that equal stamps
-//! later mean that the hash still holds.
+//! later mean that the hash still holds. What an index knows of a path is believed in the place of
+//! reading it, where the caller hands it in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::DiskError;
+use super::index::{Clocks, Known};
 use super::root::{Neighbours, Root, Spot};
 use super::stamp::{FileKind, Stamp};
 use crate::model::recipe::What;
@@ -35,6 +38,8 @@ pub struct Expected<'a> {
     pub what: &'a What,
     /// Whether the customer may edit it.
     pub config: bool,
+    /// What an index knows of it, where that may stand in for reading it.
+    pub known: Option<Known<'a>>,
 }
 
 /// What a scan found.
@@ -46,6 +51,12 @@ pub struct Scan {
     pub drift: Vec<Drift>,
     /// What stands at each path where something does.
     pub stamps: BTreeMap<TreePath, Stamp>,
+    /// Files of which every byte was read.
+    pub read: u64,
+    /// Files that an index was believed about.
+    pub indexed: u64,
+    /// The devices whose change times can be relied on.
+    pub clocks: BTreeSet<(u32, u32)>,
 }
 
 impl Scan {
@@ -84,6 +95,9 @@ pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result
         scan.config.extend(part.config);
         scan.drift.extend(part.drift);
         stamps.extend(part.stamps);
+        scan.read = scan.read.saturating_add(part.read);
+        scan.indexed = scan.indexed.saturating_add(part.indexed);
+        scan.clocks.extend(part.clocks.devices());
     }
     scan.config.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     scan.drift.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -97,6 +111,9 @@ struct Part {
     config: Vec<ConfigFile>,
     drift: Vec<Drift>,
     stamps: Vec<(TreePath, Stamp)>,
+    read: u64,
+    indexed: u64,
+    clocks: Clocks,
 }
 
 fn part(
@@ -106,19 +123,15 @@ fn part(
 ) -> Result<Part, DiskError> {
     let largest = expected.iter().map(|e| size(e.what)).max().unwrap_or(0);
     let room = usize::try_from(largest).map_or(CHUNK, |size| size.saturating_add(1).min(CHUNK));
-    let mut buffer = vec![0; room];
+    let mut eye = Eye::new(room, progress);
     let mut neighbours = Neighbours::of(root);
     let mut part = Part::default();
     for expected in expected {
-        let mut eye = Eye {
-            buffer: &mut buffer,
-            progress,
-            read: 0,
-        };
         progress.go_on()?;
+        eye.bytes = 0;
         let (stamp, difference) = eye.look(&mut neighbours, expected)?;
         // What was not there to be read is done with as well.
-        progress.add(size(expected.what).saturating_sub(eye.read));
+        progress.add(size(expected.what).saturating_sub(eye.bytes));
         let path = expected.path;
         match difference {
             Some(Difference::Config(state)) => part.config.push(ConfigFile {
@@ -133,18 +146,15 @@ fn part(
         }
         part.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
     }
+    (part.read, part.indexed) = (eye.read, eye.indexed);
+    part.clocks = eye.clocks;
     Ok(part)
 }
 
 /// BLAKE3 of what stands at one path now: for a path whose stamp is not that of the scan.
 pub fn found_at(root: &Root, path: &TreePath) -> Result<Found, DiskError> {
     let progress = Progress::new(0, &crate::model::Unwatched);
-    let mut buffer = vec![0; CHUNK];
-    let mut eye = Eye {
-        buffer: &mut buffer,
-        progress: &progress,
-        read: 0,
-    };
+    let mut eye = Eye::new(CHUNK, &progress);
     match standing(root.spot(path))? {
         Ok((spot, stamp)) => eye.found(&spot, stamp).map(|(_, found)| found),
         Err(found) => Ok(found),
@@ -185,29 +195,72 @@ impl<'a> Progress<'a> {
 }
 
 struct Eye<'a> {
-    buffer: &'a mut [u8],
+    buffer: Vec<u8>,
+    clocks: Clocks,
     progress: &'a Progress<'a>,
     // Bytes read of the path it looks at.
+    bytes: u64,
     read: u64,
+    indexed: u64,
 }
 
-impl Eye<'_> {
+impl<'a> Eye<'a> {
+    fn new(room: usize, progress: &'a Progress<'a>) -> Self {
+        Self {
+            buffer: vec![0; room],
+            clocks: Clocks::default(),
+            progress,
+            bytes: 0,
+            read: 0,
+            indexed: 0,
+        }
+    }
+
     fn look(
         &mut self,
         neighbours: &mut Neighbours<'_>,
         expected: &Expected<'_>,
     ) -> Result<(Option<Stamp>, Option<Difference>), DiskError> {
-        let (stamp, found) = match standing(neighbours.spot(expected.path))? {
+        let spot = neighbours.spot(expected.path);
+        // Mostly it is the file that it must be, and nothing is known of it: opened at once, it tells of
+        // itself. Whatever else it is, is looked at first.
+        if let Ok(spot) = &spot
+            && !expected.config
+            && expected.known.is_none()
+            && matches!(expected.what, What::File(_))
+            && let Ok((file, stamp)) = spot.open()
+        {
+            self.clocks.kept(spot, &stamp);
+            let (stamp, found) = self.opened(spot, file, stamp)?;
+            return Ok((Some(stamp), difference(expected, found)));
+        }
+        let (stamp, found) = match standing(spot)? {
             Err(found) => (None, found),
             Ok((_, stamp)) if expected.config && other_size(expected.what, &stamp) => {
                 return Ok((Some(stamp), Some(Difference::Config(ConfigState::Changed))));
             }
             Ok((spot, stamp)) => {
-                let (stamp, found) = self.found(&spot, stamp)?;
+                let (stamp, found) = match self.indexed(expected, &spot, &stamp) {
+                    Some(found) => (stamp, found),
+                    None => self.found(&spot, stamp)?,
+                };
                 (Some(stamp), found)
             }
         };
         Ok((stamp, difference(expected, found)))
+    }
+
+    /// What the index knows of it, where it can be believed.
+    fn indexed(&mut self, expected: &Expected<'_>, spot: &Spot, stamp: &Stamp) -> Option<Found> {
+        // Asked for every file, for the index that may be made of this.
+        let clock = stamp.kind == FileKind::File && self.clocks.kept(spot, stamp);
+        let known = expected.known.filter(|_| clock)?;
+        let blake3 = known.blake3(stamp)?;
+        self.indexed = self.indexed.saturating_add(1);
+        Some(Found::File {
+            blake3,
+            executable: stamp.executable(),
+        })
     }
 
     fn found(&mut self, spot: &Spot, stamp: Stamp) -> Result<(Stamp, Found), DiskError> {
@@ -218,18 +271,28 @@ impl Eye<'_> {
                 let blake3 = Blake3::of(&spot.read_link()?);
                 Ok((stamp, Found::Link { blake3 }))
             }
-            FileKind::File => self.file(spot),
+            FileKind::File => {
+                let (file, stamp) = spot.open()?;
+                self.opened(spot, file, stamp)
+            }
         }
     }
 
-    fn file(&mut self, spot: &Spot) -> Result<(Stamp, Found), DiskError> {
-        let (mut file, stamp) = spot.open()?;
-        if stamp.kind != FileKind::File {
-            return Ok((stamp, Found::Other));
+    fn opened(
+        &mut self,
+        spot: &Spot,
+        mut file: File,
+        stamp: Stamp,
+    ) -> Result<(Stamp, Found), DiskError> {
+        match stamp.kind {
+            FileKind::File => {}
+            FileKind::Folder => return Ok((stamp, Found::Folder)),
+            FileKind::Link | FileKind::Other => return Ok((stamp, Found::Other)),
         }
         let mut hasher = blake3::Hasher::new();
-        loop {
-            let count = match file.read(self.buffer) {
+        // To its end, or to the end that it had when it was opened: if it grows, its stamp is another.
+        while stamp.size == 0 || self.bytes < stamp.size {
+            let count = match file.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -237,10 +300,11 @@ impl Eye<'_> {
             };
             hasher.update(self.buffer.get(..count).unwrap_or_default());
             let count = u64::try_from(count).unwrap_or(0);
-            self.read = self.read.saturating_add(count);
+            self.bytes = self.bytes.saturating_add(count);
             self.progress.add(count);
             self.progress.go_on()?;
         }
+        self.read = self.read.saturating_add(1);
         let found = Found::File {
             blake3: Blake3::from_bytes(*hasher.finalize().as_bytes()),
             executable: stamp.executable(),

@@ -41,6 +41,7 @@ fn one(folder: &Path, what: &What, config: bool) -> Scan {
         path: &path,
         what,
         config,
+        known: None,
     };
     scan(&Root::open(folder).unwrap(), &[expected], &Unwatched).unwrap()
 }
@@ -166,6 +167,7 @@ fn many_files_come_sorted_and_progress_ends_at_the_total() {
             path,
             what: &what,
             config: false,
+            known: None,
         })
         .collect();
     let watch = Last(std::sync::Mutex::new((0, 0)));
@@ -187,6 +189,7 @@ fn a_file_that_may_not_be_read_is_not_permitted() {
         path: &expected_path,
         what: &what,
         config: false,
+        known: None,
     };
     let scanned = scan(&Root::open(folder.path()).unwrap(), &[expected], &Unwatched);
     if rustix::process::geteuid().is_root() {

@@ -212,6 +212,7 @@ pub fn run(request: &Request, now: Time) -> Result<Outcome, Refusal> {
         installed: Vec::new(),
         drift: Vec::new(),
         config: Vec::new(),
+        indexed: 0,
         floors: Vec::new(),
         time_floor: Time::EPOCH,
         now,

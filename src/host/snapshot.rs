@@ -8,7 +8,7 @@ use super::Node;
 use super::full::{Full, Listed};
 use super::output::{commit, place, unfinished};
 use super::statement::{NextState, Signing};
-use super::survey::Survey;
+use super::survey::{Reading, Survey};
 use crate::disk::handout;
 use crate::model::text::{Shown, bytes, path_as_text};
 use crate::model::{Refusal, Time, Watch};
@@ -48,6 +48,9 @@ pub struct Outcome {
     pub drift: Vec<String>,
     /// Config files that the customer changed or deleted.
     pub config: usize,
+    /// Files that were not read for it, because nothing about them changed since they were: only where
+    /// the site's policy allows that.
+    pub indexed: u64,
     /// Snapshots that a patch may still be made for.
     pub open: usize,
     /// What a full snapshot lists.
@@ -70,6 +73,14 @@ impl std::fmt::Display for Outcome {
         )?;
         for line in self.drift.iter().take(10) {
             writeln!(f, "  drift      {line}")?;
+        }
+        if self.indexed > 0 {
+            writeln!(
+                f,
+                "  index      {} file(s) were not read: they did not change since they were, and policy takes the \
+                 index for it",
+                self.indexed
+            )?;
         }
         if let Some(listed) = &self.listed {
             writeln!(f, "  lists      {listed}")?;
@@ -107,7 +118,13 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let file = place(request.output.as_deref(), &name)?;
     let key = node.key()?;
     let components = node.components()?;
-    let survey = Survey::of(&node, &components, watch)?;
+    // A full one reads every file anyway.
+    let reading = if request.full {
+        Reading::Whole
+    } else {
+        Reading::by_policy(&node.site().policy, now)
+    };
+    let survey = Survey::of(&node, &components, reading, watch)?;
     let inventory = request
         .full
         .then(|| Full::take(&node, &survey, watch))
@@ -117,6 +134,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
+        indexed: survey.scan.indexed,
         floors: node.state().floors.clone(),
         time_floor: node.state().time_floor,
         now,
@@ -152,6 +170,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             .value("snapshot", file.display())
             .next("mend what it says; the next snapshot removes them")
     })?;
+    survey.keep_index(now);
     Ok(Outcome {
         environment: node.environment().to_string(),
         node: node.name().to_string(),
@@ -162,6 +181,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         components: components.len(),
         drift: survey.drift_lines(),
         config: survey.scan.config.len(),
+        indexed: survey.scan.indexed,
         listed: inventory.map(|full| full.listed),
         open: earlier
             .saturating_add(1)

@@ -70,6 +70,8 @@ pub(super) struct NextState<'a> {
     pub(super) installed: Vec<Installed>,
     pub(super) drift: Vec<Drift>,
     pub(super) config: Vec<ConfigFile>,
+    /// Files that the look at the tree did not read, by the index.
+    pub(super) indexed: u64,
     pub(super) floors: Vec<Floor>,
     pub(super) time_floor: Time,
     pub(super) now: Time,
@@ -168,6 +170,7 @@ impl NextState<'_> {
             environment: signing.environment.clone(),
             floors: self.floors.clone(),
             format: FORMAT,
+            indexed: Some(self.indexed).filter(|count| *count > 0),
             kind: Kind::Snapshot,
             marks: signing.marks.clone(),
             members: members_of(&inventory),

@@ -1,4 +1,6 @@
 //! `status`: is all well here?
+//!
+//! It changes nothing but the index, a cache: whoever looks again reads only what changed since.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +8,15 @@ use serde::Serialize;
 
 use super::Node;
 use super::service::Service;
-use super::survey::Survey;
+use super::survey::{Reading, Survey};
+use crate::disk::operator::User;
 use crate::disk::stamp::FileKind;
 use crate::disk::systemd;
 use crate::disk::walk::walk;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::ConfigState;
 use crate::model::text::{Escaped, Shown, bytes, path_as_text};
-use crate::model::{Refusal, RefusalName, TreePath, Watch};
+use crate::model::{Refusal, RefusalName, Time, TreePath, Watch};
 
 /// The warning where no unit runs recovery.
 const LACKS_RECOVERY: &str = "no unit recovers this root before it starts the product, which may so start on half a change; add \
@@ -26,7 +29,8 @@ const SHOWN: usize = 10;
 pub struct Request {
     /// The root.
     pub root: PathBuf,
-    /// Whether every drifted file is listed, otherwise ten, and what nobody owns is counted.
+    /// Whether every byte is read, every drifted file is listed, otherwise ten, and what nobody owns is
+    /// counted.
     pub full: bool,
     /// This program's own file, for the product's unit.
     pub program: PathBuf,
@@ -56,6 +60,10 @@ pub struct Outcome {
     pub components: usize,
     /// The state digest found just now.
     pub state: String,
+    /// How many files were read just now, every byte of them.
+    pub read: u64,
+    /// How many were not, because nothing about them changed since they were: the index knows them.
+    pub indexed: u64,
     /// How many files are not as their recipe has them.
     pub drifted: usize,
     /// These files, the first ten unless all were asked for.
@@ -151,6 +159,14 @@ impl std::fmt::Display for Outcome {
                 "  copied     {copied}: this copy signs nothing, and takes no patch"
             )?;
         }
+        match (self.read, self.indexed) {
+            (read, 0) => writeln!(f, "  read       every byte of {read} file(s)")?,
+            (read, indexed) => writeln!(
+                f,
+                "  read       {read} file(s); {indexed} did not change since they were read, by the index (--full reads \
+                 all)"
+            )?,
+        }
         for line in &self.config {
             writeln!(f, "  config     {line}")?;
         }
@@ -240,8 +256,8 @@ impl std::fmt::Display for Unowned {
     }
 }
 
-/// Looks at everything and changes nothing.
-pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
+/// Looks at everything.
+pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let full = request.full;
     let node = Node::open(&request.root)?;
     let needs_recovery = node.check_recovered().is_err();
@@ -251,7 +267,15 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
         Ok(service) => (service.words(), None),
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
-    let survey = Survey::of(&node, &components, watch)?;
+    let reading = if full {
+        Reading::Whole
+    } else {
+        Reading::Indexed(now)
+    };
+    let survey = Survey::of(&node, &components, reading, watch)?;
+    if !needs_recovery && User::is_operator(node.root()) {
+        survey.keep_index(now);
+    }
     let release = components.iter().find(|c| c.recipe.is_release());
     let mut drift = survey.drift_lines();
     if !full && drift.len() > SHOWN {
@@ -273,6 +297,8 @@ pub fn run(request: &Request, watch: &dyn Watch) -> Result<Outcome, Refusal> {
         }),
         components: components.len(),
         state: state.to_string(),
+        read: survey.scan.read,
+        indexed: survey.scan.indexed,
         drifted: survey.scan.drift.len(),
         drift,
         drift_rule: node.site().policy.drift,

@@ -8,7 +8,7 @@ use super::Node;
 use super::node::read_site;
 use super::output::{commit, place, unfinished, write_out};
 use super::statement::{Deed, NextState, Signing};
-use super::survey::Survey;
+use super::survey::{Reading, Survey};
 use crate::disk::operator;
 use crate::model::receipt::Action;
 use crate::model::site::Signer;
@@ -115,12 +115,14 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
     let receipt = request.receipt.as_deref();
     place(receipt, &name)?;
     let key = node.key()?;
-    let survey = Survey::of(&node, &node.components()?, watch)?;
+    let reading = Reading::by_policy(&node.site().policy, now);
+    let survey = Survey::of(&node, &node.components()?, reading, watch)?;
     let next = NextState {
         site: &newer,
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
+        indexed: survey.scan.indexed,
         floors: newer.floors_since(node.site().version, &node.state().floors),
         time_floor: node.state().time_floor,
         now,
@@ -139,6 +141,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
             written.sequence,
         )
     })?;
+    survey.keep_index(now);
     Ok(outcome(&node, &newer, Some(receipt)))
 }
 

@@ -154,6 +154,11 @@ pub struct Policy {
     pub downgrade: Rule,
     /// What happens to drifted files that a patch touches.
     pub drift: DriftRule,
+    /// Whether a node may take the digest of a file from its index where nothing about the file has
+    /// changed since it was read, and sign that in a snapshot or rest a change on it; without it,
+    /// every byte is read for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub index: Option<Rule>,
     /// How many generations are kept for a rollback.
     pub keep_generations: u64,
     /// Days after `issued` for which the host takes vendor metadata whose snapshot or timestamp
@@ -183,6 +188,7 @@ impl Default for Policy {
             approvals: 0,
             downgrade: Rule::Refuse,
             drift: DriftRule::Refuse,
+            index: None,
             keep_generations: 3,
             metadata_age_days: 90,
             mixed_cluster: Rule::Refuse,
@@ -192,6 +198,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether a signed statement may rest on a node's index.
+    #[must_use]
+    pub fn allows_index(&self) -> bool {
+        self.index == Some(Rule::Allow)
+    }
+
     /// Whether `--accept` may lift this refusal.
     #[must_use]
     pub fn may_accept(&self, name: RefusalName) -> bool {

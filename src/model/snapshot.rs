@@ -37,6 +37,10 @@ pub struct Snapshot {
     pub floors: Vec<Floor>,
     /// The file format.
     pub format: u32,
+    /// How many files were not read for it, because nothing about them had changed since they were: the
+    /// node's index gave their digests, as the site's policy allows. Absent where every byte was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub indexed: Option<u64>,
     /// Always [`Kind::Snapshot`].
     pub kind: Kind,
     /// What ties the node's key to its place.
@@ -252,6 +256,11 @@ impl Statement for Snapshot {
         check_rising("components", &self.components, |c| c.name.clone())?;
         check_rising("config files", &self.config, |c| c.path.clone())?;
         check_rising("drift", &self.drift, |d| d.path.clone())?;
+        if self.indexed == Some(0) {
+            return Err(RuleError(
+                "it counts no files from an index, and says so".to_owned(),
+            ));
+        }
         match self.members.as_slice() {
             [] => {}
             [inventory] if inventory.name == INVENTORY => {}

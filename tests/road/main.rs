@@ -31,6 +31,7 @@ mod golden;
 mod hand;
 mod hostile_desk;
 mod hostile_recipe;
+mod index;
 mod keys;
 mod mounts;
 mod odd;

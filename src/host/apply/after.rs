@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::Node;
 use super::super::change::After;
-use super::super::survey::Survey;
+use super::super::survey::{Reading, Survey};
 use crate::model::{Refusal, TreePath, Watch};
 use crate::plan::admit::Admitted;
 use crate::plan::change::{config_after, drift_after};
@@ -20,11 +20,12 @@ pub(super) fn after(
     watch: &dyn Watch,
 ) -> Result<After, Refusal> {
     if admitted.node().adopted.is_some() {
-        let scan = Survey::of(node, admitted.target(), watch)?.scan;
+        let scan = Survey::of(node, admitted.target(), Reading::Whole, watch)?.scan;
         admitted.check_adopted(&scan.drift)?;
         return Ok(After {
             drift: scan.drift,
             config: scan.config,
+            indexed: 0,
         });
     }
     let rule = admitted.patch().site().policy.drift;
@@ -33,5 +34,6 @@ pub(super) fn after(
     Ok(After {
         drift: drift_after(&scan.drift, admitted.changes(), new, rule)?,
         config: config_after(&scan.config, &scan.drift, new, &moved),
+        indexed: scan.indexed,
     })
 }

@@ -42,6 +42,7 @@ impl Decided for Decision {
             site: patch.site(),
             drift: after.drift.clone(),
             config: after.config.clone(),
+            indexed: after.indexed,
             floors: patch.floors().to_vec(),
             time_floor: patch.time_floor().map_or(node.state().time_floor, |floor| {
                 floor.max(node.state().time_floor)

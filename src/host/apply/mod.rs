@@ -26,7 +26,7 @@ use super::Node;
 use super::change::{Road, Staged, receipt_name, space, undo};
 use super::output::place;
 use super::service::Service;
-use super::survey::Survey;
+use super::survey::{self, Reading, Survey};
 use crate::disk::incoming::Incoming;
 use crate::disk::mounts::Layout;
 use crate::disk::space::Room;
@@ -146,7 +146,8 @@ fn apply(
     let Some(incoming) = incoming else {
         let coming = packs.room().plus(recipes(&admitted));
         packs.check(watch)?;
-        let survey = Survey::of(&node, &components, watch)?;
+        let reading = reading(&admitted, now);
+        let survey = Survey::of(&node, &components, reading, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
         after(&node, &admitted, &survey, &work, watch)?;
         watch.go_on()?;
@@ -154,7 +155,8 @@ fn apply(
     };
     let began = Instant::now();
     let decision = Decision { admitted, incoming };
-    let (staged, survey) = staged(&node, components, decision, packs, (request.memory, watch))
+    let given = (request.memory, now);
+    let (staged, survey) = staged(&node, components, decision, packs, given, watch)
         .map_err(|refusal| undo(&node, refusal))?;
     let road = Road {
         node: &node,
@@ -163,7 +165,9 @@ fn apply(
         now,
         watch,
     };
+    let index = survey.index(now);
     let changed = road.go(staged, survey, began.elapsed())?;
+    survey::keep(&node, index);
     let admitted = &changed.decided.admitted;
     Ok(outcome(&node, admitted, &changed.work, Some(changed.done)))
 }
@@ -174,11 +178,12 @@ fn staged<'a>(
     components: Vec<Component>,
     decision: Decision,
     packs: PackReader,
-    (memory, watch): (u64, &dyn Watch),
+    (memory, now): (u64, Time),
+    watch: &dyn Watch,
 ) -> Result<(Staged<Decision>, Survey<'a>), Refusal> {
     let admitted = &decision.admitted;
     let copied = packs.copy(node, watch)?;
-    let survey = Survey::of(node, &components, watch)?;
+    let survey = Survey::of(node, &components, reading(admitted, now), watch)?;
     drop(components);
     let (work, layout) = plan(node, admitted, &survey, Room::default())?;
     let after = after(node, admitted, &survey, &work, watch)?;
@@ -191,6 +196,11 @@ fn staged<'a>(
         (memory, watch),
     )?;
     Ok((staged, survey))
+}
+
+/// How the tree is read, under the site that will be in force.
+fn reading(admitted: &Admitted, now: Time) -> Reading<'_> {
+    Reading::around(admitted.changes(), &admitted.patch().site().policy, now)
 }
 
 /// What the recipe files of a patch take.

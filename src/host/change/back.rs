@@ -207,6 +207,7 @@ impl Road<'_> {
             installed: node.installed().to_vec(),
             drift: before.drift.clone(),
             config: before.config.clone(),
+            indexed: before.indexed,
             floors: state.floors.clone(),
             time_floor: state.time_floor,
             now: self.now,

@@ -78,6 +78,8 @@ pub(super) struct After {
     pub(super) drift: Vec<Drift>,
     /// Config files that the customer edited or deleted.
     pub(super) config: Vec<ConfigFile>,
+    /// Files that were not read for this, by the index.
+    pub(super) indexed: u64,
 }
 
 /// All of a change on disk beside the tree, durable.
@@ -162,6 +164,7 @@ impl Road<'_> {
         let before = After {
             drift: survey.scan.drift.clone(),
             config: survey.scan.config.clone(),
+            indexed: survey.scan.indexed,
         };
         drop(room.journal);
         let exchanged = seal::seal(self.node, staged, &survey)

@@ -13,7 +13,7 @@ use crate::disk::{founding, marks, operator};
 use crate::host::Node;
 use crate::host::output::{commit, unfinished, write_out};
 use crate::host::statement::{Deed, NextState, Signing};
-use crate::host::survey::Survey;
+use crate::host::survey::{Reading, Survey};
 use crate::model::receipt::Action;
 use crate::model::rehome::{Former, Rehome};
 use crate::model::text::Shown;
@@ -36,7 +36,7 @@ pub(super) fn go_on(
     watch: &dyn Watch,
 ) -> Result<Committed, Refusal> {
     let node = &found.node;
-    let survey = Survey::of(node, &node.components()?, watch)?;
+    let survey = Survey::of(node, &node.components()?, Reading::Whole, watch)?;
     watch.go_on()?;
     // What the last rehome passed over is known from its own states alone, and its sweep may not have run.
     node.store.set_lost_aside(node.state().home.as_ref())?;
@@ -51,6 +51,7 @@ pub(super) fn go_on(
         installed: node.installed().to_vec(),
         drift: survey.scan.drift.clone(),
         config: survey.scan.config.clone(),
+        indexed: 0,
         floors: next.floors.clone(),
         time_floor: next.time_floor,
         now,

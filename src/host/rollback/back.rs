@@ -106,7 +106,11 @@ impl Back {
         let found = |path: &TreePath| survey.found(path);
         let now = (scan.drift.as_slice(), scan.config.as_slice());
         let (drift, config) = self.way.after(now, &moved, rule, &found)?;
-        Ok(After { drift, config })
+        Ok(After {
+            drift,
+            config,
+            indexed: scan.indexed,
+        })
     }
 
     /// Whether every content is at hand that is to be put somewhere.
@@ -194,6 +198,7 @@ impl Decided for Back {
             installed: self.installed.clone(),
             drift: after.drift.clone(),
             config: after.config.clone(),
+            indexed: after.indexed,
             floors: state.floors.clone(),
             time_floor: state.time_floor,
             now,

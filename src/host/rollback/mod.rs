@@ -17,7 +17,7 @@ use super::change::{Road, preflight, receipt_name, undo};
 use super::generations::{self, Generation};
 use super::output::place;
 use super::service::Service;
-use super::survey::Survey;
+use super::survey::{self, Reading, Survey};
 use crate::disk::space::Room;
 use crate::model::installed::describe;
 use crate::model::patch::Accepted;
@@ -73,7 +73,7 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         place(request.receipt.as_deref(), &receipt_name(&node))?;
     }
     let began = Instant::now();
-    let survey = Survey::of(&node, &components, watch)?;
+    let survey = Survey::of(&node, &components, Reading::Whole, watch)?;
     let back = Back::find(&node, &all, target, &past, &survey, request)?;
     let rules = Rules {
         drift: node.site().policy.drift,
@@ -106,7 +106,9 @@ pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, R
         now,
         watch,
     };
+    let index = survey.index(now);
     let changed = road.go(staged, survey, began.elapsed())?;
+    survey::keep(&node, index);
     let (back, work) = (&changed.decided, &changed.work);
     Ok(outcome::outcome(&node, back, work, Some(changed.done)))
 }

@@ -68,6 +68,7 @@ fn snapshot() -> Snapshot {
         environment: environment(),
         floors: Vec::new(),
         format: FORMAT,
+        indexed: None,
         kind: Kind::Snapshot,
         marks: Marks {
             hardware: None,
