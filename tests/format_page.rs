@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use lockstep::model::statement::APPROVAL_NAMESPACE;
-use lockstep::model::{Kind, RefusalName, patch, recipe};
+use lockstep::model::{Kind, RefusalName, patch, recipe, volume};
 use lockstep::spr::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, canonical};
 
 /// What a test of a page may fail with.
@@ -219,6 +219,7 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
         format!("| nesting of JSON | {} |", canonical::DEPTH_MAX),
         format!("| files in one recipe | {} |", spaced(recipe::FILES_MAX)),
         format!("| a pack, decompressed | {} |", mib(patch::PACK_MAX)),
+        format!("| volumes of a patch | {} |", volume::VOLUMES_MAX),
     ];
     for kind in Kind::ALL {
         wanted.push(format!("`{}`", kind.member()));

@@ -1,6 +1,7 @@
 //! `inspect`: what a file says, for a person or as JSON. Nothing in it is believed.
 
 mod receipt;
+mod volumes;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -19,6 +20,7 @@ use crate::model::text::{Escaped, Shown, bytes, escaped_lines, path_as_text};
 use crate::model::{Kind, Member, Refusal, Sha256, Statement};
 use crate::plan::change::describe;
 use crate::spr::{Opened, RawStatement, SprError};
+pub use volumes::Volume;
 
 /// What a file says.
 #[derive(Debug, Serialize)]
@@ -34,10 +36,15 @@ pub struct Outcome {
     pub signatures: Vec<Sha256>,
     /// Members present, of those that the statement lists.
     pub members: (usize, usize),
+    /// The volumes of a patch that has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
     /// The statement itself.
     pub statement: Box<RawValue>,
     #[serde(skip)]
     lines: Vec<(&'static str, String)>,
+    #[serde(skip)]
+    holds: String,
 }
 
 impl std::fmt::Display for Outcome {
@@ -55,18 +62,11 @@ impl std::fmt::Display for Outcome {
         for (label, text) in &self.lines {
             writeln!(f, "  {label:<11}  {text}")?;
         }
-        let (present, listed) = self.members;
-        if present < listed {
-            write!(
-                f,
-                "  members      {present} of {listed}: a head, or one of several volumes"
-            )
-        } else {
-            write!(
-                f,
-                "  members      {listed}, each with the digest that the statement gives"
-            )
+        for volume in &self.volumes {
+            let count = self.volumes.len();
+            writeln!(f, "  volume       {} of {count}: {volume}", volume.number)?;
         }
+        write!(f, "  members      {}", self.holds)
     }
 }
 
@@ -77,16 +77,21 @@ pub fn run(path: &Path) -> Result<Outcome, Refusal> {
     let (list, lines) = describe_statement(opened.raw()).map_err(|e| e.refuse(path))?;
     let listed = list.len();
     let (raw, mut members) = opened
-        .members(&list, |member| member.name.starts_with("packs/"))
+        .members(&list, Patch::is_pack)
         .map_err(|e| e.refuse(path))?;
     let mut present = 0_usize;
-    while members
+    let mut packs = Vec::new();
+    while let Some(member) = members
         .copy_next(&mut std::io::sink())
         .map_err(|e| e.refuse(path))?
-        .is_some()
     {
         present = present.saturating_add(1);
+        if Patch::is_pack(&member) {
+            packs.push(member.name);
+        }
     }
+    let volumes = volumes::of(&raw, &packs).map_err(|e| e.refuse(path))?;
+    let holds = volumes::holds(&volumes, (present, listed), packs.is_empty());
     let sha256 = raw.sha256();
     let statement = String::from_utf8(raw.bytes)
         .map_err(|e| SprError::Corrupt(e.to_string()).refuse(path))
@@ -103,8 +108,10 @@ pub fn run(path: &Path) -> Result<Outcome, Refusal> {
             .map(|signature| signature.key)
             .collect(),
         members: (present, listed),
+        volumes,
         statement,
         lines,
+        holds,
     })
 }
 

@@ -184,7 +184,8 @@ pub(super) struct Snapshot {
 
 #[derive(Args)]
 pub(super) struct Apply {
-    /// The patch file; of several, or of those in a folder, the one made for this node is taken
+    /// The patch file; of several, or of those in a folder, the one made for this node is taken. Of a
+    /// patch in volumes, any one of them, or the folders they lie in, in any order
     #[arg(value_name = "FILE|DIR", required = true)]
     pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -315,7 +316,7 @@ pub(super) struct Inspect {
 #[derive(Args)]
 pub(super) struct Verify {
     /// Any one .spr file; or all receipts of a node, and a snapshot newer than the last, or a folder with
-    /// them: whether they are its whole chain
+    /// them: whether they are its whole chain; or the volumes of a patch, or folders with them
     #[arg(value_name = "FILE|DIR", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// The site file that is trusted
@@ -337,7 +338,7 @@ pub(super) struct Verify {
 
 #[derive(Args)]
 pub(super) struct Approve {
-    /// A patch, or its head
+    /// A patch, its head, or any volume of it
     #[arg(value_name = "PATCH.spr|HEAD.spr")]
     pub(super) file: PathBuf,
     /// The approver's private key, or the .pub file of one that an SSH agent holds
@@ -369,7 +370,7 @@ pub(super) use super::publish_args::Publish;
 pub(super) use super::rehome_args::Rehome;
 
 /// A size in bytes, with K, M or G for powers of 1024.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.strip_suffix(['K', 'M', 'G', 'k', 'm', 'g']) {
         Some(digits) => (
             digits,

@@ -7,16 +7,15 @@
 //!
 //! What is found is not believed: whether it approves anything is for `trust` to say.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{DiskError, durable};
-use crate::model::{Sha256, Watch};
+use crate::model::{Sha256, Watch, volume};
 use crate::spr::SIGNATURE_MAX;
 
 /// Most files that are looked at: far more than a policy can ask for.
 const FOUND_MAX: usize = 256;
-/// How a patch and its head are called behind their common name.
-const ENDS: [&str; 3] = [".head.spr", ".patch.spr", ".spr"];
 
 /// Approvals that lie beside a patch or its head.
 #[derive(Debug, Default)]
@@ -43,17 +42,30 @@ pub struct All {
     pub found: Vec<(String, Vec<u8>)>,
 }
 
-/// Reads the approvals in the files `named`, all of which must be readable, and those beside `patch`, of
-/// which a warning says which one was not.
-pub fn all(patch: &Path, named: &[PathBuf], watch: &dyn Watch) -> Result<All, DiskError> {
+/// Reads the approvals in the files `named`, all of which must be readable, and those beside the files
+/// of a patch, of which a warning says which one was not.
+pub fn all(patch: &[&Path], named: &[PathBuf], watch: &dyn Watch) -> Result<All, DiskError> {
     let named = named
         .iter()
         .map(|path| durable::read_plain(path, SIGNATURE_MAX))
         .collect::<Result<Vec<_>, _>>()?;
-    let beside = read(patch);
-    beside.not_read.iter().for_each(|line| watch.warn(line));
-    let mut found = beside.found;
-    found.retain(|(_, armoured)| !named.contains(armoured));
+    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut places = BTreeSet::new();
+    for patch in patch {
+        // Volumes in one folder have the same beside them.
+        if !places.insert((patch.parent(), stem(patch))) {
+            continue;
+        }
+        let beside = read(patch);
+        beside.not_read.iter().for_each(|line| watch.warn(line));
+        for (path, armoured) in beside.found {
+            let known =
+                named.contains(&armoured) || found.iter().any(|(_, known)| *known == armoured);
+            if !known {
+                found.push((path, armoured));
+            }
+        }
+    }
     Ok(All { named, found })
 }
 
@@ -107,8 +119,7 @@ fn list(patch: &Path) -> Vec<PathBuf> {
 
 fn stem(patch: &Path) -> String {
     let name = patch.file_name().unwrap_or_default().to_string_lossy();
-    let cut = ENDS.iter().find_map(|end| name.strip_suffix(end));
-    cut.unwrap_or(&name).to_owned()
+    volume::stem(&name).to_owned()
 }
 
 #[cfg(test)]
@@ -118,7 +129,12 @@ mod tests {
     #[test]
     fn a_patch_and_its_head_are_approved_under_one_name() {
         let key = Sha256::of(b"key");
-        for patch in ["usb/P-1.head.spr", "usb/P-1.patch.spr", "usb/P-1.spr"] {
+        for patch in [
+            "usb/P-1.head.spr",
+            "usb/P-1.patch.spr",
+            "usb/P-1.spr",
+            "usb/P-1.2of3.patch.spr",
+        ] {
             let name = name(Path::new(patch), &key);
             assert_eq!(name, PathBuf::from(format!("usb/P-1.{key}.sig")));
         }

@@ -114,6 +114,12 @@ impl Draft {
         &mut self.file
     }
 
+    /// Makes the content durable, and leaves it without its name: for several files that get theirs
+    /// together.
+    pub fn settle(&self) -> Result<(), DiskError> {
+        sync(&self.file).map_err(DiskError::io("sync", &self.temporary))
+    }
+
     /// Makes the content durable, then gives it its name, then makes the name durable.
     pub fn commit(mut self) -> Result<(), DiskError> {
         sync(&self.file).map_err(DiskError::io("sync", &self.temporary))?;

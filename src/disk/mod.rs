@@ -69,6 +69,7 @@ pub mod store;
 pub mod syslog;
 pub mod systemd;
 pub mod terminal;
+pub mod volumes;
 pub mod walk;
 
 pub use error::DiskError;

@@ -30,6 +30,7 @@ pub mod stem;
 pub mod text;
 pub mod time;
 pub mod version;
+pub mod volume;
 pub mod watch;
 
 mod wire;

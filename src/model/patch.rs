@@ -3,9 +3,9 @@
 //! It names no destination. The target tree follows from the recipes of [`Patch::target`], on the
 //! host; an [`Operation`] says only how to obtain the content with a digest.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::{Challenge, Drift, EnvironmentId, Installed, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::version::Version;
+use super::volume::VOLUMES_MAX;
 use super::wire::{at_most, string_serde};
 use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
 
@@ -63,8 +64,9 @@ pub struct Patch {
     /// The vendor metadata inside, rising by vendor.
     #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub vendors: Vec<CarriedVendor>,
-    /// How many packs each volume holds; their sum is the number of packs.
-    #[serde(deserialize_with = "at_most::<100_000, _, _>")]
+    /// How many packs each volume holds; their sum is the number of packs, and none is 0 but that of
+    /// a patch without packs.
+    #[serde(deserialize_with = "at_most::<VOLUMES_MAX, _, _>")]
     pub volumes: Vec<u64>,
 }
 
@@ -267,6 +269,24 @@ impl Patch {
         format!("packs/{index:04}.zst")
     }
 
+    /// Whether a member is a pack, by its name: it is in one volume alone.
+    #[must_use]
+    pub fn is_pack(member: &Member) -> bool {
+        member.name.starts_with("packs/")
+    }
+
+    /// For each volume, which of the packs it holds.
+    #[must_use]
+    pub fn shares(&self) -> Vec<Range<usize>> {
+        let mut at = 0_usize;
+        let share = |count: &u64| {
+            let from = at;
+            at = at.saturating_add(usize::try_from(*count).unwrap_or(usize::MAX));
+            from..at
+        };
+        self.volumes.iter().map(share).collect()
+    }
+
     /// The member name of a recipe.
     #[must_use]
     pub fn recipe_member(recipe: &Sha256) -> String {
@@ -308,24 +328,34 @@ impl Patch {
     }
 
     fn check_packs(&self) -> Result<(), RuleError> {
-        let members: BTreeSet<&str> = self.members.iter().map(|m| m.name.as_str()).collect();
         for (index, pack) in self.packs.iter().enumerate() {
             if pack.member != Self::pack_member(index) || pack.size > PACK_MAX || pack.size == 0 {
                 return Err(RuleError(format!("pack {index} has a wrong name or size")));
             }
-            if !members.contains(pack.member.as_str()) {
-                return Err(RuleError(format!("{} is no member", pack.member)));
-            }
         }
+        // Where a pack stands in a file follows from that.
+        let first = self.members.len().checked_sub(self.packs.len());
+        let split = first.and_then(|first| self.members.split_at_checked(first));
+        let ordered = split.is_some_and(|(small, packs)| {
+            let names = packs.iter().map(|member| &member.name);
+            names.eq(self.packs.iter().map(|pack| &pack.member)) && !small.iter().any(Self::is_pack)
+        });
+        if !ordered {
+            return Err(RuleError(
+                "the packs are not the last members, or stand in another order".to_owned(),
+            ));
+        }
+        let packs = u64::try_from(self.packs.len()).unwrap_or(u64::MAX);
         let in_volumes = self.volumes.iter().copied().fold(0, u64::saturating_add);
-        if u64::try_from(self.packs.len()).ok() == Some(in_volumes) && !self.volumes.is_empty() {
-            Ok(())
-        } else {
-            Err(RuleError(format!(
-                "the volumes hold {in_volumes} of {} packs",
-                self.packs.len()
-            )))
+        if packs != in_volumes || self.volumes.is_empty() {
+            return Err(RuleError(format!(
+                "the volumes hold {in_volumes} of {packs} packs"
+            )));
         }
+        if packs > 0 && self.volumes.contains(&0) || packs == 0 && self.volumes.len() > 1 {
+            return Err(RuleError("a volume holds no pack".to_owned()));
+        }
+        Ok(())
     }
 
     fn check_operations(&self) -> Result<(), RuleError> {

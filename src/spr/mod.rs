@@ -23,10 +23,13 @@ mod name;
 mod read;
 mod size;
 mod told;
+mod volume;
 mod write;
 
 pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of};
+pub use size::framed;
 pub use told::Told;
+pub use volume::{Holds, Share, Shares};
 pub use write::{SprWriter, encode_small, encode_unsigned};
 
 use std::io::ErrorKind;

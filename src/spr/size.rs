@@ -23,7 +23,8 @@ impl RawStatement {
 }
 
 /// Bytes of a member with its header and padding.
-fn framed(size: u64) -> u64 {
+#[must_use]
+pub fn framed(size: u64) -> u64 {
     let fill = u64::try_from(padding(size)).unwrap_or(u64::MAX);
     block().saturating_add(size).saturating_add(fill)
 }

@@ -394,8 +394,7 @@ fn a_list_without_end_in_a_statement() -> Tested {
         .write_signed(&desk.world.path("usb/forged.spr"), &desk_key)?;
     // An address space that would not hold what the list could become.
     let line = format!("ulimit -v 400000; {APPLY}");
-    desk.world
-        .refused("PROD", &line, 22, &["more than 100000"])?;
+    desk.world.refused("PROD", &line, 22, &["more than 999"])?;
     Ok(())
 }
 

@@ -27,11 +27,15 @@ impl Head {
         let file = durable::open_plain(path)?;
         let opened = Opened::open(BufReader::new(file)).map_err(refuse)?;
         let patch: Patch = opened.decode().map_err(refuse)?;
-        let is_pack = |member: &crate::model::Member| member.name.starts_with("packs/");
-        let (raw, mut reader) = opened.members(&patch.members, is_pack).map_err(refuse)?;
+        let listed = opened.members(&patch.members, Patch::is_pack);
+        let (raw, mut reader) = listed.map_err(refuse)?;
         let mut members = BTreeMap::new();
         let mut left = STATEMENT_MAX;
-        while reader.peek().map_err(refuse)?.is_some_and(|m| !is_pack(m)) {
+        while reader
+            .peek()
+            .map_err(refuse)?
+            .is_some_and(|m| !Patch::is_pack(m))
+        {
             let Some((member, bytes)) = reader.next_in_memory(left).map_err(refuse)? else {
                 break;
             };

@@ -2,7 +2,7 @@
 //! its newest snapshot names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::outcome::Outcome;
 use super::{Auditor, Request, finish};
@@ -27,7 +27,9 @@ pub(super) fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Out
     let files = Files::read(request)?;
     let receipts: Vec<ReceiptParts> = files.receipts.into_values().collect();
     let snapshots: Vec<RawStatement> = files.snapshots.into_values().collect();
-    let mut auditor = Auditor::new(request, now, watch);
+    let first = request.files.first();
+    let first = first.map_or(Path::new("."), PathBuf::as_path);
+    let mut auditor = Auditor::new(request, first, now, watch);
     let failed = auditor.chain(&receipts, snapshots.last()).err();
     let count = receipts.len();
     Ok(Outcome {

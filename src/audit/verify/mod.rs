@@ -6,6 +6,7 @@
 mod chain;
 mod outcome;
 mod reading;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +20,7 @@ use crate::model::receipt::Receipt;
 use crate::model::recipe::Recipe;
 use crate::model::site::Site;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Kind, Member, PublicKey, Refusal, RefusalName, Sha256, Statement, Time, Watch};
+use crate::model::{Kind, PublicKey, Refusal, RefusalName, Sha256, Statement, Time, Watch};
 use crate::spr::{Opened, RawStatement, SprError};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
@@ -30,11 +31,13 @@ use crate::trust::verified::by_signers;
 pub use outcome::{Line, Outcome};
 pub(super) use reading::pin;
 use reading::{allowed_signers, read_members, recipes};
+use volumes::{Set, absent};
 
 /// What `verify` is asked.
 #[derive(Debug)]
 pub struct Request {
-    /// Any one `.spr` file; or the receipts and snapshots of a node, and folders with such files.
+    /// Any one `.spr` file; or the receipts and snapshots of a node, or the volumes of a patch, and
+    /// folders with such files.
     pub files: Vec<PathBuf>,
     /// The site file that is trusted.
     pub site: Option<PathBuf>,
@@ -48,16 +51,21 @@ pub struct Request {
     pub recipes: Vec<PathBuf>,
 }
 
-/// Verifies a file; or of several, and of what lies in folders, the receipts of a node as one chain.
+/// Verifies a file; or of several, and of what lies in folders, the receipts of a node as one chain, or
+/// a patch with all of its volumes.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
     let path = match request.files.as_slice() {
-        [file] if !file.is_dir() => file,
-        _ => return chain::run(request, now, watch),
+        [file] if !file.is_dir() => file.clone(),
+        _ => match volumes::patch_among(request)? {
+            Some(file) => file,
+            None => return chain::run(request, now, watch),
+        },
     };
+    let path = path.as_path();
     let file = File::open(path).map_err(DiskError::io("open", path))?;
     let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
     let kind = opened.raw().kind;
-    let mut auditor = Auditor::new(request, now, watch);
+    let mut auditor = Auditor::new(request, path, now, watch);
     let failed = auditor.check(opened).err();
     Ok(finish(auditor, kind, failed.as_ref()))
 }
@@ -82,7 +90,7 @@ fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<&Refusal>) -> Out
         None => Some(RefusalName::UntrustedSigner.code()),
     };
     Outcome {
-        file: auditor.file().to_owned(),
+        file: auditor.file.to_owned(),
         kind,
         receipts: None,
         verified: code.is_none(),
@@ -92,11 +100,13 @@ fn finish(mut auditor: Auditor<'_>, kind: Kind, failed: Option<&Refusal>) -> Out
     }
 }
 
-/// A statement, its bytes and signatures, the members other than packs, and how many were present.
-type Read<S> = (S, RawStatement, BTreeMap<String, Vec<u8>>, usize);
+/// A statement, its bytes and signatures, the members other than packs, and the packs that were present.
+type Read<S> = (S, RawStatement, BTreeMap<String, Vec<u8>>, Vec<String>);
 
 struct Auditor<'a> {
     request: &'a Request,
+    /// The file that is read first.
+    file: &'a Path,
     now: Time,
     watch: &'a dyn Watch,
     lines: Vec<Line>,
@@ -104,9 +114,10 @@ struct Auditor<'a> {
 }
 
 impl<'a> Auditor<'a> {
-    fn new(request: &'a Request, now: Time, watch: &'a dyn Watch) -> Self {
+    fn new(request: &'a Request, file: &'a Path, now: Time, watch: &'a dyn Watch) -> Self {
         Self {
             request,
+            file,
             now,
             watch,
             lines: Vec::new(),
@@ -114,18 +125,12 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    /// What was named first.
-    fn file(&self) -> &'a Path {
-        let first = self.request.files.first();
-        first.map_or(Path::new("."), PathBuf::as_path)
-    }
-
     fn line(&mut self, result: &'static str, check: &str, detail: impl Into<String>) {
         self.lines.push(Line::new(result, check, detail.into()));
     }
 
     fn refuse(&self) -> impl Fn(SprError) -> Refusal + use<'a> {
-        let file = self.file();
+        let file = self.file;
         move |e| e.refuse(file)
     }
 
@@ -149,16 +154,18 @@ impl<'a> Auditor<'a> {
             "one tar encoding, canonical JSON, rules of its kind",
         );
         let list = statement.members().to_vec();
-        let packs = |member: &Member| member.name.starts_with("packs/");
-        let (raw, mut members) = opened.members(&list, packs).map_err(self.refuse())?;
-        let (small, present) =
+        let (raw, mut members) = opened
+            .members(&list, Patch::is_pack)
+            .map_err(self.refuse())?;
+        let (small, packs) =
             read_members(&mut members, &list, self.watch).map_err(self.refuse())?;
         let detail = format!(
-            "{present} of {} present, sizes and SHA-256 as stated",
+            "{} of {} present, sizes and SHA-256 as stated",
+            small.len().saturating_add(packs.len()),
             list.len()
         );
         self.line("ok", "members", detail);
-        Ok((statement, raw, small, present))
+        Ok((statement, raw, small, packs))
     }
 
     fn snapshot(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
@@ -271,11 +278,14 @@ impl<'a> Auditor<'a> {
     }
 
     fn patch(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
-        let (patch, raw, small, present) = self.read::<Patch>(opened)?;
+        let (patch, raw, small, packs) = self.read::<Patch>(opened)?;
+        let present = small.len().saturating_add(packs.len());
+        let set = self.find_volumes(&raw, &patch, &packs)?;
         let Some(site) = self.site()? else {
-            return Ok(());
+            return set.map_or(Ok(()), |set| self.other_volumes(&set));
         };
-        let approvals = beside::all(self.file(), &self.request.approvals, self.watch)?;
+        let files = set.as_ref().map_or(vec![self.file], Set::files);
+        let approvals = beside::all(&files, &self.request.approvals, self.watch)?;
         let snapshots: Vec<Snapshot> = patch
             .nodes
             .iter()
@@ -322,29 +332,15 @@ impl<'a> Auditor<'a> {
         for snapshot in &snapshots {
             self.node_key(&snapshot.node.key)?;
         }
-        self.packs(&patch, present)
-    }
-
-    /// A head has none of the packs, and says so in its name; anything else is incomplete.
-    fn packs(&mut self, patch: &Patch, present: usize) -> Result<(), Refusal> {
-        let absent = patch.members.len().saturating_sub(present);
-        let name = self
-            .file()
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        if absent == 0 {
-            return Ok(());
+        match set {
+            Some(set) => self.other_volumes(&set)?,
+            None => {
+                if let Some(absent) = absent(self.file, &patch, present)? {
+                    self.line("not checked", "packs", absent);
+                }
+            }
         }
-        if absent == patch.packs.len() && name.contains(".head.") {
-            let detail = format!("{absent} pack(s) are in the patch and not in its head");
-            self.line("not checked", "packs", detail);
-            return Ok(());
-        }
-        Err(Refusal::new(RefusalName::Incomplete, "packs are missing")
-            .value("present", present)
-            .value("listed", patch.members.len())
-            .next("verify the whole .patch.spr file"))
+        Ok(())
     }
 
     /// A node's key among those named, where any were.

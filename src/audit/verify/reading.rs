@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::disk::durable;
+use crate::model::patch::Patch;
 use crate::model::site::Signer;
 use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
 use crate::spr::{Members, STATEMENT_MAX, SprError, Told};
@@ -14,20 +15,23 @@ use crate::trust::site::{self, SITE_MAX, TrustedSite};
 /// Largest `allowed_signers` file, in bytes.
 const SIGNERS_MAX: u64 = 1024 * 1024;
 
-/// Members by name, packs left out, and how many members there were.
+/// Members but packs by name, and the names of the packs.
+pub(super) type Present = (BTreeMap<String, Vec<u8>>, Vec<String>);
+
+/// Members by name, packs left out, and the names of the packs.
 pub(super) fn read_members(
     members: &mut Members<BufReader<File>>,
     list: &[Member],
     watch: &dyn Watch,
-) -> Result<(BTreeMap<String, Vec<u8>>, usize), SprError> {
+) -> Result<Present, SprError> {
     let mut small = BTreeMap::new();
-    let mut present = 0_usize;
+    let mut present = Vec::new();
     let mut left = STATEMENT_MAX;
-    let packs = list.iter().filter(|m| m.name.starts_with("packs/"));
+    let packs = list.iter().filter(|member| Patch::is_pack(member));
     let total = packs.map(|m| m.size).fold(0, u64::saturating_add);
     let mut done = 0;
     while let Some(member) = members.peek()?.cloned() {
-        if member.name.starts_with("packs/") {
+        if Patch::is_pack(&member) {
             let mut told = Told {
                 out: std::io::sink(),
                 done,
@@ -37,11 +41,11 @@ pub(super) fn read_members(
             };
             members.copy_next(&mut told)?;
             done = told.done;
+            present.push(member.name);
         } else if let Some((member, bytes)) = members.next_in_memory(left)? {
             left = left.saturating_sub(member.size);
             small.insert(member.name, bytes);
         }
-        present = present.saturating_add(1);
     }
     Ok((small, present))
 }

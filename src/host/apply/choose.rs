@@ -14,6 +14,7 @@ use super::super::Node;
 use super::claim::Claimed;
 use super::{Outcome, Request, apply, decided, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
+use crate::disk::volumes::other_signatures;
 use crate::model::text::{Escaped, Shown, path_as_text};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::plan::claim::NodeFacts;
@@ -26,7 +27,7 @@ const TOLD_MAX: usize = 40;
 /// What became of the files: the one that was applied, and those that were not taken.
 #[derive(Debug, Serialize)]
 pub struct Chosen {
-    /// The file that was taken, where there was a choice.
+    /// The file that was taken, where there was a choice; of volumes, the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// What it did.
@@ -80,9 +81,13 @@ pub fn run(
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
     let mut sorted = Sorted::of(&node, places, now)?;
-    let taken = sorted.the_one(&node, places)?;
+    let Fitting { volumes, .. } = sorted.the_one(&node, places)?;
+    let taken = volumes.firsts().next();
+    let taken = taken.map(|(_, file)| file.to_owned()).unwrap_or_default();
     let not_taken = sorted.not_taken();
-    watch.say(&format!("taken      {}", Shown(&taken)));
+    if volumes.count() == 1 {
+        watch.say(&format!("taken      {}", Shown(&taken)));
+    }
     for other in &not_taken {
         watch.say(&format!("not taken  {}", other.line()));
     }
@@ -90,7 +95,7 @@ pub fn run(
         file: taken.clone(),
         ..request.clone()
     };
-    let claimed = Claimed::open(&taken)?;
+    let claimed = Claimed::among(&taken, volumes)?;
     Ok(Chosen {
         outcome: apply(claimed, node, &request, now, watch)?,
         file: Some(taken.to_string_lossy().into_owned()),
@@ -104,11 +109,20 @@ impl NotTaken {
     }
 }
 
+/// A patch of which volumes are missing, with the files of it that are there.
+struct Incomplete {
+    near: Nearness,
+    files: Vec<NotTaken>,
+    refusal: Refusal,
+}
+
 #[derive(Default)]
 struct Sorted {
     medium: Medium,
     passed_over: PassedOver,
     fitting: Vec<Fitting>,
+    /// Patches that would be taken, if all of their volumes were there.
+    incomplete: Vec<Incomplete>,
     not_taken: Vec<(Nearness, NotTaken)>,
     nearest: Option<(Nearness, Refusal)>,
 }
@@ -135,6 +149,7 @@ impl Sorted {
         for lying in std::mem::take(&mut sorted.medium.files) {
             sorted.sort(lying, &facts)?;
         }
+        sorted.complete(places)?;
         Ok(sorted)
     }
 
@@ -143,7 +158,7 @@ impl Sorted {
         match kind {
             Ok(Kind::Patch) => {
                 match judge(&path, facts) {
-                    Ok(fitting) => self.fit(fitting),
+                    Ok((index, fitting)) => self.fit(&path, index, fitting),
                     Err(unfit) => self.leave(&path, *unfit),
                 }
                 Ok(())
@@ -191,30 +206,76 @@ impl Sorted {
         Ok(())
     }
 
-    /// Of two copies of one patch, the one named as patches are: approvals lie beside that one.
-    fn fit(&mut self, one: Fitting) {
-        let near = Nearness::Own(one.sequence, one.created);
+    /// Of two copies of one file, the one named as patches are comes first: approvals lie beside that
+    /// one. The other is read where the first is damaged.
+    fn fit(&mut self, path: &Path, index: usize, mut one: Fitting) {
+        let near = one.nearness();
         let plain = |path: &Path| path.to_string_lossy().ends_with(".patch.spr");
-        let known = self
-            .fitting
-            .iter_mut()
-            .find(|known| known.patch == one.patch);
-        let copy = match known {
-            None => {
+        let patch = one.volumes.patch();
+        let mut fitting = self.fitting.iter_mut();
+        let Some(known) = fitting.find(|known| known.volumes.patch() == patch) else {
+            one.volumes.put(index, path, false);
+            self.fitting.push(one);
+            return;
+        };
+        if !known.volumes.is_of(&one.volumes) {
+            let refusal = other_signatures(path);
+            let reason = refusal.what.clone();
+            self.leave(
+                path,
+                Unfit {
+                    near,
+                    refusal,
+                    reason,
+                },
+            );
+            return;
+        }
+        let volumes = &mut known.volumes;
+        let first = volumes.files(index).first().cloned();
+        let preferred = first
+            .as_ref()
+            .is_some_and(|first| plain(path) && !plain(first));
+        volumes.put(index, path, preferred);
+        if let Some(first) = first {
+            let reason = match volumes.count() {
+                1 => "another copy of the same patch".to_owned(),
+                _ => format!("another copy of {}", volumes.called(index)),
+            };
+            let not_taken = NotTaken {
+                file: if preferred { first } else { path.to_owned() },
+                refusal: RefusalName::Usage,
+                reason,
+            };
+            self.not_taken.push((near, not_taken));
+        }
+    }
+
+    /// Looks for what is missing of each patch that fits beside what was found of it, and leaves those
+    /// that are not whole even so.
+    fn complete(&mut self, places: &[PathBuf]) -> Result<(), Refusal> {
+        for mut one in std::mem::take(&mut self.fitting) {
+            one.volumes.has_looked(places);
+            one.volumes.look_beside()?;
+            let Err(refusal) = one
+                .volumes
+                .check(&format!("lockstep {} DIR", typed(places, false)))
+            else {
                 self.fitting.push(one);
-                return;
-            }
-            Some(known) if plain(&one.path) && !plain(&known.path) => {
-                std::mem::replace(&mut known.path, one.path)
-            }
-            Some(_) => one.path,
-        };
-        let not_taken = NotTaken {
-            file: copy,
-            refusal: RefusalName::Usage,
-            reason: "another copy of the same patch".to_owned(),
-        };
-        self.not_taken.push((near, not_taken));
+                continue;
+            };
+            let file = |(index, file): (usize, &Path)| NotTaken {
+                file: file.to_owned(),
+                refusal: refusal.name,
+                reason: format!("{}, and {}", one.volumes.called(index), refusal.what),
+            };
+            self.incomplete.push(Incomplete {
+                near: one.nearness(),
+                files: one.volumes.every().map(file).collect(),
+                refusal,
+            });
+        }
+        Ok(())
     }
 
     fn leave(&mut self, path: &Path, unfit: Unfit) {
@@ -240,12 +301,35 @@ impl Sorted {
         not_taken.into_iter().map(|(_, other)| other).collect()
     }
 
-    fn the_one(&mut self, node: &Node, places: &[PathBuf]) -> Result<PathBuf, Refusal> {
-        match self.fitting.as_slice() {
-            [one] => Ok(one.path.clone()),
-            [] => Err(self.none(node)),
-            [..] => Err(self.several(places)),
+    fn the_one(&mut self, node: &Node, places: &[PathBuf]) -> Result<Fitting, Refusal> {
+        match (self.fitting.pop(), self.fitting.is_empty()) {
+            (Some(one), true) => {
+                self.leave_incomplete();
+                Ok(one)
+            }
+            (None, _) => Err(self.lacking().unwrap_or_else(|| self.none(node))),
+            (Some(one), false) => {
+                self.fitting.push(one);
+                Err(self.several(places))
+            }
         }
+    }
+
+    fn leave_incomplete(&mut self) {
+        for Incomplete { near, files, .. } in std::mem::take(&mut self.incomplete) {
+            self.not_taken
+                .extend(files.into_iter().map(|file| (near, file)));
+        }
+    }
+
+    /// Which volumes are missing of the newest patch that fits, and what else lies there.
+    fn lacking(&mut self) -> Option<Refusal> {
+        self.incomplete.sort_by_key(|one| one.near);
+        let Incomplete { refusal, .. } = self.incomplete.pop()?;
+        self.leave_incomplete();
+        let line = |refusal: Refusal, other: NotTaken| refusal.value("not taken", other.line());
+        let others = self.not_taken().into_iter().take(TOLD_MAX);
+        Some(others.fold(refusal, line))
     }
 
     fn none(&mut self, node: &Node) -> Refusal {
@@ -294,13 +378,13 @@ impl Sorted {
                 "fits",
                 format!(
                     "{}: made {} for the snapshot of sequence {}",
-                    Shown(&one.path),
+                    Shown(one.path()),
                     one.created,
                     one.sequence
                 ),
             );
         }
-        let newest = fitting.last().map(|one| one.path.as_path());
+        let newest = fitting.last().map(|one| one.path());
         let newest = newest.or_else(|| places.first().map(PathBuf::as_path));
         refusal.next(format!(
             "choose one, such as the newest: lockstep apply {}",

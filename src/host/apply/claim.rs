@@ -1,4 +1,5 @@
-//! `Claimed` and the way to `Verified`: whose patch this says it is, and whether that is so.
+//! `Claimed` and the way to `Verified`: whose patch this says it is, whether all of it is there, and
+//! whether what it says is so.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,11 +10,13 @@ use super::super::Node;
 use super::Request;
 use super::content::{PackList, PackReader};
 use crate::disk::incoming::Incoming;
+use crate::disk::volumes::{OpenVolume, Volumes};
 use crate::disk::{DiskError, beside};
 use crate::model::patch::Patch;
+use crate::model::text::{Shown, shell_word};
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
-use crate::spr::{Opened, STATEMENT_MAX};
+use crate::spr::{Opened, RawStatement, STATEMENT_MAX};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
@@ -26,6 +29,8 @@ pub(super) struct Claimed {
     path: PathBuf,
     opened: Opened<BufReader<File>>,
     patch: Patch,
+    /// The files of the patch, as far as they are known.
+    volumes: Option<Volumes>,
 }
 
 impl Claimed {
@@ -38,7 +43,23 @@ impl Claimed {
             path: path.to_owned(),
             opened,
             patch,
+            volumes: None,
         })
+    }
+
+    /// One of several files, all of which are known.
+    pub(super) fn among(path: &Path, volumes: Volumes) -> Result<Self, Refusal> {
+        let volumes = Some(volumes);
+        let claimed = Self::open(path)?;
+        Ok(Self { volumes, ..claimed })
+    }
+
+    /// The files that are known, to be typed again.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match &self.volumes {
+            None => vec![self.path.clone()],
+            Some(volumes) => volumes.firsts().map(|(_, file)| file.to_owned()).collect(),
+        }
     }
 
     /// Made for this environment and node? Asked first, before any of the payload is read.
@@ -59,8 +80,68 @@ impl Claimed {
         check_claim(&self.patch, self.opened.raw().sha256(), facts).map(drop)
     }
 
-    /// Reads the head and verifies it: signatures, site, approvals, vendor chain, recipes. The file
-    /// is left standing at its first pack.
+    /// All files of the patch: those that are known, else those that lie beside this one. They are found
+    /// by what is in them, and each is said.
+    pub(super) fn whole(self, watch: &dyn Watch) -> Result<Whole, Refusal> {
+        let Self {
+            path,
+            opened,
+            patch,
+            volumes,
+        } = self;
+        let known = volumes.is_some();
+        let mut volumes = volumes.unwrap_or_else(|| Volumes::of(opened.raw(), &patch));
+        if volumes.count() == 1 && !known {
+            // It is what it is; what is not there shows when it is read.
+            volumes.put(0, &path, false);
+        } else if !known {
+            volumes.take(&path)?;
+            volumes.look_beside()?;
+        }
+        let typed = shell_word(&path.display().to_string());
+        volumes.check(&format!("lockstep apply {typed} DIR"))?;
+        if volumes.count() > 1 {
+            for (index, file) in volumes.firsts() {
+                let volume = volumes.called(index);
+                watch.say(&format!("taken      {}: {volume}", Shown(file)));
+            }
+        }
+        Ok(Whole {
+            path,
+            opened,
+            patch,
+            volumes,
+        })
+    }
+}
+
+/// A patch of which there is a file for each volume; nothing behind the statement was read yet.
+pub(super) struct Whole {
+    path: PathBuf,
+    opened: Opened<BufReader<File>>,
+    patch: Patch,
+    volumes: Volumes,
+}
+
+/// What stands before the packs, and a file that stands at its first one.
+struct Head {
+    raw: RawStatement,
+    members: BTreeMap<String, Vec<u8>>,
+    standing: OpenVolume,
+}
+
+impl Whole {
+    /// The files of a patch in volumes, in their order; none of a patch in one.
+    pub(super) fn files(&self) -> Vec<String> {
+        let several = self.volumes.count() > 1;
+        let files = self.volumes.firsts().filter(|_| several);
+        files
+            .map(|(_, path)| path.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// Reads the head and verifies it: signatures, site, approvals, vendor chain, recipes. A file is
+    /// left standing at its first pack.
     pub(super) fn verify(
         self,
         node: &Node,
@@ -73,28 +154,16 @@ impl Claimed {
             path,
             opened,
             patch,
+            volumes,
         } = self;
-        let refuse = |e: crate::spr::SprError| e.refuse(&path);
         // What the packs are copied by; the statement itself is decoded again once it is verified.
         let list = PackList::of(&patch);
-        let is_pack = |member: &crate::model::Member| member.name.starts_with("packs/");
-        let (raw, mut members) = opened.members(&patch.members, is_pack).map_err(refuse)?;
+        let (index, head) = intact_head(&path, opened, &patch, &volumes, watch)?;
         drop(patch);
-        let mut small = BTreeMap::new();
-        let mut left = STATEMENT_MAX;
-        while members
-            .peek()
-            .map_err(refuse)?
-            .is_some_and(|member| !is_pack(member))
-        {
-            watch.go_on()?;
-            let Some((member, bytes)) = members.next_in_memory(left).map_err(refuse)? else {
-                break;
-            };
-            left = left.saturating_sub(member.size);
-            small.insert(member.name, bytes);
-        }
-        let approvals = beside::all(&path, &request.approvals, watch)?;
+        let files: Vec<&Path> = std::iter::once(path.as_path())
+            .chain(volumes.every().map(|(_, file)| file))
+            .collect();
+        let approvals = beside::all(&files, &request.approvals, watch)?;
         let context = PatchContext {
             site: node.site(),
             floors: &node.state().floors,
@@ -117,16 +186,74 @@ impl Claimed {
                 watch,
             },
         };
-        let verified = verify(
-            PatchParts {
-                raw,
-                members: small,
-            },
-            &context,
-            &mut Checklist::default(),
-        )?;
-        Ok((verified, PackReader::new(path, list, members)))
+        let Head {
+            raw,
+            members,
+            standing,
+        } = head;
+        let parts = PatchParts { raw, members };
+        let verified = verify(parts, &context, &mut Checklist::default())?;
+        Ok((verified, PackReader::new(list, volumes, (index, standing))))
     }
+}
+
+/// The head, from the file that was opened; where that one is damaged, from another of the same patch,
+/// each of which repeats it.
+fn intact_head(
+    path: &Path,
+    opened: Opened<BufReader<File>>,
+    patch: &Patch,
+    volumes: &Volumes,
+    watch: &dyn Watch,
+) -> Result<(usize, Head), Refusal> {
+    let own = volumes.every().find(|(_, file)| *file == path);
+    let own = own.map_or(0, |(index, _)| index);
+    let mut failed = match read_head(path, opened, patch, watch) {
+        Ok(head) => return Ok((own, head)),
+        Err(refusal) => refusal,
+    };
+    let mut bad = path;
+    for (index, file) in volumes.every().filter(|(_, file)| *file != path) {
+        watch.go_on()?;
+        watch.warn(&Volumes::instead(bad, &failed, file));
+        let opened = volumes.statement(file)?;
+        match read_head(file, opened, patch, watch) {
+            Ok(head) => return Ok((index, head)),
+            Err(refusal) => (failed, bad) = (refusal, file),
+        }
+    }
+    Err(failed)
+}
+
+fn read_head(
+    path: &Path,
+    opened: Opened<BufReader<File>>,
+    patch: &Patch,
+    watch: &dyn Watch,
+) -> Result<Head, Refusal> {
+    let refuse = |e: crate::spr::SprError| e.refuse(path);
+    let (raw, mut members) = opened
+        .members(&patch.members, Patch::is_pack)
+        .map_err(refuse)?;
+    let mut small = BTreeMap::new();
+    let mut left = STATEMENT_MAX;
+    while members
+        .peek()
+        .map_err(refuse)?
+        .is_some_and(|member| !Patch::is_pack(member))
+    {
+        watch.go_on()?;
+        let Some((member, bytes)) = members.next_in_memory(left).map_err(refuse)? else {
+            break;
+        };
+        left = left.saturating_sub(member.size);
+        small.insert(member.name, bytes);
+    }
+    Ok(Head {
+        raw,
+        members: small,
+        standing: OpenVolume::standing(path, members),
+    })
 }
 
 /// The node's recipes, and where new ones are kept: nowhere, when nothing is to be changed.

@@ -1,26 +1,27 @@
-//! The packs: copied in and hashed, then read as one stream.
+//! The packs: copied in and hashed, volume by volume, then read as one stream.
 //!
 //! | attack | defence |
 //! |---|---|
 //! | a pack changed on the medium | its digest is checked while it is copied; the copy is what is used |
 //! | a frame that decompresses without end | it must yield exactly the size stated, at most 64 MiB |
 //! | a window of gigabytes | [`WINDOW_LOG_MAX`] |
-//! | the file changed between check and use | the file is read once, front to back |
+//! | the file changed between check and use | each file is read once, front to back |
+//! | of two files of one volume, the damaged one lies in front | what was copied of it is thrown away, and the other one is read |
+//! | packs of another volume or of another patch | [`crate::disk::volumes`] |
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 use super::super::Node;
 use super::super::change::space;
 use crate::disk::space::Room;
 use crate::disk::stage::Stage;
+use crate::disk::volumes::{OpenVolume, Unread, Volumes};
 use crate::disk::{DiskError, durable};
 use crate::model::patch::{Operation, Pack, Patch};
-use crate::model::{Refusal, RefusalName, Watch};
-use crate::spr::{Members, Told};
+use crate::model::{Refusal, Watch};
 
 /// Largest zstd window, as a power of two: 8 MiB, what every level up to 19 stays within.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -31,35 +32,29 @@ pub(super) const PACKS: &str = "packs";
 /// The packs that a statement lists, in order.
 pub(super) struct PackList {
     packs: Vec<Pack>,
-    /// Bytes of all packs, as they stand in the file.
-    stored: u64,
     /// What they take once they are copied.
     room: Room,
 }
 
 impl PackList {
     pub(super) fn of(patch: &Patch) -> Self {
-        let stored = patch
-            .members
-            .iter()
-            .filter(|member| member.name.starts_with("packs/"))
-            .map(|member| member.size);
+        let packs = patch.members.iter().filter(|member| Patch::is_pack(member));
+        let stored = packs.map(|member| member.size);
         // One delta at a time lies beside its pack, with what it writes down.
         let deltas = patch.operations.iter().map(Operation::room).max();
-        let room = space::files(stored.clone()).plus(space::files(deltas.into_iter()));
         Self {
             packs: patch.packs.clone(),
-            room,
-            stored: stored.fold(0, u64::saturating_add),
+            room: space::files(stored).plus(space::files(deltas.into_iter())),
         }
     }
 }
 
-/// A patch file that stands at its first pack.
+/// The files of a patch, of which one stands at its first pack.
 pub(super) struct PackReader {
-    path: PathBuf,
     list: PackList,
-    members: Members<BufReader<File>>,
+    volumes: Volumes,
+    /// That one, and the index of the volume in it.
+    standing: Option<(usize, OpenVolume)>,
 }
 
 /// The packs, on this side of the gap.
@@ -69,11 +64,11 @@ pub(super) struct CopiedPacks {
 }
 
 impl PackReader {
-    pub(super) fn new(path: PathBuf, list: PackList, members: Members<BufReader<File>>) -> Self {
+    pub(super) fn new(list: PackList, volumes: Volumes, standing: (usize, OpenVolume)) -> Self {
         Self {
-            path,
             list,
-            members,
+            volumes,
+            standing: Some(standing),
         }
     }
 
@@ -84,7 +79,7 @@ impl PackReader {
 
     /// Hashes every pack and keeps none.
     pub(super) fn check(mut self, watch: &dyn Watch) -> Result<(), Refusal> {
-        self.each(watch, &mut |_| Ok(Box::new(std::io::sink())))
+        self.each(None, watch)
     }
 
     /// Copies every pack into the staging folder, hashing it on the way.
@@ -93,70 +88,108 @@ impl PackReader {
         let stage = Stage::create(node.root(), node.state().sequence.saturating_add(1))?;
         let folder = stage.path().join(PACKS);
         durable::make_folders(&folder, 0o700)?;
-        let mut packs = Vec::new();
-        let failed = Rc::new(Cell::new(None));
-        let copied = self.each(watch, &mut |index| {
-            let path = folder.join(format!("{index:04}"));
-            let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
-            packs.push(path.clone());
-            Ok(Box::new(Kept {
-                file,
-                path,
-                failed: Rc::clone(&failed),
-            }))
-        });
-        copied.map_err(|refusal| failed.take().map_or(refusal, Refusal::from))?;
+        self.each(Some(&folder), watch)?;
+        let packs = self.list.packs.into_iter().enumerate();
         Ok(CopiedPacks {
-            packs: self.list.packs.into_iter().zip(packs).collect(),
+            packs: packs.map(|(at, pack)| (pack, copy(&folder, at))).collect(),
             stage,
         })
     }
 
-    fn each(
-        &mut self,
+    /// Reads each volume from the first of its files that is intact.
+    fn each(&mut self, folder: Option<&Path>, watch: &dyn Watch) -> Result<(), Refusal> {
+        let mut standing = self.standing.take();
+        for index in 0..self.volumes.count() {
+            let open = standing.take_if(|(at, _)| *at == index);
+            self.volume(index, open.map(|(_, open)| open), folder, watch)?;
+        }
+        Ok(())
+    }
+
+    fn volume(
+        &self,
+        index: usize,
+        standing: Option<OpenVolume>,
+        folder: Option<&Path>,
         watch: &dyn Watch,
-        sink: &mut dyn FnMut(usize) -> Result<Box<dyn Write>, Refusal>,
     ) -> Result<(), Refusal> {
-        let refuse = |e: crate::spr::SprError| e.refuse(&self.path);
-        let mut done = 0_u64;
-        for (index, pack) in self.list.packs.iter().enumerate() {
-            if self
-                .members
-                .peek()
-                .map_err(refuse)?
-                .is_none_or(|member| member.name != pack.member)
-            {
-                return Err(missing(&self.path, &pack.member, self.list.packs.len()));
-            }
-            let mut told = Told {
-                out: sink(index)?,
-                done,
-                total: self.list.stored,
-                stage: "copying",
-                watch,
+        let volumes = &self.volumes;
+        let read = |open: OpenVolume| self.read(index, open, folder, watch);
+        let mut files = volumes.files(index).to_vec();
+        let mut read_now = None;
+        if let Some(open) = standing {
+            let path = open.path().to_owned();
+            files.retain(|file| *file != path);
+            files.insert(0, path);
+            read_now = Some(read(open));
+        }
+        let mut files = files.into_iter().peekable();
+        while let Some(path) = files.next() {
+            let done = match read_now.take() {
+                Some(done) => done,
+                None => volumes.open(&path, watch).and_then(read),
             };
-            if let Err(e) = self.members.copy_next(&mut told) {
-                // What ends the command ends the copy with an error of its own.
-                watch.go_on()?;
-                return Err(refuse(e));
+            match (done, files.peek()) {
+                (Ok(()), _) => return Ok(()),
+                (Err(Unread::Damaged(refusal)), Some(other)) => {
+                    watch.warn(&Volumes::instead(&path, &refusal, other));
+                }
+                (Err(unread), _) => return Err(unread.into()),
             }
-            done = told.done;
         }
-        match self.members.peek().map_err(refuse)? {
-            None => Ok(()),
-            Some(extra) => Err(missing(&self.path, &extra.name, self.list.packs.len())),
-        }
+        volumes.check("lockstep apply FILE|DIR...")
+    }
+
+    /// Reads a volume's packs into their copies.
+    fn read(
+        &self,
+        index: usize,
+        open: OpenVolume,
+        folder: Option<&Path>,
+        watch: &dyn Watch,
+    ) -> Result<(), Unread> {
+        let failed = Cell::new(None);
+        let sink = |pack| -> Result<Box<dyn Write + '_>, Refusal> {
+            Ok(match folder {
+                None => Box::new(std::io::sink()),
+                Some(folder) => Box::new(Kept::create(copy(folder, pack), &failed)?),
+            })
+        };
+        let read = self.volumes.read(index, open, "copying", watch, sink);
+        read.map_err(|unread| match failed.take() {
+            Some(error) => Unread::Ended(Refusal::from(error)),
+            None => unread,
+        })
     }
 }
 
-/// A pack's copy. What goes wrong with it is no fault of the medium that the patch is read from.
-struct Kept {
-    file: File,
-    path: PathBuf,
-    failed: Rc<Cell<Option<DiskError>>>,
+/// Where the pack with this index is copied to.
+fn copy(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("{index:04}"))
 }
 
-impl Write for Kept {
+/// A pack's copy. What goes wrong with it is no fault of the medium that the patch is read from.
+struct Kept<'a> {
+    file: File,
+    path: PathBuf,
+    failed: &'a Cell<Option<DiskError>>,
+}
+
+impl<'a> Kept<'a> {
+    /// Makes it anew, where a file that turned out to be damaged left one.
+    fn create(path: PathBuf, failed: &'a Cell<Option<DiskError>>) -> Result<Self, DiskError> {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(DiskError::io("remove", &path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let file = File::create_new(&path).map_err(DiskError::io("create", &path))?;
+        Ok(Self { file, path, failed })
+    }
+}
+
+impl Write for Kept<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write(bytes).map_err(|error| {
             let kind = error.kind();
@@ -169,17 +202,6 @@ impl Write for Kept {
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()
     }
-}
-
-fn missing(path: &std::path::Path, pack: &str, packs: usize) -> Refusal {
-    Refusal::new(
-        RefusalName::Incomplete,
-        "the file does not hold every pack: it is a head, or one of several volumes",
-    )
-    .value("file", path.display())
-    .value("missing", pack)
-    .value("patch has", format!("{packs} pack(s)"))
-    .next("apply the whole .patch.spr file")
 }
 
 /// The packs decompressed and joined.

@@ -1,11 +1,11 @@
 //! `apply`: check everything offline, refuse anything else, and change the installation so that
 //! no crash can hurt it.
 //!
-//! `Claimed -> Verified -> Admitted -> Staged -> Sealed -> Exchanged`: each is a type that only the
-//! one before can make, and each step consumes it; from `Staged` on it is the road of every change
-//! ([`super::change`]). The patch file is read front to back once: its
-//! head into memory, where it is verified; its packs into the staging folder, hashed on the way;
-//! and what is used afterwards is that copy.
+//! `Claimed -> Whole -> Verified -> Admitted -> Staged -> Sealed -> Exchanged`: each is a type that only
+//! the one before can make, and each step consumes it; from `Staged` on it is the road of every change
+//! ([`super::change`]). The patch file, or each volume of it, is read front to back once: the head
+//! into memory, where it is verified; the packs into the staging folder, hashed on the way; and what
+//! is used afterwards is that copy.
 
 mod after;
 pub mod choose;
@@ -52,7 +52,7 @@ pub const MEMORY: u64 = 256 * 1024 * 1024;
 pub struct Request {
     /// The root.
     pub root: PathBuf,
-    /// The patch file.
+    /// The patch file, or one volume of it; the others are found beside it.
     pub file: PathBuf,
     /// Detached approvals; those that lie beside the patch are found without being named.
     pub approvals: Vec<PathBuf>,
@@ -104,7 +104,7 @@ fn apply(
 ) -> Result<Outcome, Refusal> {
     claimed.check_identity(&node)?;
     node.check_named(request.environment.as_ref())?;
-    let line = typed(std::slice::from_ref(&request.file), false);
+    let line = typed(&claimed.files(), false);
     let node = node.ready(request.dry_run, &line, now, watch)?;
     if !request.dry_run {
         place(request.receipt.as_deref(), &receipt_name(&node))?;
@@ -123,12 +123,14 @@ fn apply(
         now,
     };
     claimed.check_open(&facts)?;
+    let whole = claimed.whole(watch)?;
+    let volumes = whole.files();
     let incoming = if request.dry_run {
         None
     } else {
         Some(Incoming::create(node.root())?)
     };
-    let (verified, packs) = claimed.verify(&node, request, incoming.as_ref(), now, watch)?;
+    let (verified, packs) = whole.verify(&node, request, incoming.as_ref(), now, watch)?;
     // A mistake in the node's own rules would else be found out at the commit.
     let service = Service::of(&node)?;
     // Read once the new ones are verified, so that both are in memory as recipes alone.
@@ -151,7 +153,10 @@ fn apply(
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
         after(&node, &admitted, &survey, &work, watch)?;
         watch.go_on()?;
-        return Ok(outcome(&node, &admitted, &work, None));
+        return Ok(Outcome {
+            volumes,
+            ..outcome(&node, &admitted, &work, None)
+        });
     };
     let began = Instant::now();
     let decision = Decision { admitted, incoming };
@@ -169,7 +174,10 @@ fn apply(
     let changed = road.go(staged, survey, began.elapsed())?;
     survey::keep(&node, index);
     let admitted = &changed.decided.admitted;
-    Ok(outcome(&node, admitted, &changed.work, Some(changed.done)))
+    Ok(Outcome {
+        volumes,
+        ..outcome(&node, admitted, &changed.work, Some(changed.done))
+    })
 }
 
 /// From the first byte that is written under the root to everything on disk beside the tree.

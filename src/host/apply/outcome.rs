@@ -26,6 +26,9 @@ pub struct Outcome {
     pub node: String,
     /// SHA-256 of `patch.json`.
     pub patch: String,
+    /// The files it was in, where it came in volumes, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// Whether nothing was changed, because that was asked for.
     pub dry_run: bool,
     /// Whether it registers what lies there already.
@@ -116,6 +119,7 @@ pub(super) fn outcome(
         environment: node.environment().to_string(),
         node: node.name().to_string(),
         patch: patch.sha256().to_string(),
+        volumes: Vec::new(),
         dry_run: done.is_none(),
         adopts: patch.patch().adopts(),
         changes: component_changes(&before, &after)

@@ -5,19 +5,19 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::disk::DiskError;
+use crate::disk::volumes::{Volumes, held};
 use crate::model::patch::Patch;
-use crate::model::{Member, Name, Refusal, RefusalName, Sha256, Time};
+use crate::model::{Name, Refusal, RefusalName, Time};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
-use crate::spr::{Opened, RawStatement};
+use crate::spr::{Opened, RawStatement, Shares};
 use crate::trust::verified::check_intact;
 
-/// A patch that would be taken.
+/// A patch that would be taken, with the files of it that were found.
 pub(super) struct Fitting {
-    pub(super) path: PathBuf,
-    pub(super) patch: Sha256,
+    pub(super) volumes: Volumes,
     pub(super) sequence: u64,
     pub(super) created: Time,
 }
@@ -55,9 +55,21 @@ impl Unfit {
     }
 }
 
-/// Judges the patch file at `path`.
-pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<Fitting, Box<Unfit>> {
-    let (raw, patch, size) = statement(path).map_err(Unfit::unreadable)?;
+impl Fitting {
+    pub(super) fn nearness(&self) -> Nearness {
+        Nearness::Own(self.sequence, self.created)
+    }
+
+    /// The first file of its first volume that there is one of.
+    pub(super) fn path(&self) -> &Path {
+        let first = self.volumes.firsts().next();
+        first.map_or(Path::new(""), |(_, path)| path)
+    }
+}
+
+/// Judges the patch file at `path`, and says which volume it holds.
+pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<(usize, Fitting), Box<Unfit>> {
+    let (raw, patch, file) = statement(path).map_err(Unfit::unreadable)?;
     check_place(&patch, facts)?;
     let own = patch.nodes.iter().find(|node| &node.name == facts.name);
     let sequence = own.map_or(0, |node| node.sequence);
@@ -65,14 +77,16 @@ pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<Fitting, Box<U
     let open = check_intact::<Patch>(&raw)
         .map_err(Refusal::from)
         .and_then(|()| check_claim(&patch, raw.sha256(), facts).map(drop))
-        .and_then(|()| check_whole(path, &raw, &patch, size));
+        .and_then(|()| held(&Shares::of(&raw, &patch), path, &file));
     match open {
-        Ok(()) => Ok(Fitting {
-            path: path.to_owned(),
-            patch: raw.sha256(),
-            sequence,
-            created: patch.created,
-        }),
+        Ok(index) => {
+            let fitting = Fitting {
+                volumes: Volumes::of(&raw, &patch),
+                sequence,
+                created: patch.created,
+            };
+            Ok((index, fitting))
+        }
         Err(refusal) => Err(Box::new(Unfit {
             near: Nearness::Own(sequence, patch.created),
             reason: match refusal.name {
@@ -85,13 +99,12 @@ pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<Fitting, Box<U
     }
 }
 
-/// The statement of a patch file, and how long the file is.
-fn statement(path: &Path) -> Result<(RawStatement, Patch, u64), Refusal> {
+/// The statement of a patch file, and the file.
+fn statement(path: &Path) -> Result<(RawStatement, Patch, File), Refusal> {
     let file = File::open(path).map_err(DiskError::io("open", path))?;
-    let size = file.metadata().map_err(DiskError::io("read", path))?.len();
-    let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
+    let opened = Opened::open(BufReader::new(&file)).map_err(|e| e.refuse(path))?;
     let patch = opened.decode().map_err(|e| e.refuse(path))?;
-    Ok((opened.into_raw(), patch, size))
+    Ok((opened.into_raw(), patch, file))
 }
 
 fn check_place(patch: &Patch, facts: &NodeFacts<'_>) -> Result<(), Box<Unfit>> {
@@ -111,23 +124,4 @@ fn check_place(patch: &Patch, facts: &NodeFacts<'_>) -> Result<(), Box<Unfit>> {
             reason,
         })
     })
-}
-
-/// A head holds no contents, and a file that was cut short not all of them.
-fn check_whole(path: &Path, raw: &RawStatement, patch: &Patch, size: u64) -> Result<(), Refusal> {
-    let whole = raw.file_size(patch.members.iter());
-    if size >= whole {
-        return Ok(());
-    }
-    let small = |member: &&Member| !member.name.starts_with("packs/");
-    let what = if size == raw.file_size(patch.members.iter().filter(small)) {
-        "the head of a patch, without its contents"
-    } else {
-        "the file is cut short"
-    };
-    Err(Refusal::new(RefusalName::Incomplete, what)
-        .value("file", path.display())
-        .value("has", format!("{size} bytes"))
-        .value("patch has", format!("{whole} bytes"))
-        .next("copy the whole .patch.spr file again, and compare its sha256sum on both sides"))
 }
