@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args::Accept;
+use super::args::{Accept, size};
 use crate::model::Name;
+use crate::model::volume::FAT32_MAX;
 
 #[derive(Args)]
 pub(super) struct DeskFolder {
@@ -146,6 +147,10 @@ pub(super) struct Prepare {
     /// Where the patch goes: a file or a folder; for several environments, a folder
     #[arg(long, short, value_name = "FILE|DIR")]
     pub(super) output: Option<PathBuf>,
+    /// Make files of at most this many bytes, such as 2G or 700M; fat32 is the most that a FAT32 stick
+    /// holds in one file (4G less one byte). Where one is not enough, the patch goes into several volumes
+    #[arg(long, value_name = "SIZE|fat32", value_parser = volume_size)]
+    pub(super) volume_size: Option<u64>,
     #[command(flatten)]
     pub(super) desk: DeskFolder,
     #[command(flatten)]
@@ -171,6 +176,14 @@ impl From<Effort> for crate::delta::Effort {
             Effort::Best => Self::Best,
         }
     }
+}
+
+/// A size, or the name of a medium.
+fn volume_size(text: &str) -> Result<u64, String> {
+    if text.eq_ignore_ascii_case("fat32") {
+        return Ok(FAT32_MAX);
+    }
+    size(text).map_err(|_not_a_size| format!("{text:?} is neither a size such as 700M nor fat32"))
 }
 
 #[derive(Args)]

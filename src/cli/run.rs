@@ -278,6 +278,7 @@ mod desk {
                         fingerprint: args.fingerprint,
                         key: args.key,
                         output: args.output,
+                        volume_size: args.volume_size,
                         accepted: accepted(args.accept),
                         ..desk::prepare::Request::default()
                     },

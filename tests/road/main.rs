@@ -53,4 +53,5 @@ mod terminal;
 mod thin;
 mod vendor_keys;
 mod vendors;
+mod volumes;
 mod world;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lockstep::model::Sha256;
 use lockstep::trust::SigningKey;
 
 use crate::forge::{Parts, sign};
@@ -273,6 +274,66 @@ fn the_pages_commands_refuse_what_was_signed_anew() -> Tested {
         "a state that is not the digest of its lists",
         "The state digest",
     )
+}
+
+#[test]
+fn the_pages_commands_check_volumes() -> Tested {
+    let audit = Audit::new()?;
+    let world = &audit.world;
+    let line = |line: u64| format!("{}\n", Sha256::of(&line.to_be_bytes()));
+    let big: String = (0..6_000).map(line).collect();
+    world.component("big/1.0/big-1.0.0", &[("big.txt", &big)], "")?;
+    world.ok("lockstep prepare --environment PROD --to to:big/1.0/big-1.0.0.spr --whole --volume-size 120K --desk desk --source repository --output usb/v.patch.spr")?;
+    // As somebody carries them: in any order, under any names.
+    let volumes = "rm patch.spr && mkdir volumes && n=9 && for v in ../usb/v.*of*.spr; do n=$((n - 1)); cp $v \"volumes/part $n.spr\"; done";
+    let approve = "rm approvals/* && tar -xOf 'volumes/part 8.spr' patch.json > p && for who in anna ben; do rm -f p.sig; ssh-keygen -q -Y sign -f ../keys/$who -n lockstep-approval p; mv p.sig approvals/$who.sig; done";
+    let lay_out = |more: &str| audit.lay_out(&format!("{volumes} && {approve} && {more}"));
+    lay_out("true")?;
+    let (came, said) = audit.run()?;
+    let all = Came::RefusedIn("Whether it was applied".to_owned());
+    assert_eq!(came, all, "not applied yet, and all else is well:\n{said}");
+    assert!(said.contains(" volumes, joined"), "{said}");
+    for (what, heading, change) in [
+        (
+            "one is missing",
+            "A patch in volumes",
+            "rm 'volumes/part 7.spr'",
+        ),
+        (
+            "the last is missing",
+            "A patch in volumes",
+            "rm \"$(ls volumes/*.spr | head -n 1)\"",
+        ),
+        (
+            "one twice",
+            "A patch in volumes",
+            "cp 'volumes/part 7.spr' volumes/b.spr",
+        ),
+        (
+            "another statement",
+            "A patch in volumes",
+            "sed -i 's/\"kind\":\"patch\"/\"kind\":\"petch\"/' 'volumes/part 7.spr'",
+        ),
+        (
+            "a byte behind the end",
+            "A patch in volumes",
+            "printf x >> 'volumes/part 7.spr'",
+        ),
+        (
+            "one cut short",
+            "A patch in volumes",
+            "truncate -s -1024 'volumes/part 7.spr'",
+        ),
+        (
+            "a pack changed",
+            "The patch",
+            "f='volumes/part 7.spr'; printf xyz | dd of=\"$f\" bs=1 conv=notrunc seek=$(($(stat -c %s \"$f\") - 1700)) 2> dd.log",
+        ),
+    ] {
+        lay_out(change)?;
+        audit.refuses(what, heading)?;
+    }
+    Ok(())
 }
 
 /// Each component gets the other one's recipe.

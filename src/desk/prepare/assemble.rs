@@ -1,26 +1,27 @@
-//! The file: members in their order, the statement over them, the signature, and a check of it all.
+//! The files: members in their order, the statement over them, the signature; and their names, once all
+//! of them were read back.
 
-use std::collections::BTreeMap;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::hashed::{Counted, Hashed};
+use super::hashed::Hashed;
 use super::nodes::Nodes;
+use super::outcome::MadeFile;
 use super::packs::Stream;
 use super::sign::Preparer;
 use super::vendors::Vendors;
+use super::volumes;
 use super::workshop::{Workshop, head_name};
 use crate::disk::durable::Draft;
-use crate::disk::{DiskError, durable, folder, handout};
+use crate::disk::{folder, handout};
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
 use crate::model::statement::FORMAT;
-use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Time, Watch};
-use crate::spr::{MemberBytes, Members, Opened, RawSignature, SprWriter, Told, canonical};
+use crate::model::{Kind, Member, Refusal, Sha256, Time, Watch};
+use crate::spr::{MemberBytes, RawSignature, SprError, SprWriter};
 use crate::trust::TrustedSite;
-use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
-use crate::trust::vendor::Expiry;
 
 /// All that goes into the file.
 pub(super) struct Parts<'a> {
@@ -37,42 +38,70 @@ pub(super) struct Parts<'a> {
     /// Whether recipes travel whole, and not against those that are installed.
     pub(super) whole: bool,
     pub(super) stream: Stream,
+    /// Bytes that a file may have, where it goes into several.
+    pub(super) volume_size: Option<u64>,
     pub(super) now: Time,
 }
 
-/// The file that was made.
+/// The files that were made.
 pub(super) struct Made {
-    pub(super) file: PathBuf,
-    pub(super) head: PathBuf,
-    pub(super) size: u64,
-    pub(super) file_sha256: Sha256,
+    /// The patch, or its volumes in order.
+    pub(super) files: Vec<MadeFile>,
+    pub(super) head: MadeFile,
     pub(super) patch: Sha256,
     pub(super) apply_before: Time,
     pub(super) warnings: Vec<String>,
 }
 
-/// The file, complete and verified, and not yet under its name.
+impl Made {
+    /// The patch file, or the first volume.
+    pub(super) fn file(&self) -> &Path {
+        self.files
+            .first()
+            .map_or(&self.head.path, |file| &file.path)
+    }
+}
+
+/// The files, complete and verified, and not yet under their names.
 pub(super) struct Drafted {
     pub(super) made: Made,
-    patch: Draft,
+    files: Vec<Draft>,
     head: Draft,
 }
 
 impl Drafted {
-    /// Gives patch and head their names, or neither. The head has its own before the patch: where the
-    /// patch is, both are.
+    /// Gives patch and head their names, or none of them. All are durable before the first one has its
+    /// name, and the first volume has it last: where that is, everything is.
     pub(super) fn commit(self) -> Result<Made, Refusal> {
-        let Self { made, patch, head } = self;
+        let Self { made, files, head } = self;
+        let all = made.files.iter().chain([&made.head]);
         // Somebody may have taken them since they were asked for.
-        handout::check_free(&made.file)?;
-        handout::check_free(&made.head)?;
-        head.commit_new()?;
-        patch.commit_new().or_else(|error| {
-            folder::remove_file(&made.head)?;
-            Err(error)
-        })?;
+        all.clone()
+            .try_for_each(|file| handout::check_free(&file.path))?;
+        for draft in files.iter().chain([&head]) {
+            draft.settle()?;
+        }
+        let paths = all.map(|file| file.path.as_path()).rev();
+        let drafts = std::iter::once(head).chain(files.into_iter().rev());
+        let mut named: Vec<&Path> = Vec::new();
+        for (path, draft) in paths.zip(drafts) {
+            if let Err(error) = draft.commit_new() {
+                for path in named {
+                    folder::remove_file(path)?;
+                }
+                return Err(error.into());
+            }
+            named.push(path);
+        }
         Ok(made)
     }
+}
+
+/// What every file of the patch begins with.
+struct Repeated {
+    statement: Vec<u8>,
+    signature: RawSignature,
+    small: Vec<MemberBytes>,
 }
 
 impl Parts<'_> {
@@ -83,7 +112,6 @@ impl Parts<'_> {
         preparer: &Preparer,
         watch: &dyn Watch,
     ) -> Result<Drafted, Refusal> {
-        let refuse = |e: crate::spr::SprError| e.refuse(&shop.output);
         let (recipes, carried) = self.recipes()?;
         let (metadata, vendors, apply_before) = self.metadata()?;
         let mut small = self.snapshots();
@@ -92,62 +120,80 @@ impl Parts<'_> {
         if self.nodes.lack_site(self.site) {
             small.push(("site.spr".to_owned(), self.site.to_spr()?));
         }
-        let patch = self.statement(&small, carried, vendors, apply_before);
-        let statement = canonical::encode(&patch).map_err(refuse)?;
+        let mut patch = self.statement(&small, carried, vendors, apply_before);
+        let statement = volumes::fix(&mut patch, self.volume_size)?;
+        let shares = patch.shares();
         drop(patch);
-        let signature = preparer.sign(&statement)?;
-        let sha256 = Sha256::of(&statement);
-
-        let mut draft = durable::Draft::create(&shop.output, 0o644)?;
-        let (file_sha256, size) = {
-            let out = BufWriter::new(draft.file());
-            let mut out = Hashed::new(out);
-            self.spr(&mut out, &statement, &signature, &small, true)
-                .map_err(refuse)?;
-            (out.hasher.finish(), out.size)
+        let repeated = Repeated {
+            signature: preparer.sign(&statement)?,
+            statement,
+            small,
         };
-        let head = head_name(&shop.output);
-        let mut head_draft = durable::Draft::create(&head, 0o644)?;
-        let mut out = BufWriter::new(head_draft.file());
-        self.spr(&mut out, &statement, &signature, &small, false)
-            .map_err(refuse)?;
-        drop(out);
-        // All of it is read back from the file.
-        drop((statement, small));
-        let warnings = self.verify_own(draft.file(), &shop.output, preparer, watch);
+        let sha256 = Sha256::of(&repeated.statement);
+
+        let paths = shop.files(shares.len());
+        let mut files = Vec::new();
+        let mut drafts = Vec::new();
+        for (path, share) in paths.into_iter().zip(shares) {
+            watch.go_on()?;
+            let (file, draft) = self.file(path, &repeated, share)?;
+            files.push(file);
+            drafts.push(draft);
+        }
+        let (head, head_draft) = self.file(head_name(&shop.output), &repeated, 0..0)?;
+        // All of it is read back from the files.
+        drop(repeated);
+        let warnings = self.verify_own(&mut drafts, &shop.output, preparer, watch);
         // What ends the command ends the reading with an error of its own.
         watch.go_on()?;
-        let warnings = warnings?;
+        let mut warnings = warnings?;
+        if let (None, [one]) = (self.volume_size, files.as_slice()) {
+            warnings.extend(volumes::warning(one.size));
+        }
         let made = Made {
-            file: shop.output.clone(),
+            files,
             head,
-            size,
-            file_sha256,
             patch: sha256,
             apply_before,
             warnings,
         };
+        volumes::check_sizes(&made, self.volume_size)?;
         Ok(Drafted {
             made,
-            patch: draft,
+            files: drafts,
             head: head_draft,
         })
+    }
+
+    /// Writes a file that holds these packs.
+    fn file(
+        &self,
+        path: PathBuf,
+        repeated: &Repeated,
+        packs: Range<usize>,
+    ) -> Result<(MadeFile, Draft), Refusal> {
+        let mut draft = Draft::create(&path, 0o644)?;
+        let (sha256, size) = {
+            let mut out = Hashed::new(BufWriter::new(draft.file()));
+            self.spr(&mut out, repeated, packs)
+                .map_err(|e| e.refuse(&path))?;
+            (out.hasher.finish(), out.size)
+        };
+        Ok((MadeFile { path, size, sha256 }, draft))
     }
 
     fn spr(
         &self,
         out: &mut dyn Write,
-        statement: &[u8],
-        signature: &RawSignature,
-        small: &[MemberBytes],
-        packs: bool,
-    ) -> Result<(), crate::spr::SprError> {
-        let mut writer = SprWriter::new(out, Kind::Patch, statement)?;
-        writer.signature(&signature.key, &signature.armoured)?;
-        for (name, bytes) in small {
+        repeated: &Repeated,
+        packs: Range<usize>,
+    ) -> Result<(), SprError> {
+        let mut writer = SprWriter::new(out, Kind::Patch, &repeated.statement)?;
+        writer.signature(&repeated.signature.key, &repeated.signature.armoured)?;
+        for (name, bytes) in &repeated.small {
             writer.bytes(name, bytes)?;
         }
-        for made in self.stream.packs.iter().filter(|_| packs) {
+        for made in self.stream.packs.get(packs).unwrap_or_default() {
             writer.member(
                 &made.member.name,
                 made.member.size,
@@ -220,95 +266,4 @@ impl Parts<'_> {
             volumes: vec![u64::try_from(self.stream.packs.len()).unwrap_or(u64::MAX)],
         }
     }
-
-    /// Reads the file back as the host will: signatures, vendor chain, recipes, every pack.
-    fn verify_own(
-        &self,
-        file: &mut std::fs::File,
-        path: &Path,
-        preparer: &Preparer,
-        watch: &dyn Watch,
-    ) -> Result<Vec<String>, Refusal> {
-        use std::io::Seek as _;
-        let refuse = |e: crate::spr::SprError| e.refuse(path);
-        file.rewind().map_err(DiskError::io("read", path))?;
-        let opened = Opened::open(std::io::BufReader::new(&*file)).map_err(refuse)?;
-        let patch: Patch = opened.decode().map_err(refuse)?;
-        let (raw, mut members) = opened.members(&patch.members, |_| false).map_err(refuse)?;
-        let total = patch.packs.iter().map(|pack| pack.size).sum();
-        let packs: BTreeMap<String, u64> = patch
-            .packs
-            .into_iter()
-            .map(|pack| (pack.member, pack.size))
-            .collect();
-        let mut small = BTreeMap::new();
-        let mut packed = 0_u64;
-        while let Some(name) = members.peek().map_err(refuse)?.map(|m| m.name.clone()) {
-            if let Some(stated) = packs.get(&name) {
-                let told = Told {
-                    out: Counted::default(),
-                    done: packed,
-                    total,
-                    stage: "checking",
-                    watch,
-                };
-                let decoded = decoded_size(&mut members, told, path)?;
-                if decoded != *stated {
-                    return Err(Refusal::new(
-                        RefusalName::Internal,
-                        "a pack does not decode to its size",
-                    )
-                    .value("stated", stated)
-                    .value("decoded", decoded));
-                }
-                packed = packed.saturating_add(decoded);
-            } else if let Some((member, bytes)) = members
-                .next_in_memory(crate::spr::STATEMENT_MAX)
-                .map_err(refuse)?
-            {
-                small.insert(member.name, bytes);
-            }
-        }
-        let floors: Vec<_> = self
-            .nodes
-            .snapshots()
-            .flat_map(|s| self.site.floors_since(s.site.version, &s.floors))
-            .collect();
-        let context = PatchContext {
-            site: self.site,
-            floors: &floors,
-            approvals: Approvals::NotYet,
-            expiry: Expiry::Desk {
-                now: self.now,
-                source_age_days: self.site.policy.source_age_days,
-            },
-            recipe_files: &|recipe: &Sha256| self.vendors.recipe_file(recipe),
-        };
-        let mut checks = Checklist::default();
-        let verified = verify(
-            PatchParts {
-                raw,
-                members: small,
-            },
-            &context,
-            &mut checks,
-        )?;
-        debug_assert_eq!(verified.preparer(), preparer.signer());
-        Ok(verified.warnings().map(str::to_owned).collect())
-    }
-}
-
-/// Bytes that the next member decodes to; they are counted while it is read, and kept nowhere.
-fn decoded_size<R: Read>(
-    members: &mut Members<R>,
-    told: Told<'_, Counted>,
-    path: &Path,
-) -> Result<u64, Refusal> {
-    let wrap = || DiskError::io("decode", path);
-    let mut decoder = zstd::stream::write::Decoder::new(told).map_err(wrap())?;
-    members
-        .copy_next(&mut decoder)
-        .map_err(|e| e.refuse(path))?;
-    decoder.flush().map_err(wrap())?;
-    Ok(decoder.into_inner().out.0)
 }

@@ -41,8 +41,13 @@ impl OneLine for Outcome {
             0 => String::new(),
             needed => format!(", approvals needed: {needed}"),
         };
+        let more = match self.files.len().saturating_sub(1) {
+            0 => String::new(),
+            1 => " and 1 more volume".to_owned(),
+            more => format!(" and {more} more volumes"),
+        };
         format!(
-            "prepared   {}: {}, {}, apply before {}{approvals}",
+            "prepared   {}: {}{more}, {}, apply before {}{approvals}",
             self.environment,
             Shown(&self.file),
             self.changes.join(", "),

@@ -14,11 +14,13 @@ mod hashed;
 pub mod many;
 mod nodes;
 mod outcome;
+mod own;
 mod packs;
 mod places;
 mod plan;
 mod sign;
 mod vendors;
+mod volumes;
 mod workshop;
 
 use std::path::{Path, PathBuf};
@@ -38,7 +40,7 @@ use crate::plan::lifting::check_acceptable;
 use crate::trust::TrustedSite;
 pub use explain::Explained;
 use nodes::Nodes;
-pub use outcome::{Contents, Outcome};
+pub use outcome::{Contents, MadeFile, Outcome};
 use plan::Plan;
 use vendors::Vendors;
 
@@ -71,6 +73,8 @@ pub struct Request {
     pub key: Option<PathBuf>,
     /// The patch file, or a folder for it.
     pub output: Option<PathBuf>,
+    /// Bytes that a file may have, at most: the patch then goes into as many volumes as it takes.
+    pub volume_size: Option<u64>,
     /// Refusals that the operator lifts.
     pub accepted: Vec<Accepted>,
 }
@@ -119,6 +123,7 @@ pub fn run(
         shop: &folder,
         cache: &desk.cache,
         effort: request.effort,
+        volume_size: request.volume_size,
         watch,
     };
     let mut stream = packs::fill(&means, &vendors, &sources, &changes)?;
@@ -137,6 +142,7 @@ pub fn run(
         adopts: adoption.is_some(),
         whole: request.whole,
         stream,
+        volume_size: request.volume_size,
         now,
     }
     .write(&folder, &signer, watch)?;
@@ -157,15 +163,15 @@ pub fn run(
     };
     let mut warnings = nodes.warnings().to_vec();
     warnings.extend(vendors.warnings());
+    let file = made.file().to_owned();
     warnings.extend(made.warnings);
     for line in &warnings {
         watch.warn(line);
     }
     Ok(Outcome {
-        file: made.file,
+        file,
+        files: made.files,
         head: made.head,
-        size: made.size,
-        sha256: made.file_sha256.to_string(),
         patch: made.patch.to_string(),
         environment: nodes.environment().to_string(),
         nodes: nodes.names().map(ToString::to_string).collect(),
@@ -261,7 +267,7 @@ fn remember(
     for word in nodes.words() {
         let node = &word.snapshot.get().node;
         if let Some(known) = record.node(&node.name) {
-            check_key(known, node, &made.file)?;
+            check_key(known, node, made.file())?;
         }
         record.take_in(word, request.accepted_fork(), now)?;
     }
@@ -269,7 +275,7 @@ fn remember(
         apply_before: made.apply_before,
         created: now,
         file: made
-            .file
+            .file()
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()

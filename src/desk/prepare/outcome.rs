@@ -6,21 +6,19 @@ use serde::Serialize;
 
 use super::adopt::Adoption;
 use super::explain::Explained;
+use crate::model::Sha256;
 use crate::model::text::{Shown, bytes, path_as_text};
 
 /// What `prepare` made.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The patch file.
+    /// The patch file; of several volumes, the first.
     #[serde(serialize_with = "path_as_text")]
     pub file: PathBuf,
-    /// The same without packs, for approvers.
-    #[serde(serialize_with = "path_as_text")]
-    pub head: PathBuf,
-    /// Bytes in the patch file.
-    pub size: u64,
-    /// SHA-256 of the patch file, for the ticket.
-    pub sha256: String,
+    /// The files that are carried, in order: one, or the volumes.
+    pub files: Vec<MadeFile>,
+    /// The patch without packs, for approvers.
+    pub head: MadeFile,
     /// SHA-256 of `patch.json`, the patch's identity.
     pub patch: String,
     /// For which environment.
@@ -48,6 +46,18 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// A file that was made, as it stands in the ticket.
+#[derive(Debug, Clone, Serialize)]
+pub struct MadeFile {
+    /// Where it lies.
+    #[serde(rename = "file", serialize_with = "path_as_text")]
+    pub path: PathBuf,
+    /// Bytes in it.
+    pub size: u64,
+    /// SHA-256 of it.
+    pub sha256: Sha256,
 }
 
 /// Where contents come from.
@@ -103,26 +113,43 @@ impl std::fmt::Display for Outcome {
             writeln!(f, "  hot        {}", self.hot)?;
         }
         writeln!(f, "  apply      before {}", self.apply_before)?;
-        writeln!(
-            f,
-            "  file       {} ({})",
-            Shown(&self.file),
-            bytes(self.size)
-        )?;
-        writeln!(f, "  sha256     {}", self.sha256)?;
-        writeln!(f, "  head       {} (for approvers)", Shown(&self.head))?;
+        for (label, file) in self
+            .files
+            .iter()
+            .map(|file| ("file", file))
+            .chain([("head", &self.head)])
+        {
+            let (path, size) = (Shown(&file.path), bytes(file.size));
+            let note = if label == "head" {
+                ", for approvers"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                "  {label:<9}  {path} ({size}, {} bytes{note})",
+                file.size
+            )?;
+            writeln!(f, "  sha256     {}", file.sha256)?;
+        }
         if self.approvals_needed > 0 {
             writeln!(
                 f,
                 "  approvals  {} needed: lockstep approve {} --key KEY",
                 self.approvals_needed,
-                Shown(&self.head)
+                Shown(&self.head.path)
             )?;
         }
-        write!(
-            f,
-            "  next       carry the file to the host and run: lockstep apply {}",
-            Shown(&self.file)
-        )
+        match self.files.len() {
+            0 | 1 => write!(
+                f,
+                "  next       carry the file to the host and run: lockstep apply {}",
+                Shown(&self.file)
+            ),
+            count => write!(
+                f,
+                "  next       carry the {count} volumes to the host, in one folder or in several, and run: lockstep apply DIR..."
+            ),
+        }
     }
 }

@@ -11,11 +11,12 @@ use super::deltas::{self, Compared, Delta, Wanted};
 use super::explain::Explained;
 use super::hashed::Hashed;
 use super::vendors::Vendors;
+use super::volumes;
 use super::workshop::Workshop;
 use crate::delta::{Effort, ReadAt as _};
 use crate::disk::DiskError;
 use crate::model::digest::ContentHasher;
-use crate::model::patch::{Codec, Operation, PACK_MAX, Pack, Patch};
+use crate::model::patch::{Codec, Operation, Pack, Patch};
 use crate::model::recipe::FileContent;
 use crate::model::{Member, Refusal, RefusalName, Sha256, TreePath, Watch};
 use crate::plan::change::Changes;
@@ -57,6 +58,8 @@ pub(super) struct Means<'a> {
     pub(super) shop: &'a Workshop,
     pub(super) cache: &'a Path,
     pub(super) effort: Effort,
+    /// Bytes that a file of the patch may have, where it goes into several.
+    pub(super) volume_size: Option<u64>,
     pub(super) watch: &'a dyn Watch,
 }
 
@@ -88,6 +91,7 @@ pub(super) fn fill(
     let mut packer = Packer {
         shop: means.shop,
         level: level(means.effort),
+        pack_max: volumes::pack_max(means.volume_size, total),
         packs: Vec::new(),
         open: None,
         at: 0,
@@ -215,6 +219,8 @@ pub(super) fn each_checked(
 struct Packer<'a> {
     shop: &'a Workshop,
     level: i32,
+    /// Bytes of content in a pack, at most.
+    pack_max: u64,
     packs: Vec<MadePack>,
     open: Option<OpenPack>,
     at: u64,
@@ -260,15 +266,16 @@ impl Packer<'_> {
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
         while !bytes.is_empty() {
+            let pack_max = self.pack_max;
             let open = self.opened()?;
-            let room = usize::try_from(PACK_MAX.saturating_sub(open.size)).unwrap_or(usize::MAX);
+            let room = usize::try_from(pack_max.saturating_sub(open.size)).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(bytes.len().min(room));
             open.encoder
                 .write_all(now)
                 .map_err(DiskError::io("write", &open.path))?;
             let length = u64::try_from(now.len()).unwrap_or(0);
             open.size = open.size.saturating_add(length);
-            let full = open.size == PACK_MAX;
+            let full = open.size == pack_max;
             self.at = self.at.saturating_add(length);
             if full {
                 self.close()?;
