@@ -4,6 +4,11 @@
 //! keys in `nodes`, at the moment in `now`) and, for a good file, `statement SHA256`. The walk
 //! forgets no file. A later version reads them all and says the same. How they were made:
 //! `cargo test --test road -- --ignored golden`.
+//!
+//! And the golden deltas: of every `NAME.delta` under `fixtures/delta/` the host makes `NAME.new` out of
+//! `NAME.old`, in every build and for as long as the codec has its name. What the desk makes of the same
+//! two files may become smaller from release to release, and so is not compared. How they were made:
+//! `cargo test --lib -- --ignored golden_deltas`.
 
 #![expect(clippy::disallowed_methods, reason = "a test reads its own fixtures")]
 
@@ -12,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lockstep::audit;
+use lockstep::delta::{Memory, Room, decode};
 use lockstep::model::{RefusalName, Time};
 
 type Tested = Result<(), Box<dyn Error>>;
@@ -78,5 +84,44 @@ fn every_golden_file_has_its_outcome() -> Tested {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen >= 15, "only {seen} golden files");
+    Ok(())
+}
+
+#[test]
+fn every_golden_delta_makes_its_content() -> Tested {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/delta");
+    let mut kinds = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        let end = file.extension().unwrap_or_default();
+        assert!(
+            ["old", "new", "delta"].iter().any(|known| *known == end),
+            "{} is part of no golden delta",
+            file.display()
+        );
+        if end != "delta" {
+            continue;
+        }
+        let read = |end: &str| fs::read(file.with_extension(end));
+        let (old, new, delta) = (read("old")?, read("new")?, read("delta")?);
+        let mut made = Vec::new();
+        let room = Room {
+            memory: 32 * 1024 * 1024,
+            scratch: 1024 * 1024,
+        };
+        let most = (u64::try_from(new.len())?, room);
+        decode(&delta, &old, &Memory::default(), most, &mut |bytes| {
+            made.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        assert!(made == new, "{} makes another content", file.display());
+        kinds.push(delta.get(4).copied());
+    }
+    kinds.sort_unstable();
+    assert_eq!(
+        kinds,
+        [Some(0), Some(1)],
+        "a plain one, and one of an archive"
+    );
     Ok(())
 }

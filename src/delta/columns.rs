@@ -3,6 +3,14 @@
 //!
 //! One function walks the fields, for writing and for reading: it hands in what is foretold, and what is
 //! there where that is known. So the two cannot drift apart.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | columns longer than what there is, or that overlap | they lie end to end, and fill the bytes exactly |
+//! | a column that ends early | each byte is asked for, and a missing one is damage |
+//! | bytes in a column that nobody reads | each column is read to its end, or it is damage |
+//! | a text of 64 KB for a single byte, again and again | every text is counted before it is made |
+//! | a text that is none of those foretold, or longer than its column | damage |
 
 use super::budget::Budget;
 use super::error::{Outcome, damaged};

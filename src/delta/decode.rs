@@ -2,6 +2,14 @@
 //!
 //! Whoever asks checks both digests of what comes out. What is promised here: it ends, it never makes more
 //! than the size that is asked for, and it never takes more than it may.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a delta that makes more than it states, or less | what is given is counted against the size that the patch states, byte by byte |
+//! | an entry of gigabytes that is made again | its size is at most what 32 bits say, and past [`SPILL`] it goes to the scratch, which is counted |
+//! | archives, entries and texts without number | each is counted, and bounded, before it is read |
+//! | a directory that names an entry that is not there | damage; one that names an entry twice makes another content, which its digests find |
+//! | bytes that nobody reads, so that one content has many deltas | columns and streams are read to their ends |
 
 use flate2::Crc;
 

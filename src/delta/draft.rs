@@ -3,6 +3,12 @@
 //!
 //! Entries do not move between archives, and seldom within: an entry is matched by its path, then by
 //! bytes that are stored alike, then by its path without versions.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | entries that inflate to more than the memory holds | what changed is added up by what the directories say, up to [`PLAIN_MAX`], and an entry inflates to what its directory says |
+//! | archives inside of archives, without end | [`DEPTH_MAX`] |
+//! | one old archive opened for each of very many entries | for the first one alone |
 
 use std::collections::{HashMap, HashSet};
 

@@ -53,6 +53,22 @@ const GROUP: u64 = 64 * 1024 * 1024;
 /// Most old bytes that they are matched against.
 const WINDOW: u64 = 128 * 1024 * 1024;
 
+/// How much is matched at a time: less in tests, so that a small file has many groups.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    group: u64,
+    window: u64,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            group: GROUP,
+            window: WINDOW,
+        }
+    }
+}
+
 /// Most bytes of old entries that are inflated, in memory; an archive that has more is bytes like others.
 const SCRATCH_MAX: u64 = 1 << 30;
 
@@ -163,6 +179,7 @@ fn write_headers(writing: &mut Writing, tree: &Tree, made: &Made) -> Outcome<()>
 #[derive(Default)]
 struct Streams {
     made: pack::Streams,
+    reach: Reach,
     /// Where in the old bytes the last match ended.
     at: u64,
     run: Run,
@@ -186,15 +203,15 @@ impl Streams {
     ) -> Outcome<()> {
         let (all_old, all_new) = (old.size(), new.size());
         // What is sorted again for a later group is told as it comes.
-        steps.expect(all_old.min(WINDOW).saturating_add(all_new));
+        steps.expect(all_old.min(self.reach.window).saturating_add(all_new));
         let mut at = 0;
         let mut sorted: Option<(Span, Vec<u8>, Box<dyn Find>)> = None;
         while at < all_new {
             let group = Span {
                 at,
-                size: GROUP.min(all_new.saturating_sub(at)),
+                size: self.reach.group.min(all_new.saturating_sub(at)),
             };
-            let window = window(group, all_old, all_new);
+            let window = window(group, all_old, all_new, self.reach.window);
             let bytes = read_all(new, group)?;
             let kept = sorted.take().filter(|(span, ..)| *span == window);
             let (span, before, finder) = if let Some(kept) = kept {
@@ -284,9 +301,9 @@ fn finder(old: &[u8], effort: Effort) -> Box<dyn Find> {
     }
 }
 
-/// The old bytes around the place where a group of new ones would lie.
-fn window(group: Span, old: u64, new: u64) -> Span {
-    if old <= WINDOW {
+/// The old bytes around the place where a group of new ones would lie, at most `most`.
+fn window(group: Span, old: u64, new: u64, most: u64) -> Span {
+    if old <= most {
         return Span { at: 0, size: old };
     }
     let middle = u128::from(group.at.saturating_add(group.end()) / 2);
@@ -294,8 +311,102 @@ fn window(group: Span, old: u64, new: u64) -> Span {
         .saturating_mul(u128::from(old))
         .checked_div(u128::from(new));
     let there = u64::try_from(there.unwrap_or(0)).unwrap_or(0);
-    let at = there
-        .saturating_sub(WINDOW / 2)
-        .min(old.saturating_sub(WINDOW));
-    Span { at, size: WINDOW }
+    let at = there.saturating_sub(most / 2).min(old.saturating_sub(most));
+    Span { at, size: most }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    /// Bytes that are nowhere the same.
+    fn noise(size: usize, mut seed: u64) -> Vec<u8> {
+        let next = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed.to_le_bytes()
+        };
+        let mut all: Vec<u8> = std::iter::repeat_with(next).flatten().take(size).collect();
+        all.truncate(size);
+        all
+    }
+
+    fn within(reach: Reach, old: &[u8], new: &[u8], effort: Effort) -> Vec<u8> {
+        let mut streams = Streams {
+            reach,
+            ..Streams::default()
+        };
+        streams.made.columns = Writing::new().finish();
+        let steps = Steps::new(&|_, _| true);
+        streams.groups(&old, &new, effort, &steps).unwrap();
+        let delta = streams
+            .finish((false, new.size()), effort, &steps)
+            .unwrap();
+        let mut made = Vec::new();
+        let scratch = Memory::default();
+        let most = (new.size(), Room::ENDLESS);
+        decode(&delta, &old, &scratch, most, &mut |bytes| {
+            made.extend_from_slice(bytes);
+            Ok(())
+        })
+        .unwrap();
+        assert!(made == new, "another content came out");
+        delta
+    }
+
+    /// Files larger than a window, group by group: what moved a little is found, and what is out of reach
+    /// costs its bytes and nothing else.
+    #[test]
+    fn files_beyond_the_window_go_round() {
+        let reach = Reach {
+            group: 1000,
+            window: 3000,
+        };
+        let old = noise(20_000, 1);
+        let mut new = old.clone();
+        new.splice(5_000..5_000, noise(300, 2));
+        new.drain(14_000..14_200);
+        new[9_999] ^= 1;
+        let far: Vec<u8> = [&old[17_000..], &old[..17_000]].concat();
+        let longer = [&old[..], &old, &old].concat();
+        for effort in [Effort::Fast, Effort::Default] {
+            let near = within(reach, &old, &new, effort).len();
+            assert!(near < 1_500, "{effort:?}: {near} bytes");
+            within(reach, &old, &far, effort);
+            within(reach, &longer, &new, effort);
+            within(reach, &new, &longer, effort);
+            within(reach, &old, &[], effort);
+            within(reach, &old, &noise(1, 3), effort);
+            let all = within(Reach::default(), &old, &far, effort).len();
+            assert!(all < 300, "{effort:?}: {all} bytes");
+        }
+    }
+
+    /// Every window lies within the old bytes, and one behind the other.
+    #[test]
+    fn windows_follow_the_groups() {
+        for (old, new) in [(10_000, 10_000), (10_000, 1), (3_001, 90_000), (90_000, 5)] {
+            let mut last = 0;
+            for at in (0..new).step_by(1000) {
+                let size = 1000.min(new - at);
+                let window = window(Span { at, size }, old, new, 3_000);
+                assert_eq!(window.size, 3_000);
+                assert!(window.end() <= old && window.at >= last, "{window:?}");
+                last = window.at;
+            }
+            assert!(new < 2_000 || last == old - 3_000, "the end is not reached");
+        }
+        assert_eq!(window(Span { at: 0, size: 9 }, 3_000, 9, 3_000).size, 3_000);
+        let whole = Span { at: 0, size: 12 };
+        assert_eq!(window(Span { at: 0, size: 9 }, 12, 9, 3_000), whole);
+        // Without an overflow.
+        let far = Span {
+            at: u64::MAX - 9,
+            size: 9,
+        };
+        let window = window(far, u64::MAX, u64::MAX, WINDOW);
+        assert!(window.at.checked_add(WINDOW).is_some() && window.at > u64::MAX / 4);
+    }
 }

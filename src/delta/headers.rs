@@ -2,6 +2,13 @@
 //!
 //! Most of a new archive's headers are those of the old one with another date. Sizes, checksums and
 //! places follow from the contents; the directory repeats what stands before the data.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a header that is none, or says what is not so | it is bytes of the new content like others, which its digests are of; nothing here believes it |
+//! | contents, places and lengths larger than a header can say | all ones, without a panic |
+//! | a descriptor of any length | the decoder makes 0, 12 or 16 bytes, and refuses others |
+//! | headers that refer to the one before, where there is none | zeros |
 
 use super::columns::{Coder, Column, Field};
 use super::error::Outcome;

@@ -198,90 +198,128 @@ const SURE: usize = 64;
 
 /// Matches for all of the new bytes, in their order.
 pub(super) fn matches(finder: &dyn Find, old: &[u8], new: &[u8], mut give: impl FnMut(Match)) {
-    // The names of the three places are those of the paper's program.
-    let mut scan = 0;
-    let (mut found, mut length) = (0, 0);
-    let (mut last_scan, mut last_old) = (0_usize, 0_usize);
-    let mut offset = 0_isize;
-    // Old byte under the offset of the last match.
-    let under = |at: usize, offset: isize| {
-        let place = at.checked_add_signed(offset)?;
-        old.get(place)
+    let mut scan = Scan {
+        finder,
+        old,
+        new,
+        at: 0,
+        found: 0,
+        length: 0,
+        last_new: 0,
+        last_old: 0,
+        offset: 0,
     };
-    while scan < new.len() {
+    while scan.at < new.len() {
+        if scan.seek()
+            && let Some(found) = scan.cut()
+        {
+            give(found);
+        }
+    }
+}
+
+/// How far the new bytes are matched.
+struct Scan<'a> {
+    finder: &'a dyn Find,
+    old: &'a [u8],
+    new: &'a [u8],
+    /// Where in the new bytes a match is looked for.
+    at: usize,
+    /// The match that was found there: where in the old bytes it lies, and its length.
+    found: usize,
+    length: usize,
+    /// Where in the new and in the old bytes the match begins that was found before.
+    last_new: usize,
+    last_old: usize,
+    /// How much further in the old bytes that match lies than in the new ones.
+    offset: isize,
+}
+
+impl Scan<'_> {
+    /// Looks for a match that is better than going on with the last one, until the end of the new bytes;
+    /// whether what lies before it is to be given.
+    fn seek(&mut self) -> bool {
         // What the last match would have of the one that is found, if it went on; bytes that were passed
         // count against it.
         let mut score = 0_isize;
-        scan += length;
-        let mut counted = scan;
-        while scan < new.len() {
-            let on = scan.checked_add_signed(offset).and_then(|at| old.get(at..));
-            let on = on.map_or(0, |on| alike(on, &new[scan..]));
+        self.at += self.length;
+        let mut counted = self.at;
+        while self.at < self.new.len() {
+            let on = self.goes_on();
             if on >= SURE {
-                (found, length) = (scan.checked_add_signed(offset).unwrap_or(0), on);
-                score = length.cast_signed();
+                self.found = self.at.checked_add_signed(self.offset).unwrap_or(0);
+                self.length = on;
+                score = on.cast_signed();
                 break;
             }
-            (found, length) = finder.find(old, &new[scan..]);
-            while counted < scan + length {
-                if under(counted, offset) == Some(&new[counted]) {
-                    score += 1;
-                }
+            (self.found, self.length) = self.finder.find(self.old, &self.new[self.at..]);
+            while counted < self.at + self.length {
+                score += isize::from(self.is_alike(counted));
                 counted += 1;
             }
-            let found_more = length.cast_signed() > score + BETTER;
-            if length != 0 && (length.cast_signed() == score || found_more) {
+            let found_more = self.length.cast_signed() > score + BETTER;
+            if self.length != 0 && (self.length.cast_signed() == score || found_more) {
                 break;
             }
-            if under(scan, offset) == Some(&new[scan]) {
-                score -= 1;
-            }
-            scan += 1;
+            score -= isize::from(self.is_alike(self.at));
+            self.at += 1;
         }
-        if length.cast_signed() == score && scan < new.len() {
-            continue;
-        }
-        let forward = reach(
-            old[last_old.min(old.len())..].iter(),
-            new[last_scan..scan].iter(),
-        );
+        self.length.cast_signed() != score || self.at >= self.new.len()
+    }
+
+    /// How many bytes are alike from here on, if the last match goes on.
+    fn goes_on(&self) -> usize {
+        let on = self.at.checked_add_signed(self.offset);
+        let on = on.and_then(|on| self.old.get(on..));
+        on.map_or(0, |on| alike(on, &self.new[self.at..]))
+    }
+
+    /// Whether a new byte is as the old one, if the last match goes on.
+    fn is_alike(&self, at: usize) -> bool {
+        let place = at.checked_add_signed(self.offset);
+        place.and_then(|place| self.old.get(place)) == Some(&self.new[at])
+    }
+
+    /// What lies between the last match and the one that was found: the last one goes on as far as it is about
+    /// alike, and the other begins as early.
+    fn cut(&mut self) -> Option<Match> {
+        let passed = &self.new[self.last_new..self.at];
+        let last = &self.old[self.last_old.min(self.old.len())..];
+        let forward = reach(last.iter(), passed.iter());
         let mut backward = 0;
-        if scan < new.len() {
-            backward = reach(old[..found].iter().rev(), new[last_scan..scan].iter().rev());
+        if self.at < self.new.len() {
+            backward = reach(self.old[..self.found].iter().rev(), passed.iter().rev());
         }
-        let mut forward = forward;
-        if last_scan + forward > scan - backward {
-            // Both reach for the same bytes: cut where most are alike.
-            let shared = last_scan + forward - (scan - backward);
-            let (mut sum, mut best, mut cut) = (0_isize, 0_isize, 0);
-            for index in 0..shared {
-                let at = last_scan + forward - shared + index;
-                if new[at] == old[last_old + forward - shared + index] {
-                    sum += 1;
-                }
-                if new[at] == old[found - backward + index] {
-                    sum -= 1;
-                }
-                if sum > best {
-                    best = sum;
-                    cut = index + 1;
-                }
+        let (forward, backward) = self.shared(forward, backward);
+        let next = self.at - backward;
+        let insert = next - self.last_new - forward;
+        let given = Match {
+            old: self.last_old,
+            new: self.last_new,
+            add: forward,
+            insert,
+        };
+        self.last_new = next;
+        self.last_old = self.found - backward.min(self.found);
+        self.offset = self.found.cast_signed() - self.at.cast_signed();
+        (forward > 0 || insert > 0).then_some(given)
+    }
+
+    /// Where both matches reach for the same bytes: cut where most are alike.
+    fn shared(&self, forward: usize, backward: usize) -> (usize, usize) {
+        let shared = (self.last_new + forward).saturating_sub(self.at - backward);
+        let (mut sum, mut best, mut cut) = (0_isize, 0_isize, 0);
+        for index in 0..shared {
+            let on = forward - shared + index;
+            let byte = self.new[self.last_new + on];
+            sum += isize::from(byte == self.old[self.last_old + on]);
+            sum -= isize::from(byte == self.old[self.found - backward + index]);
+            if sum > best {
+                best = sum;
+                cut = index + 1;
             }
-            forward = forward + cut - shared;
-            backward -= cut;
         }
-        let next = scan - backward;
-        if forward > 0 || next > last_scan + forward {
-            give(Match {
-                old: last_old,
-                new: last_scan,
-                add: forward,
-                insert: next - last_scan - forward,
-            });
-        }
-        last_scan = next;
-        last_old = found - backward.min(found);
-        offset = found.cast_signed() - scan.cast_signed();
+        (forward + cut - shared, backward - cut)
     }
 }
 

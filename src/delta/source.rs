@@ -1,4 +1,10 @@
 //! Bytes that are read at a place, handed in by whoever has them: a file, a part of one, memory.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a place past the end | `UnexpectedEof`, and never other bytes in its stead |
+//! | a part that reaches out of its whole | [`Span::part`] gives none |
+//! | a length that is no memory | pieces of 64 KiB; who asks for all at once has counted it |
 
 use std::cell::RefCell;
 use std::io;

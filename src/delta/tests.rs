@@ -3,6 +3,9 @@
 
 #![cfg(feature = "desk")]
 
+mod golden;
+mod odd;
+
 use flate2::Crc;
 use proptest::prelude::*;
 

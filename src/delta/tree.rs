@@ -8,12 +8,13 @@
 //! | archives inside of archives, without end | [`DEPTH_MAX`] |
 //! | old entries that inflate to more than the disk holds | what is written into the scratch is counted, and bounded |
 //! | one old entry laid down, or opened, again and again | each is used once within its archive |
+//! | an old entry that cannot be inflated, so that its whole archive cannot be a base | it gives no old bytes, and the others do |
 
 use std::collections::HashSet;
 
 use super::budget::Budget;
 use super::columns::{Coder, Field};
-use super::error::{Outcome, damaged};
+use super::error::{DeltaError, Outcome, damaged};
 use super::flate::{self, Recipe};
 use super::source::{ReadAt, Scratch, Span, each_piece};
 use super::zip::{self, Archive, Entry};
@@ -34,6 +35,18 @@ pub(super) enum Content<T> {
     Nested { recipe: Option<Recipe>, inner: T },
     /// The next `size` of the new plain bytes, which are stored bytes that no recipe makes.
     Opaque { size: u64 },
+}
+
+impl<T> Content<T> {
+    /// As it is written down.
+    fn kind(&self) -> u64 {
+        match self {
+            Self::Same => 0,
+            Self::Plain { .. } => 1,
+            Self::Nested { .. } => 2,
+            Self::Opaque { .. } => 3,
+        }
+    }
 }
 
 /// What a new archive is to be, before it is written down.
@@ -131,18 +144,23 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// The plain bytes of an entry, inflated into the scratch where they have to be.
-    fn plain(&self, within: Place, entry: &Entry) -> Outcome<Place> {
+    /// The plain bytes of an entry, inflated into the scratch where they have to be. Nothing where they
+    /// cannot be had: whoever writes a delta and whoever reads it find that out in the same way.
+    fn plain(&self, within: Place, entry: &Entry) -> Outcome<Option<Place>> {
         let stored = Self::stored(within, entry);
         match entry.method() {
-            0 => Ok(stored),
+            0 => Ok(Some(stored)),
             8 => {
                 let at = self.next_kept();
                 let source = self.source(stored);
-                flate::inflate(source, stored.span, entry.size(), |piece| self.keep(piece))?;
-                Ok(self.kept_since(at))
+                let keep = |piece: &[u8]| self.keep(piece);
+                match flate::inflate(source, stored.span, entry.size(), keep) {
+                    Ok(()) => Ok(Some(self.kept_since(at))),
+                    Err(DeltaError::Damaged(_)) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
-            _ => damaged("an old entry is compressed in an unknown way"),
+            _ => Ok(None),
         }
     }
 
@@ -213,121 +231,150 @@ pub(super) fn walk(
         nodes: Vec::new(),
     };
     let mut walk = Walk {
+        coder,
+        store,
+        depth,
         next: 1,
         recipe: 0,
         laid: HashSet::new(),
     };
     let blank = (None, Content::Same);
     for index in 0..entries {
-        store.budget.memory(NODE_MEMORY)?;
+        walk.store.budget.memory(NODE_MEMORY)?;
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let there = there.nodes.get(index).unwrap_or(&blank);
-        let node = walk.node(coder, store, &tree, there, depth)?;
+        let node = walk.node(&tree, there.nodes.get(index).unwrap_or(&blank))?;
         tree.nodes.push(node);
     }
     Ok(tree)
 }
 
-/// What the entries before say of the next one.
-struct Walk {
+/// A walk through the entries of one archive.
+struct Walk<'a, 'b> {
+    coder: &'a mut dyn Coder,
+    store: &'a mut Store<'b>,
+    /// How many archives it lies in.
+    depth: u32,
     /// The number of the old entry that follows the last one, from 1.
     next: u64,
+    /// What the last entry that had a recipe says of the next one.
     recipe: u64,
+    /// Old entries that were used.
     laid: HashSet<usize>,
 }
 
-impl Walk {
+/// An old entry, and its index.
+type Base<'a> = (usize, &'a Entry);
+
+impl Walk<'_, '_> {
     fn node(
         &mut self,
-        coder: &mut dyn Coder,
-        store: &mut Store<'_>,
         tree: &Tree,
-        (base, content): &(Option<usize>, Content<Box<Draft>>),
-        depth: u32,
+        (base, there): &(Option<usize>, Content<Box<Draft>>),
     ) -> Outcome<Node> {
-        let there = base.map_or(0, |base| u64::try_from(base).unwrap_or(0).saturating_add(1));
-        let base = coder.number(Field::Base, there, self.next)?;
-        let base = base.checked_sub(1);
-        if let Some(base) = base {
-            self.next = base.saturating_add(2);
-        }
-        let base = base.map(|base| usize::try_from(base).unwrap_or(usize::MAX));
-        let old = base.map(|base| tree.old.entries.get(base));
-        let old = match old {
-            Some(None) => return damaged("there is no such old entry"),
-            Some(Some(old)) => Some(old),
-            None => None,
-        };
-        let kind = match content {
-            Content::Same => 0,
-            Content::Plain { .. } => 1,
-            Content::Nested { .. } => 2,
-            Content::Opaque { .. } => 3,
-        };
-        let usual = old.map_or(0, Entry::size);
-        let kind = coder.number(Field::Kind, kind, 0)?;
+        let old = self.base(tree, *base)?;
+        let kind = self.coder.number(Field::Kind, there.kind(), 0)?;
         let content = match (kind, old) {
             (0, Some(_)) => Content::Same,
-            (1, _) => {
-                let recipe = self.recipe(coder, content)?;
-                let there = if let Content::Plain { size, .. } = content {
-                    *size
-                } else {
-                    0
-                };
-                let size = coder.number(Field::Size, there, usual)?;
-                if let Some(old) = old.filter(|_| base.is_some_and(|base| self.laid.insert(base))) {
-                    let plain = store.plain(tree.place, old)?;
-                    store.lay(plain);
-                }
-                Content::Plain { size, recipe }
-            }
-            (2, Some(old)) => {
-                let recipe = self.recipe(coder, content)?;
-                if depth >= DEPTH_MAX {
-                    return damaged("archives lie too deep in each other");
-                }
-                if !base.is_some_and(|base| self.laid.insert(base)) {
-                    return damaged("an archive is made twice from the same one");
-                }
-                let blank = Draft::default();
-                let there = if let Content::Nested { inner, .. } = content {
-                    inner
-                } else {
-                    &blank
-                };
-                let plain = store.plain(tree.place, old)?;
-                let inner = walk(coder, store, plain, there, depth.saturating_add(1))?;
-                Content::Nested {
-                    recipe,
-                    inner: Box::new(inner),
-                }
-            }
-            (3, _) => {
-                let there = if let Content::Opaque { size } = content {
-                    *size
-                } else {
-                    0
-                };
-                let size = coder.number(Field::Size, there, usual)?;
-                if let Some(old) = old.filter(|_| base.is_some_and(|base| self.laid.insert(base))) {
-                    store.lay(Store::stored(tree.place, old));
-                }
-                Content::Opaque { size }
-            }
+            (1, _) => self.plain(tree, old, there)?,
+            (2, Some(old)) => self.nested(tree, old, there)?,
+            (3, _) => self.opaque(tree, old, there)?,
             _ => return damaged("an entry is of an unknown kind"),
         };
+        let base = old.map(|(base, _)| base);
         Ok(Node { base, content })
     }
 
+    /// The old entry; 0 is none, then come their indices.
+    fn base<'a>(&mut self, tree: &'a Tree, there: Option<usize>) -> Outcome<Option<Base<'a>>> {
+        let number = |base: usize| u64::try_from(base).unwrap_or(0).saturating_add(1);
+        let base = self
+            .coder
+            .number(Field::Base, there.map_or(0, number), self.next)?;
+        let Some(base) = base.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.next = base.saturating_add(2);
+        let base = usize::try_from(base).unwrap_or(usize::MAX);
+        match tree.old.entries.get(base) {
+            Some(old) => Ok(Some((base, old))),
+            None => damaged("there is no such old entry"),
+        }
+    }
+
+    fn plain<T>(
+        &mut self,
+        tree: &Tree,
+        old: Option<Base<'_>>,
+        there: &Content<Box<Draft>>,
+    ) -> Outcome<Content<T>> {
+        let recipe = self.recipe(there)?;
+        let size = self.size(old, there)?;
+        if let Some((_, old)) = old.filter(|(base, _)| self.laid.insert(*base))
+            && let Some(plain) = self.store.plain(tree.place, old)?
+        {
+            self.store.lay(plain);
+        }
+        Ok(Content::Plain { size, recipe })
+    }
+
+    fn nested(
+        &mut self,
+        tree: &Tree,
+        (base, old): Base<'_>,
+        there: &Content<Box<Draft>>,
+    ) -> Outcome<Content<Box<Tree>>> {
+        let recipe = self.recipe(there)?;
+        if self.depth >= DEPTH_MAX {
+            return damaged("archives lie too deep in each other");
+        }
+        if !self.laid.insert(base) {
+            return damaged("an archive is made twice from the same one");
+        }
+        let Some(plain) = self.store.plain(tree.place, old)? else {
+            return damaged("the old archive inside cannot be inflated");
+        };
+        let blank = Draft::default();
+        let there = match there {
+            Content::Nested { inner, .. } => inner,
+            _ => &blank,
+        };
+        let depth = self.depth.saturating_add(1);
+        let inner = walk(self.coder, self.store, plain, there, depth)?;
+        let inner = Box::new(inner);
+        Ok(Content::Nested { recipe, inner })
+    }
+
+    fn opaque<T>(
+        &mut self,
+        tree: &Tree,
+        old: Option<Base<'_>>,
+        there: &Content<Box<Draft>>,
+    ) -> Outcome<Content<T>> {
+        let size = self.size(old, there)?;
+        if let Some((_, old)) = old.filter(|(base, _)| self.laid.insert(*base)) {
+            self.store.lay(Store::stored(tree.place, old));
+        }
+        Ok(Content::Opaque { size })
+    }
+
+    /// Foretold is the size of the old entry, once it is inflated.
+    fn size<T>(&mut self, old: Option<Base<'_>>, there: &Content<T>) -> Outcome<u64> {
+        let there = match there {
+            Content::Plain { size, .. } | Content::Opaque { size } => *size,
+            Content::Same | Content::Nested { .. } => 0,
+        };
+        let usual = old.map_or(0, |(_, old)| old.size());
+        self.coder.number(Field::Size, there, usual)
+    }
+
     /// 0 is stored, then come the recipes.
-    fn recipe<T>(&mut self, coder: &mut dyn Coder, there: &Content<T>) -> Outcome<Option<Recipe>> {
+    fn recipe<T>(&mut self, there: &Content<T>) -> Outcome<Option<Recipe>> {
         let there = match there {
             Content::Plain { recipe, .. } | Content::Nested { recipe, .. } => *recipe,
             Content::Same | Content::Opaque { .. } => None,
         };
         let there = there.map_or(0, |recipe| u64::from(recipe.number()).saturating_add(1));
-        let number = coder.number(Field::Recipe, there, self.recipe)?;
+        let number = self.coder.number(Field::Recipe, there, self.recipe)?;
         self.recipe = number;
         match number.checked_sub(1) {
             None => Ok(None),

@@ -1,4 +1,11 @@
 //! Numbers of one to ten bytes, low bits first; signed ones with the sign in the lowest bit.
+//!
+//! | attack | defence |
+//! |---|---|
+//! | a number that does not end | ten bytes at most |
+//! | one past 64 bits | the tenth byte is 0 or 1 |
+//! | two spellings of one delta | the shortest one alone |
+//! | a difference that leads past either end | modulo 2^64, without a panic; whoever uses what comes of it checks it |
 
 use super::error::{Outcome, damaged};
 
