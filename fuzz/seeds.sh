@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the corpora that fuzzing starts from, out of fixtures/golden: fuzz/seeds.sh
+# Makes the corpora that fuzzing starts from, out of fixtures/golden and fixtures/delta: fuzz/seeds.sh
 #
 # The first byte of an input says how the rest is read: as a file as it is, or as choices. So each
-# golden file stands behind a byte that takes it as it is, and 64 texts of digits behind each other one.
+# golden file stands behind a byte that takes it as it is, a golden delta behind its old file, and 64 texts of digits behind each other one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -24,7 +24,7 @@ choices() {
     done
 }
 
-for target in spr statement sshsig vendor recipe journal state; do choices "$target"; done
+for target in spr statement sshsig vendor recipe journal state delta archive matches; do choices "$target"; done
 for file in "$GOLDEN"/*.spr; do
     name=$(basename "$file" .spr)
     seed spr "$name" 000 <"$file"
@@ -36,5 +36,23 @@ for file in "$GOLDEN"/*.spr; do
 done
 for file in "$GOLDEN"/recipe*.spr; do
     seed recipe "$(basename "$file" .spr)" 000 <"$file"
+done
+# pair FIRST SECOND: both files, behind the length of the first in two bytes.
+pair() {
+    local length
+    length=$(stat --format=%s "$1")
+    # shellcheck disable=SC2059 # the bytes are octal escapes
+    printf "\\$(printf %03o $((length / 256)))\\$(printf %03o $((length % 256)))"
+    cat "$1" "$2"
+}
+
+for delta in ../fixtures/delta/*.delta; do
+    name=$(basename "$delta" .delta)
+    old=${delta%.delta}.old new=${delta%.delta}.new
+    pair "$old" "$delta" | seed delta "$name" 000
+    for target in archive matches; do
+        pair "$old" "$new" | seed "$target" "$name" 000
+        pair "$new" "$old" | seed "$target" "$name-back" 000
+    done
 done
 printf '%s inputs in fuzz/corpus\n' "$(find corpus -type f | wc -l)"

@@ -26,6 +26,7 @@ mod run;
 mod seed;
 mod signing;
 mod stage;
+mod streams;
 #[expect(dead_code, reason = "the tests of the whole road use more of it")]
 #[path = "../road/world.rs"]
 mod world;
@@ -102,11 +103,12 @@ fn every_mutation_is_refused_or_does_the_same() -> Tested {
 
 /// Checks that are taken out of the program, and a kind that must miss each.
 #[cfg(feature = "faulty")]
-const CONTROLS: [(&str, &str); 6] = [
+const CONTROLS: [(&str, &str); 7] = [
     ("signatures", "site"),
     ("signers", "patch"),
     ("recipes", "recipe"),
     ("contents", "patch"),
+    ("contents", "delta"),
     ("bounds", "patch"),
     ("leftovers", "patch"),
 ];
@@ -140,7 +142,7 @@ fn a_program_without_a_check_is_found_bad() -> Tested {
                 tally.cases,
                 first.lines().next().unwrap_or_default()
             ),
-            None => missed.push(check),
+            None => missed.push((check, kind)),
         }
     }
     assert!(missed.is_empty(), "nobody missed the checks {missed:?}");

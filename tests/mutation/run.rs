@@ -17,7 +17,7 @@ use super::archive::Archive;
 use super::bench::{Bench, Ran};
 use super::dice::Dice as _;
 use super::measure;
-use super::mutate::{Mutation, mutate};
+use super::mutate::Mutation;
 use super::seed::Seeded;
 use super::signing::By;
 use super::stage::Stage;
@@ -140,14 +140,7 @@ impl<'a> Run<'a> {
         for number in numbers {
             let mut dice = Seeded::of(plan.seed, self.bench.name(), number);
             let at = dice.below(self.bench.bases().len());
-            let mutation = mutate(
-                &self.bench.bases()[at],
-                self.bench.kind(),
-                self.stage.others(),
-                self.bench.keys(),
-                &self.stage.inside(),
-                &mut dice,
-            )?;
+            let mutation = self.bench.mutate(self.stage, at, &mut dice)?;
             measure::begin(format!("{} {number}", self.bench.name()));
             let faults = self.case(at, &mutation)?;
             measure::end();

@@ -11,7 +11,7 @@ use super::archive::Archive;
 use super::json::Json;
 use super::nested::{self, Inside};
 use super::signing::key;
-use super::world::{MP4, MP5, Outcome, World};
+use super::world::{MP4, MP5, Outcome, Tested, World};
 
 /// The world, and what mutations take from it.
 pub(crate) struct Stage {
@@ -44,10 +44,34 @@ const FILES: [&str; 13] = [
     "usb/site-2.spr",
 ];
 
+/// A jar and a text, and what becomes of them: small changes, so that they travel as deltas.
+const KIT_OLD: [&[u8]; 2] = [
+    include_bytes!("../../fixtures/delta/jar.old"),
+    include_bytes!("../../fixtures/delta/text.old"),
+];
+const KIT_NEW: [&[u8]; 2] = [
+    include_bytes!("../../fixtures/delta/jar.new"),
+    include_bytes!("../../fixtures/delta/text.new"),
+];
+
+/// Publishes a version of the component that travels as deltas.
+fn kit(world: &World, version: &str, contents: [&[u8]; 2]) -> Tested {
+    let recipe = format!("kit/{version}/kit-{version}");
+    let folder = format!("vendor/{recipe}");
+    std::fs::create_dir_all(world.path(&folder))?;
+    for (name, bytes) in ["kit.jar", "kit.txt"].into_iter().zip(contents) {
+        std::fs::write(world.path(&folder).join(name), bytes)?;
+    }
+    world.publish("component", &format!("--recipe {recipe} --files {folder}"))
+}
+
 impl Stage {
     /// Builds it with the program, as people would.
     pub(crate) fn build() -> Outcome<Self> {
         let world = World::new()?;
+        for (version, contents) in [("1.0", KIT_OLD), ("1.1", KIT_NEW)] {
+            kit(&world, version, contents)?;
+        }
         for line in [
             "mkdir out PROD OTHER",
             "for e in PROD OTHER; do lockstep init --root $e --name $e --site site.spr --service none --output usb/$e.snapshot.spr; lockstep enrol usb/$e.snapshot.spr --desk desk; done",
@@ -57,7 +81,7 @@ impl Stage {
         for name in ["OTHER", "PROD"] {
             world.prepare(
                 &format!("usb/{name}.snapshot.spr"),
-                MP4,
+                &format!("{MP4},to:kit/1.0/kit-1.0.spr"),
                 &format!("usb/{name}.patch.spr"),
             )?;
         }
@@ -67,12 +91,10 @@ impl Stage {
         // What is nobody's, and what the customer changed: no mutation may touch either.
         world.ok("mkdir PROD/custom && echo mine > PROD/custom/notes.txt && echo a=9 > PROD/conf/a.properties")?;
         world.ok("lockstep snapshot --root PROD --output usb/snapshot.spr && lockstep snapshot --full --root PROD --output usb/full.spr")?;
-        world.prepare("usb/snapshot.spr", MP5, "usb/based.patch.spr")?;
-        world.prepare(
-            "usb/snapshot.spr",
-            &format!("{MP5} --whole"),
-            "usb/whole.patch.spr",
-        )?;
+        let all = format!("{MP5},to:kit/1.1/kit-1.1.spr");
+        world.prepare("usb/snapshot.spr", &all, "usb/based.patch.spr")?;
+        let whole = format!("{all} --whole");
+        world.prepare("usb/snapshot.spr", &whole, "usb/whole.patch.spr")?;
         world.ok("lockstep enrol usb/snapshot.spr --desk desk --output usb/enrolment.spr --key keys/desk")?;
         world.ok("lockstep site renew --from site.spr --preparer keys/desk.pub --approver carl=keys/stranger.pub --key keys/owner --output usb/site-2.spr")?;
         world.ok("cp -a desk newer && lockstep prepare usb/snapshot.spr --to to:restapi/7.0/restapi-7.0.40.spr --desk newer --site usb/site-2.spr --key keys/desk --source repository --output usb/renewed.patch.spr")?;

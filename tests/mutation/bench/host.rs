@@ -60,14 +60,15 @@ impl Patches {
 
     /// What must hold of the root as it stands.
     fn lawful(&self, stage: &Stage) -> Outcome<Vec<String>> {
-        let place = self.place();
-        let after = place.now(&stage.world)?;
-        let state = place.state()?.state;
-        let before = stage.before();
-        Ok(self
-            .published
-            .faults((&place.before, before), (&after, &state)))
+        lawful(stage, self.place(), &self.published)
     }
+}
+
+/// What must hold of a root as it stands, whatever a trusted preparer signed.
+pub(crate) fn lawful(stage: &Stage, place: &Place, published: &Published) -> Outcome<Vec<String>> {
+    let after = place.now(&stage.world)?;
+    let state = place.state()?.state;
+    Ok(published.faults((&place.before, stage.before()), (&after, &state)))
 }
 
 /// Applies a patch to the root, and says all that came of it but for times and random bytes.

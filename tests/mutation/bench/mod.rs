@@ -2,6 +2,7 @@
 //! did, said and wrote.
 
 mod audit;
+mod delta;
 mod desk;
 mod host;
 mod recipe;
@@ -10,12 +11,15 @@ use std::path::Path;
 
 use lockstep::model::{Kind, Refusal};
 
+use super::mutate::{Mutation, mutate};
 use super::place::Place;
+use super::seed::Seeded;
 use super::signing::Keys;
 use super::stage::Stage;
 use super::world::Outcome;
 
 pub(crate) use audit::Enrolments;
+pub(crate) use delta::Deltas;
 pub(crate) use desk::{Receipts, Snapshots};
 pub(crate) use host::{Heads, Patches, Sites};
 pub(crate) use recipe::Recipes;
@@ -50,6 +54,18 @@ pub(crate) trait Bench {
         None
     }
 
+    /// A mutation of the good file `at`: edits of the file as it stands, unless the kind has edits of its own.
+    fn mutate(&self, stage: &Stage, at: usize, dice: &mut Seeded) -> Outcome<Mutation> {
+        mutate(
+            &self.bases()[at],
+            self.kind(),
+            stage.others(),
+            self.keys(),
+            &stage.inside(),
+            dice,
+        )
+    }
+
     /// Runs the commands. What changed is put back between two of them by the caller's `between`.
     fn run(
         &self,
@@ -72,6 +88,7 @@ pub(crate) fn all(stage: &Stage) -> Outcome<Vec<Box<dyn Bench>>> {
         Box::new(Sites::new(stage)?),
         Box::new(Enrolments::new(stage)?),
         Box::new(Recipes::new(stage)?),
+        Box::new(Deltas::new(stage)?),
     ])
 }
 
