@@ -53,7 +53,7 @@ impl Ground {
 
     /// So long after every change that all is at rest.
     fn later(&self) -> Time {
-        Time::from_unix(self.changed() + REST + 2)
+        Time::from_unix(self.changed().saturating_add(REST + 2))
     }
 
     /// When the last file changed, in seconds.
@@ -87,29 +87,29 @@ impl Ground {
         scan(&Root::open(&self.at("")).unwrap(), &expected, &Unwatched).unwrap()
     }
 
-    /// What a scan makes known of the files that are as they should be.
-    fn making(&self, scan: &Scan, now: Time) -> Making {
-        let mut making = Making::of(&place());
-        for (path, stamp) in &scan.stamps {
-            let rests = AtRest::at(now).holds(stamp) && scan.clocks.contains(&stamp.device);
-            if rests && scan.drifted(path).is_none() {
-                let blake3 = Blake3::of(&content(path.as_str()));
-                making.add(path, stamp, &blake3);
-            }
-        }
-        making
-    }
-
     /// Reads everything, and keeps it.
     fn indexed() -> Self {
         let ground = Self::new();
         let scan = ground.scan(ground.later());
         assert_eq!((scan.read, scan.indexed), (4, 0));
-        let making = ground.making(&scan, ground.later());
+        let making = making(&scan, ground.later());
         assert_eq!(making.entries, 4);
         making.write(&ground.state()).unwrap();
         ground
     }
+}
+
+/// What a scan makes known of the files that are as they should be.
+fn making(scan: &Scan, now: Time) -> Making {
+    let mut making = Making::of(&place());
+    for (path, stamp) in &scan.stamps {
+        let rests = AtRest::at(now).holds(stamp) && scan.clocks.contains(&stamp.device);
+        if rests && scan.drifted(path).is_none() {
+            let blake3 = Blake3::of(&content(path.as_str()));
+            making.add(path, stamp, &blake3);
+        }
+    }
+    making
 }
 
 fn file(content: &[u8]) -> What {
@@ -227,7 +227,7 @@ fn what_does_not_rest_is_neither_kept_nor_believed() {
     let changed = ground.changed();
     for (after, kept) in [(-3600, 0), (0, 0), (REST - 1, 0), (REST, 0), (REST + 2, 4)] {
         let now = Time::from_unix(changed + after);
-        assert_eq!(ground.making(&scan, now).entries, kept, "{after} s after");
+        assert_eq!(making(&scan, now).entries, kept, "{after} s after");
     }
     let ground = Ground::indexed();
     let early = Time::from_unix(ground.changed() + 1);
@@ -323,7 +323,7 @@ fn a_forged_index_that_makes_no_sense_tells_nothing() {
 fn an_index_that_cannot_be_written_changes_nothing() {
     let ground = Ground::indexed();
     let now = ground.later();
-    let making = ground.making(&ground.scan(now), now);
+    let making = making(&ground.scan(now), now);
     let state = ground.state();
     fs::remove_file(state.join(NAME)).unwrap();
     fs::create_dir(state.join(NAME)).unwrap();
