@@ -341,9 +341,7 @@ mod tests {
         streams.made.columns = Writing::new().finish();
         let steps = Steps::new(&|_, _| true);
         streams.groups(&old, &new, effort, &steps).unwrap();
-        let delta = streams
-            .finish((false, new.size()), effort, &steps)
-            .unwrap();
+        let delta = streams.finish((false, new.size()), effort, &steps).unwrap();
         let mut made = Vec::new();
         let scratch = Memory::default();
         let most = (new.size(), Room::ENDLESS);
