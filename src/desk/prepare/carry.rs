@@ -150,6 +150,8 @@ fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
         let mut encoder =
             zstd::stream::write::Encoder::with_dictionary(Vec::new(), LEVEL, dictionary)?;
         encoder.include_checksum(true)?;
+        // Else it takes the tables of a large file, a hundred megabytes, for each small one.
+        encoder.set_pledged_src_size(u64::try_from(bytes.len()).ok())?;
         encoder.write_all(bytes)?;
         encoder.finish()
     };
