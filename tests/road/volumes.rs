@@ -244,9 +244,9 @@ fn volumes_of_files_alone_are_found_in_their_folders() -> Tested {
 fn a_volume_of_another_patch_under_the_right_name_is_not_mixed_in() -> Tested {
     let (world, files) = prepared()?;
     let count = files.len();
-    // For the same node, in the same state, with the same contents: another patch all the same.
+    // For the same node, in the same state, with the same contents; a reason makes it another patch.
     let ran = world.ok(&format!(
-        "mkdir other && {PREPARE} --output other/n.patch.spr --volume-size 120K --whole --json"
+        "mkdir other && {PREPARE} --output other/n.patch.spr --volume-size 120K --accept downgrade --reason other --json"
     ))?;
     let others = self::files(&ran.out)?;
     assert_eq!(others.len(), count);
