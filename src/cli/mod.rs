@@ -94,7 +94,7 @@ fn run_with(arguments: Vec<OsString>) -> ExitCode {
 
 /// A signal that nobody obeyed, because it came too late for that.
 fn tell_of_signal(printer: &Printer) {
-    if let Some(signal) = printer.signal() {
+    if let Some(signal) = printer.signal().filter(|_| !printer.was_told_to_end()) {
         printer.warn(&format!(
             "a signal ({signal}) came after the last moment at which it could be obeyed; it changed nothing"
         ));

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufWriter, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -25,6 +26,8 @@ pub(super) struct Printer {
     quiet: bool,
     progress: Progress,
     signals: Option<Signals>,
+    /// Whether somebody was told to end because of one.
+    told: AtomicBool,
     obeyed: OnceLock<Option<Obeyed>>,
     // From a descriptor: for every key file that has one.
     passphrase: Option<Zeroizing<String>>,
@@ -39,6 +42,7 @@ impl Printer {
             quiet,
             progress: Progress::new(seen),
             signals: None,
+            told: AtomicBool::new(false),
             obeyed: OnceLock::new(),
             passphrase: None,
             agent: None,
@@ -62,6 +66,11 @@ impl Printer {
     pub(super) fn note_signals(&mut self) -> Result<(), Refusal> {
         self.signals = Some(Signals::note()?);
         Ok(())
+    }
+
+    /// Whether somebody asked whether to end, and was told so.
+    pub(super) fn was_told_to_end(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// The signal that came, where signals are noted and one did.
@@ -165,7 +174,11 @@ impl Watch for Printer {
     }
 
     fn interrupted(&self) -> bool {
-        self.signals.as_ref().is_some_and(Signals::came)
+        let came = self.signals.as_ref().is_some_and(Signals::came);
+        if came {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        came
     }
 
     fn passphrase(&self, key_file: &str) -> Option<Zeroizing<String>> {

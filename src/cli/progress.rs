@@ -53,7 +53,10 @@ impl Progress {
         let Ok(mut current) = self.bar.lock() else {
             return;
         };
-        if current.as_ref().is_none_or(|(name, _)| name != stage) {
+        // The same stage of another size is that of another environment.
+        let same =
+            |(name, bar): &(String, ProgressBar)| name == stage && bar.length() == Some(total);
+        if !current.as_ref().is_some_and(same) {
             if let Some((_, old)) = current.take() {
                 old.finish_and_clear();
             }

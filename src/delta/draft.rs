@@ -6,7 +6,7 @@
 //!
 //! | attack | defence |
 //! |---|---|
-//! | entries that inflate to more than the memory holds | what changed is added up by what the directories say, up to [`PLAIN_MAX`], and an entry inflates to what its directory says |
+//! | entries that inflate to more than the memory holds | what changed is added up by what the directories say, over all archives inside of each other, up to [`PLAIN_MAX`], and an entry inflates to what its directory says |
 //! | archives inside of archives, without end | [`DEPTH_MAX`] |
 //! | one old archive opened for each of very many entries | for the first one alone |
 
@@ -24,8 +24,8 @@ use super::tree::{Content, DEPTH_MAX, Draft};
 use super::zip::{self, Archive, Entry};
 use crate::model::stem::unversioned;
 
-/// Most plain bytes of what changed in one archive, old and new, in memory; a larger one is no archive
-/// here.
+/// Most plain bytes of what changed in one archive and all in it, old and new, in memory; what goes beyond
+/// is no archive here.
 const PLAIN_MAX: u64 = 1 << 30;
 
 /// Bytes that several threads may read.
@@ -84,7 +84,8 @@ impl Made {
             let before = base.map_or(0, Entry::size);
             entry.size().saturating_add(before)
         });
-        if plain.fold(0, u64::saturating_add) > PLAIN_MAX {
+        // Of all archives that are open, those inside of others too.
+        if steps.hold(plain.fold(0, u64::saturating_add)) > PLAIN_MAX {
             return Ok(None);
         }
         // An old archive is opened for the first entry that it is the base of, and for no other.
@@ -135,13 +136,13 @@ impl Made {
         }
     }
 
-    /// The new plain bytes, end to end.
-    pub(super) fn plain(&self, all: &mut Vec<u8>) {
-        for (_, part) in &self.nodes {
+    /// The new plain bytes, end to end; nothing is held twice.
+    pub(super) fn into_plain(self, all: &mut Vec<u8>) {
+        for (_, part) in self.nodes {
             match part {
                 Part::Same => {}
                 Part::Plain(bytes, _) | Part::Opaque(bytes) => all.extend(bytes),
-                Part::Nested(inner, _) => inner.plain(all),
+                Part::Nested(inner, _) => inner.into_plain(all),
             }
         }
     }
@@ -219,7 +220,8 @@ fn nested(
     plain: &[u8],
     (depth, steps): (u32, &Steps<'_>),
 ) -> Outcome<Option<Made>> {
-    let Some(base) = base.filter(|_| plain.starts_with(b"PK\x03\x04")) else {
+    let opens = depth < DEPTH_MAX && plain.starts_with(b"PK\x03\x04");
+    let Some(base) = base.filter(|_| opens) else {
         return Ok(None);
     };
     match inflated(base, &read_all(old, base.data)?) {

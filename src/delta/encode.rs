@@ -69,6 +69,21 @@ impl Default for Reach {
     }
 }
 
+impl Reach {
+    /// The groups of the new bytes, each with the old bytes that it is matched against.
+    fn groups(&self, old: u64, new: u64) -> Vec<(Span, Span)> {
+        let mut groups = Vec::new();
+        let mut at = 0;
+        while at < new {
+            let size = self.group.min(new.saturating_sub(at));
+            let group = Span { at, size };
+            groups.push((group, window(group, old, new, self.window)));
+            at = group.end();
+        }
+        groups
+    }
+}
+
 /// Most bytes of old entries that are inflated, in memory; an archive that has more is bytes like others.
 const SCRATCH_MAX: u64 = 1 << 30;
 
@@ -123,7 +138,7 @@ fn archive(
     let mut streams = Streams::default();
     streams.made.columns = writing.finish();
     let mut plain = Vec::new();
-    made.plain(&mut plain);
+    made.into_plain(&mut plain);
     streams.groups(&store, &plain, effort, steps)?;
     let delta = streams.finish((true, new.size()), effort, steps)?;
     Ok(Some(delta))
@@ -202,16 +217,15 @@ impl Streams {
         steps: &Steps<'_>,
     ) -> Outcome<()> {
         let (all_old, all_new) = (old.size(), new.size());
-        // What is sorted again for a later group is told as it comes.
-        steps.expect(all_old.min(self.reach.window).saturating_add(all_new));
-        let mut at = 0;
+        let groups = self.reach.groups(all_old, all_new);
+        // Windows are sorted, and new bytes looked up and packed.
+        let mut windows: Vec<Span> = groups.iter().map(|(_, window)| *window).collect();
+        windows.dedup();
+        let sorted = windows.iter().map(|window| window.size);
+        let sorted = sorted.fold(0, u64::saturating_add);
+        steps.expect(sorted.saturating_add(all_new).saturating_add(all_new));
         let mut sorted: Option<(Span, Vec<u8>, Box<dyn Find>)> = None;
-        while at < all_new {
-            let group = Span {
-                at,
-                size: self.reach.group.min(all_new.saturating_sub(at)),
-            };
-            let window = window(group, all_old, all_new, self.reach.window);
+        for (group, window) in groups {
             let bytes = read_all(new, group)?;
             let kept = sorted.take().filter(|(span, ..)| *span == window);
             let (span, before, finder) = if let Some(kept) = kept {
@@ -227,7 +241,6 @@ impl Streams {
                 self.take(found, span, &before, &bytes);
             });
             paced.end()?;
-            at = group.end();
             sorted = Some((span, before, finder));
         }
         Ok(())
@@ -287,7 +300,9 @@ impl Streams {
         if self.run.alike > 0 || !self.run.unlike.is_empty() {
             self.end_run();
         }
-        self.made.pack((archive, size), effort.level(), steps)
+        let delta = self.made.pack((archive, size), effort.level(), steps)?;
+        steps.end()?;
+        Ok(delta)
     }
 }
 

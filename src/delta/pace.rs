@@ -1,5 +1,5 @@
-//! How far the making of a delta is, and whether to go on with it: told and asked all along, because a large
-//! one takes a minute.
+//! How far the making of a delta is, what it holds, and whether to go on with it: told and asked all along,
+//! because a large one takes a minute.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,11 +19,14 @@ impl<F: Fn(u64, u64) -> bool + Sync> Pace for F {
     }
 }
 
-/// The steps of one delta. Sorting an old byte, looking up a new one and packing it are a part each.
+/// The steps of one delta. Sorting an old byte, looking up a new one and packing it are a part each; what
+/// there is to pack is mostly less than what is new, so that the end comes at once.
 pub(super) struct Steps<'a> {
     pace: &'a dyn Pace,
     done: AtomicU64,
     total: AtomicU64,
+    /// Plain bytes that archives hold in memory.
+    held: AtomicU64,
 }
 
 impl<'a> Steps<'a> {
@@ -32,7 +35,14 @@ impl<'a> Steps<'a> {
             pace,
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
+            held: AtomicU64::new(0),
         }
+    }
+
+    /// So many plain bytes more are to be held; how many that makes.
+    pub(super) fn hold(&self, bytes: u64) -> u64 {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed);
+        held.saturating_add(bytes)
     }
 
     /// So many parts are still to come.
@@ -40,11 +50,19 @@ impl<'a> Steps<'a> {
         self.total.fetch_add(parts, Ordering::Relaxed);
     }
 
+    /// All that was expected is done.
+    pub(super) fn end(&self) -> Outcome<()> {
+        let total = self.total.load(Ordering::Relaxed);
+        let done = self.done.load(Ordering::Relaxed);
+        self.step(total.saturating_sub(done))
+    }
+
     /// So many more are done; an error where somebody wants it to end.
     pub(super) fn step(&self, parts: u64) -> Outcome<()> {
         let done = self.done.fetch_add(parts, Ordering::Relaxed);
         let done = done.saturating_add(parts);
-        if self.pace.go_on(done, self.total.load(Ordering::Relaxed)) {
+        let total = self.total.load(Ordering::Relaxed);
+        if self.pace.go_on(done.min(total), total) {
             Ok(())
         } else {
             Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into())

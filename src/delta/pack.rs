@@ -43,8 +43,6 @@ impl Streams {
             &self.unlike,
             &self.literals,
         ];
-        let bytes = plain.iter().map(ReadAt::size);
-        steps.expect(bytes.fold(0, u64::saturating_add));
         let frames = plain
             .par_iter()
             .map(|plain| frame(plain, level, steps))

@@ -64,6 +64,11 @@ pub trait OneLine {
 
     /// What was done, to what.
     fn line(&self) -> String;
+
+    /// What else is to be known of it, a line each.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl<T> Many<T> {
@@ -132,6 +137,9 @@ impl<T: OneLine> fmt::Display for Many<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for done in &self.done {
             writeln!(f, "{}", Escaped(&done.line()))?;
+            for line in done.details() {
+                writeln!(f, "{}", Escaped(&line))?;
+            }
         }
         for LeftOut { subject, reason } in &self.left_out {
             writeln!(f, "left out   {}: {}", Escaped(subject), Escaped(reason))?;

@@ -131,11 +131,18 @@ impl Draft {
 
 impl Draft {
     /// [`Draft::commit`], but an error where the name is taken.
-    pub fn commit_new(mut self) -> Result<(), DiskError> {
+    pub fn commit_new(self) -> Result<(), DiskError> {
+        let path = self.path.clone();
+        self.name_new()?;
+        sync_parent(&path)
+    }
+
+    /// Gives it its name, which is durable once the folder is ([`sync_parent`]). After an error it has none.
+    pub fn name_new(mut self) -> Result<(), DiskError> {
         sync(&self.file).map_err(DiskError::io("sync", &self.temporary))?;
         rename_new(&self.temporary, &self.path)?;
         self.committed = true;
-        sync_parent(&self.path)
+        Ok(())
     }
 }
 

@@ -304,6 +304,53 @@ fn a_signal_while_a_patch_is_made_leaves_nothing() -> Tested {
     Err("no signal came too late".into())
 }
 
+/// A signal while many are prepared: what was done until then is told and stays, the others are told as
+/// not begun, and nobody is told that the signal came too late.
+#[test]
+fn a_signal_among_many_leaves_what_was_done() -> Tested {
+    let world = world()?;
+    if world.run("strace -f -qq -o /dev/null true")?.code != 0 {
+        eprintln!("strace does not run here: no signal is sent at a certain moment");
+        return Ok(());
+    }
+    let line = format!("lockstep prepare --all --desk desk --to {NEW} --output many --explain");
+    let (mut between, mut before) = (0, 0);
+    for at in (60..900).step_by(20) {
+        world.ok("rm -rf many && mkdir many")?;
+        let ran = world.run(&format!(
+            "RAYON_NUM_THREADS=1 strace -f -qq -o /dev/null -e trace=openat -e inject=openat:signal=INT:when={at} {line}"
+        ))?;
+        let said = format!("at {at}: {}\n{}{}", ran.code, ran.out, ran.err);
+        let left: Vec<_> = world.tree("many")?.into_keys().collect();
+        match ran.code {
+            0 => {
+                assert!(between >= 1 && before >= 1, "{between} and {before}");
+                assert_eq!(ran.out.matches("\n  delta      ").count(), 4, "{}", ran.out);
+                assert_eq!(ran.out.matches(" bytes, sha256 ").count(), 4, "{}", ran.out);
+                return Ok(());
+            }
+            38 => {
+                assert!(!ran.err.contains("last moment"), "{said}");
+                let done = ran.out.matches("prepared   ").count();
+                assert_eq!(left.len(), 2 * done, "{left:?} {said}");
+                if done == 1 {
+                    between += 1;
+                    assert!(
+                        ran.out.contains("refused    TEST: interrupted (38)"),
+                        "{said}"
+                    );
+                } else {
+                    before += 1;
+                    assert!(ran.out.contains("before this one was begun"), "{said}");
+                }
+            }
+            -1 | 130 if before == 0 => {}
+            _ => return Err(said.into()),
+        }
+    }
+    Err("no signal came too late".into())
+}
+
 #[test]
 fn a_base_that_the_source_lacks_costs_only_room() -> Tested {
     let world = world()?;

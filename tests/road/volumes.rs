@@ -723,3 +723,46 @@ fn an_adoption_or_a_removal_is_one_file_whatever_is_asked_for() -> Tested {
     assert_eq!(parts.statement["volumes"], json!([0]));
     Ok(())
 }
+
+/// Each `fsync` in turn does not come off: no file is left under its name, and a patch whose files were
+/// taken back is not on the desk's list.
+#[test]
+fn a_set_that_cannot_be_made_durable_is_taken_back() -> Tested {
+    let world = world()?;
+    if world.run("strace -f -qq -o /dev/null true")?.code != 0 {
+        eprintln!("strace does not run here: no call is made to fail");
+        return Ok(());
+    }
+    let prepared = || -> Outcome<usize> {
+        let ran = world.ok("grep -rho '\"patch\":' desk/state/environments")?;
+        Ok(ran.out.lines().count())
+    };
+    world.ok(&format!("{PREPARE} --output usb/first.patch.spr"))?;
+    let usb = world.tree("usb")?;
+    let mut taken_back = 0;
+    for (refused, at) in (1..200).enumerate() {
+        let before = prepared()?;
+        let ran = world.run(&format!(
+            "strace -f -qq -o /dev/null -e trace=fsync -e inject=fsync:error=EIO:when={at} \
+             {PREPARE} --output usb/n.patch.spr --volume-size 120K"
+        ))?;
+        let said = format!("at {at}: {}\n{}", ran.code, ran.err);
+        if ran.code == 0 {
+            assert!(refused >= 10 && taken_back >= 5, "{refused} points, {said}");
+            let document = world
+                .ok("cat usb/n.head.spr | tar -xO patch.json | sha256sum")?
+                .out;
+            let patch = document.split(' ').next().unwrap_or_default();
+            world.ok(&format!("grep -rq {patch} desk/state/environments"))?;
+            return Ok(());
+        }
+        assert!(world.tree("usb")? == usb, "{said}");
+        // Where the list itself cannot be made durable, it may name a patch that nobody got.
+        if ran.err.contains("sync usb") {
+            taken_back += 1;
+            // One of the same second that stayed on the list is the same patch.
+            assert!(prepared()? <= before, "{said}");
+        }
+    }
+    Err("every point was refused".into())
+}

@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use super::hashed::Hashed;
 use super::nodes::Nodes;
 use super::outcome::MadeFile;
-use super::packs::Stream;
+use super::packs::{MadePack, Stream};
 use super::sign::Preparer;
 use super::vendors::Vendors;
 use super::volumes;
 use super::workshop::{Workshop, head_name};
 use crate::disk::durable::Draft;
-use crate::disk::{folder, handout};
+use crate::disk::{durable, folder, handout};
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
 use crate::model::statement::FORMAT;
 use crate::model::{Kind, Member, Refusal, Sha256, Time, Watch};
-use crate::spr::{MemberBytes, RawSignature, SprError, SprWriter};
+use crate::spr::{MemberBytes, RawSignature, SprError, SprWriter, Told};
 use crate::trust::TrustedSite;
 
 /// All that goes into the file.
@@ -72,7 +72,24 @@ pub(super) struct Drafted {
 impl Drafted {
     /// Gives patch and head their names, or none of them. All are durable before the first one has its
     /// name, and the first volume has it last: where that is, everything is.
-    pub(super) fn commit(self) -> Result<Made, Refusal> {
+    pub(super) fn commit(self) -> Result<Made, NotOut> {
+        let mut named = Vec::new();
+        self.give_names(&mut named).map_err(|why| {
+            let removed = |path: &PathBuf| {
+                folder::remove_file(path).is_ok() || path.symlink_metadata().is_err()
+            };
+            // Each is tried, whatever became of the one before.
+            let left: Vec<&PathBuf> = named.iter().filter(|path| !removed(path)).collect();
+            NotOut {
+                nothing_left: left.is_empty(),
+                why: left
+                    .into_iter()
+                    .fold(why, |why, path| why.value("still there", path.display())),
+            }
+        })
+    }
+
+    fn give_names(self, named: &mut Vec<PathBuf>) -> Result<Made, Refusal> {
         let Self { made, files, head } = self;
         let all = made.files.iter().chain([&made.head]);
         // Somebody may have taken them since they were asked for.
@@ -83,18 +100,21 @@ impl Drafted {
         }
         let paths = all.map(|file| file.path.as_path()).rev();
         let drafts = std::iter::once(head).chain(files.into_iter().rev());
-        let mut named: Vec<&Path> = Vec::new();
         for (path, draft) in paths.zip(drafts) {
-            if let Err(error) = draft.commit_new() {
-                for path in named {
-                    folder::remove_file(path)?;
-                }
-                return Err(error.into());
-            }
-            named.push(path);
+            draft.name_new()?;
+            // From here on it has to be taken back.
+            named.push(path.to_owned());
+            durable::sync_parent(path)?;
         }
         Ok(made)
     }
+}
+
+/// Why the files did not get their names.
+pub(super) struct NotOut {
+    pub(super) why: Refusal,
+    /// Whether none of them has one.
+    pub(super) nothing_left: bool,
 }
 
 /// What every file of the patch begins with.
@@ -136,11 +156,11 @@ impl Parts<'_> {
         let mut drafts = Vec::new();
         for (path, share) in paths.into_iter().zip(shares) {
             watch.go_on()?;
-            let (file, draft) = self.file(path, &repeated, share)?;
+            let (file, draft) = self.file((path, share), &repeated, watch)?;
             files.push(file);
             drafts.push(draft);
         }
-        let (head, head_draft) = self.file(head_name(&shop.output), &repeated, 0..0)?;
+        let (head, head_draft) = self.file((head_name(&shop.output), 0..0), &repeated, watch)?;
         // All of it is read back from the files.
         drop(repeated);
         let warnings = self.verify_own(&mut drafts, &shop.output, preparer, watch);
@@ -168,16 +188,27 @@ impl Parts<'_> {
     /// Writes a file that holds these packs.
     fn file(
         &self,
-        path: PathBuf,
+        (path, packs): (PathBuf, Range<usize>),
         repeated: &Repeated,
-        packs: Range<usize>,
+        watch: &dyn Watch,
     ) -> Result<(MadeFile, Draft), Refusal> {
         let mut draft = Draft::create(&path, 0o644)?;
+        let stored = |packs: &[MadePack]| packs.iter().map(|pack| pack.member.size).sum();
+        let before = self.stream.packs.get(..packs.start).unwrap_or_default();
         let (sha256, size) = {
-            let mut out = Hashed::new(BufWriter::new(draft.file()));
-            self.spr(&mut out, repeated, packs)
-                .map_err(|e| e.refuse(&path))?;
-            (out.hasher.finish(), out.size)
+            let mut out = Told {
+                out: Hashed::new(BufWriter::new(draft.file())),
+                done: stored(before),
+                total: stored(&self.stream.packs),
+                stage: "writing",
+                watch,
+            };
+            let written = self.spr(&mut out, repeated, packs);
+            // What ends the command ends the writing with an error of its own.
+            watch.go_on()?;
+            written.map_err(|e| e.refuse(&path))?;
+            let Hashed { hasher, size, .. } = out.out;
+            (hasher.finish(), size)
         };
         Ok((MadeFile { path, size, sha256 }, draft))
     }

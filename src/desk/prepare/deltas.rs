@@ -18,9 +18,10 @@ use super::bases::Base;
 use super::packs::{Means, each_checked};
 use super::vendors::Vendors;
 use crate::delta::{DeltaError, ReadAt as _, Room, decode, encode};
+use crate::disk::durable::Draft;
 use crate::disk::pieces::{Old, Spill};
 use crate::disk::{DiskError, durable};
-use crate::model::digest::ContentHasher;
+use crate::model::digest::{ContentHasher, Sha256Hasher};
 use crate::model::patch::Codec;
 use crate::model::recipe::FileContent;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
@@ -35,12 +36,12 @@ const SCRATCH_MAX: u64 = 16;
 const COUNTING: u32 = 2;
 /// Bytes in front of a delta that is kept: the digest of all that follows, and two numbers.
 const HEAD: usize = 48;
-/// Contents that are compared at a time, in bytes: twice as much lies in the workshop.
+/// Contents that are compared at a time, old and new, in bytes: so much lies in the workshop.
 const BATCH: u64 = 1024 * 1024 * 1024;
 /// Smaller contents are compared anew each time, in bytes: that costs less than to keep what came of it.
 const KEPT_MIN: u64 = 16 * 1024;
-/// Largest delta that is kept, in bytes.
-const KEPT_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes read at a time.
+const CHUNK: usize = 128 * 1024;
 
 /// What came of comparing a content with what it resembles.
 pub(super) struct Compared {
@@ -58,6 +59,8 @@ pub(super) enum Why {
     Costly,
     /// The old content cannot be had.
     Unreadable,
+    /// It does not make what it should: a fault of this program.
+    Wrong,
 }
 
 /// A delta in a file, smaller than what it makes is stored as.
@@ -90,37 +93,45 @@ impl Delta {
         Old::of(&self.path, HEAD.try_into().unwrap_or(0))
     }
 
-    /// What was kept, if it is still what it was.
-    fn kept(path: &Path, base: Sha256) -> Result<Option<Result<Self, Why>>, DiskError> {
-        let Some(bytes) = durable::read_if_there(path, KEPT_MAX)? else {
-            return Ok(None);
-        };
-        let Some((head, delta)) = bytes.split_at_checked(HEAD) else {
-            return Ok(None);
-        };
+    /// What was kept, if it is still what it was. What cannot be read was not kept.
+    fn kept(path: &Path, base: Sha256) -> Option<Result<Self, Why>> {
+        let mut file = durable::open_plain(path).ok()?;
+        let mut head = [0_u8; HEAD];
+        file.read_exact(&mut head).ok()?;
         let (digest, numbers) = head.split_at(32);
-        let rest = bytes.get(32..).unwrap_or_default();
-        if Sha256::of(rest).as_bytes() != digest {
-            return Ok(None);
+        let mut hasher = Sha256Hasher::default();
+        hasher.update(numbers);
+        let mut chunk = vec![0_u8; CHUNK];
+        let mut length = 0_u64;
+        loop {
+            let read = file.read(&mut chunk).ok()?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(chunk.get(..read).unwrap_or_default());
+            length = length.saturating_add(u64::try_from(read).unwrap_or(0));
+        }
+        if hasher.finish().as_bytes() != digest {
+            return None;
         }
         let number = |at: usize| {
             let bytes = numbers.get(at..at.saturating_add(8));
             let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
             bytes.map_or(0, u64::from_le_bytes)
         };
-        if delta.is_empty() {
+        if length == 0 {
             let larger = NonZeroU64::new(number(0));
-            return Ok(Some(Err(
+            return Some(Err(
                 larger.map_or(Why::Costly, |size| Why::Larger(size.get()))
-            )));
+            ));
         }
-        Ok(Some(Ok(Self {
+        Some(Ok(Self {
             path: path.to_owned(),
-            length: delta.size(),
+            length,
             memory: number(0),
             scratch: NonZeroU64::new(number(8)),
             base,
-        })))
+        }))
     }
 }
 
@@ -134,7 +145,15 @@ pub(super) fn make(
     let mut left = Vec::new();
     for one in wanted {
         means.watch.go_on()?;
-        match Delta::kept(&one.path(means), one.base.file.sha256)? {
+        let kept = Delta::kept(&one.path(means), one.base.file.sha256);
+        // Another vendor, or the same one at another time, may have stored the content otherwise.
+        let stored = one.file.stored_size;
+        let result = match kept {
+            Some(Err(Why::Larger(size))) if size < stored => None,
+            Some(Ok(delta)) if delta.length >= stored => Some(Err(Why::Larger(delta.length))),
+            kept => kept,
+        };
+        match result {
             Some(result) => drop(made.insert(one.file.sha256, Compared { result, took: None })),
             None => left.push(*one),
         }
@@ -272,30 +291,43 @@ impl<'a> Pair<'a> {
     fn compared(&self, means: &Means<'_>, all: &Meter) -> Result<Result<Delta, Why>, Refusal> {
         let wanted = &self.wanted;
         let Some(old) = &self.old else {
+            let weight = wanted.weight();
+            all.tell(means.watch, &AtomicU64::new(0), (weight, weight));
             return Ok(Err(Why::Unreadable));
         };
         let worth = self.worth(means, old, all)?;
-        let mut file = vec![0_u8; 32];
         let (numbers, delta) = match &worth {
             Ok((room, delta)) => ([room.memory, room.scratch], delta.as_slice()),
             Err(Why::Larger(size)) => ([*size, 0], [].as_slice()),
-            Err(_) => ([0, 0], [].as_slice()),
+            Err(Why::Costly) => ([0, 0], [].as_slice()),
+            Err(why @ (Why::Unreadable | Why::Wrong)) => return Ok(Err(*why)),
         };
-        file.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
-        file.extend(delta);
-        let digest = Sha256::of(file.get(32..).unwrap_or_default());
-        if let Some(slot) = file.get_mut(..32) {
-            slot.copy_from_slice(digest.as_bytes());
-        }
         let path = if wanted.file.size < KEPT_MIN {
             means.shop.pair(&format!("delta-{}", wanted.file.sha256))
         } else {
             durable::make_folders(&means.cache.join("deltas"), 0o700)?;
             wanted.path(means)
         };
-        durable::write(&path, &file, 0o600)?;
-        let kept = Delta::kept(&path, wanted.base.file.sha256)?;
-        Ok(kept.unwrap_or(Err(Why::Costly)))
+        let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+        let mut hasher = Sha256Hasher::default();
+        hasher.update(&numbers);
+        hasher.update(delta);
+        let digest = hasher.finish();
+        let mut draft = Draft::create(&path, 0o600)?;
+        for bytes in [digest.as_bytes().as_slice(), &numbers, delta] {
+            draft
+                .file()
+                .write_all(bytes)
+                .map_err(DiskError::io("write", &path))?;
+        }
+        draft.commit()?;
+        Ok(worth.map(|(room, delta)| Delta {
+            path,
+            length: delta.as_slice().size(),
+            memory: room.memory,
+            scratch: NonZeroU64::new(room.scratch),
+            base: wanted.base.file.sha256,
+        }))
     }
 
     /// A delta that is smaller than what is stored, and that makes what it should.
@@ -345,9 +377,14 @@ impl<'a> Pair<'a> {
         // Where it does not, it travels whole: nothing is lost but room.
         match room {
             Ok(room) if hasher.finish() == file.id() => Ok(Ok((room, delta))),
-            Ok(_) | Err(DeltaError::Damaged(_) | DeltaError::TooLarge { .. }) => {
-                Ok(Err(Why::Costly))
+            Ok(_) | Err(DeltaError::Damaged(_)) => {
+                means.watch.warn(&format!(
+                    "{} travels whole: its delta from {} does not make it; tell whoever gave you this program",
+                    file.sha256, self.wanted.base.file.sha256
+                ));
+                Ok(Err(Why::Wrong))
             }
+            Err(DeltaError::TooLarge { .. }) => Ok(Err(Why::Costly)),
             Err(error) => Err(refuse(error)),
         }
     }

@@ -143,6 +143,9 @@ impl fmt::Display for Why {
             Self::Unreadable => {
                 f.write_str("what it could be made from cannot be read from the source")
             }
+            Self::Wrong => {
+                f.write_str("a delta was made that does not make it (a fault of lockstep)")
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use zeroize::Zeroizing;
 
+use super::outcome::MadeFile;
 use super::{Outcome, Request};
 use crate::desk::Desk;
 use crate::desk::forks::Fork;
@@ -33,6 +34,20 @@ pub struct Asked {
 }
 
 impl OneLine for Outcome {
+    fn details(&self) -> Vec<String> {
+        let files = self.files.iter().chain([&self.head]);
+        let explained = self.explained.iter().flatten().map(ToString::to_string);
+        let line = |file: &MadeFile| {
+            format!(
+                "  file       {} ({} bytes, sha256 {})",
+                Shown(&file.path),
+                file.size,
+                file.sha256
+            )
+        };
+        explained.chain(files.map(line)).collect()
+    }
+
     const NEXT: &'static str =
         "carry the files to the hosts, and on each: lockstep apply DIR (or one of the files)";
 
@@ -88,7 +103,19 @@ pub fn run(
         check_folder(request.output.as_deref(), groups.len())?;
     }
     let passphrases = Mutex::default();
+    let not_begun = || {
+        Refusal::new(
+            RefusalName::Interrupted,
+            "the command was ended from outside before this one was begun",
+        )
+        .next("run the command again for those that are left: --environment NAME, for each")
+    };
     for (index, (environment, group)) in groups.iter().enumerate() {
+        // What was prepared until then is there, and told of.
+        if watch.interrupted() {
+            many.refuse(environment, not_begun());
+            continue;
+        }
         let number = index.saturating_add(1);
         watch.say(&format!(
             "prepare    {environment} ({number} of {})",
@@ -99,11 +126,6 @@ pub fn run(
             passphrases: &passphrases,
             environment,
         };
-        // What was prepared until then is there, and told of.
-        if let Err(interrupted) = watch.go_on() {
-            many.refuse(environment, interrupted.into());
-            continue;
-        }
         many.take(environment, group.prepare(desk, request, now, &together));
     }
     Ok(Told::Many(many))

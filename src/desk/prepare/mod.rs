@@ -38,6 +38,7 @@ use crate::plan::Component;
 use crate::plan::change::components as component_changes;
 use crate::plan::lifting::check_acceptable;
 use crate::trust::TrustedSite;
+use assemble::NotOut;
 pub use explain::Explained;
 use nodes::Nodes;
 pub use outcome::{Contents, MadeFile, Outcome};
@@ -156,9 +157,16 @@ pub fn run(
     let patch = drafted.made.patch;
     let made = match drafted.commit() {
         Ok(made) => made,
-        Err(refusal) => {
-            forget(desk, &nodes, patch)?;
-            return Err(refusal);
+        Err(NotOut { why, nothing_left }) => {
+            // What is still there was prepared, whatever else is wrong with it.
+            if nothing_left && let Err(refusal) = forget(desk, &nodes, patch) {
+                watch.warn(&format!(
+                    "patch {} stays on the list of what was prepared, though it is not there: {}",
+                    patch.short(),
+                    refusal.what
+                ));
+            }
+            return Err(why);
         }
     };
     let mut warnings = nodes.warnings().to_vec();
