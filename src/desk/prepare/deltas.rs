@@ -1,27 +1,21 @@
-//! Deltas: made, decoded once to see that they make what they should, and kept, so that the next
-//! environment that changes in the same way costs no work.
-//!
-//! What is kept is named by both digests and the codec. It is believed as far as its own digest goes: a
-//! host refuses whatever else comes of a delta.
+//! Deltas: made, decoded once to see that they make what they should, and kept ([`super::kept`]).
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write as _};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use super::bases::Base;
+use super::kept::{COUNTING, Delta, Why, Worth};
 use super::packs::{Means, each_checked};
 use super::vendors::Vendors;
 use crate::delta::{DeltaError, ReadAt as _, Room, decode, encode};
-use crate::disk::durable::Draft;
 use crate::disk::pieces::{Old, Spill};
 use crate::disk::{DiskError, durable};
-use crate::model::digest::{ContentHasher, Sha256Hasher};
+use crate::model::digest::ContentHasher;
 use crate::model::patch::Codec;
 use crate::model::recipe::FileContent;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
@@ -31,17 +25,16 @@ use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
 const MEMORY_MAX: u64 = 192 * 1024 * 1024;
 /// Most bytes that a delta may write down on the host, in sizes of the old and the new content.
 const SCRATCH_MAX: u64 = 16;
-/// How memory is counted and what is kept: raised whenever that changes, so that nothing of another kind is
-/// used.
-const COUNTING: u32 = 2;
-/// Bytes in front of a delta that is kept: the digest of all that follows, and two numbers.
-const HEAD: usize = 48;
 /// Contents that are compared at a time, old and new, in bytes: so much lies in the workshop.
 const BATCH: u64 = 1024 * 1024 * 1024;
+/// Memory that comparing takes at the most, in sizes of the old and the new content together. Reckoned, for
+/// archives that inflate to three times their size and changed in all entries: the plain bytes of both (3),
+/// the old ones once more (1.5), four bytes for the place of each old one (6), and what comes out of it.
+const MEMORY_TIMES: u64 = 12;
+/// Memory for what is compared at a time, in bytes; a single one may take more.
+const BATCH_MEMORY: u64 = 2 * 1024 * 1024 * 1024;
 /// Smaller contents are compared anew each time, in bytes: that costs less than to keep what came of it.
 const KEPT_MIN: u64 = 16 * 1024;
-/// Bytes read at a time.
-const CHUNK: usize = 128 * 1024;
 
 /// What came of comparing a content with what it resembles.
 pub(super) struct Compared {
@@ -50,89 +43,12 @@ pub(super) struct Compared {
     pub(super) took: Option<Duration>,
 }
 
-/// Why there is no delta.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// It would be no smaller than what is stored: its bytes.
-    Larger(u64),
-    /// It takes more on the host than it is worth.
-    Costly,
-    /// The old content cannot be had.
-    Unreadable,
-    /// It does not make what it should: a fault of this program.
-    Wrong,
-}
-
-/// A delta in a file, smaller than what it makes is stored as.
-#[derive(Debug, Clone)]
-pub(super) struct Delta {
-    path: PathBuf,
-    pub(super) length: u64,
-    pub(super) memory: u64,
-    pub(super) scratch: Option<NonZeroU64>,
-    pub(super) base: Sha256,
-}
-
 /// A content that may travel as a delta.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) file: &'a FileContent,
     pub(super) owner: Option<&'a Name>,
     pub(super) base: &'a Base,
-}
-
-impl Delta {
-    /// Bytes on disk that it takes on the host.
-    pub(super) fn room(&self) -> u64 {
-        let scratch = self.scratch.map_or(0, NonZeroU64::get);
-        scratch.saturating_add(self.length)
-    }
-
-    /// Its bytes, to be read once.
-    pub(super) fn open(&self) -> Result<Old<'_>, DiskError> {
-        Old::of(&self.path, HEAD.try_into().unwrap_or(0))
-    }
-
-    /// What was kept, if it is still what it was. What cannot be read was not kept.
-    fn kept(path: &Path, base: Sha256) -> Option<Result<Self, Why>> {
-        let mut file = durable::open_plain(path).ok()?;
-        let mut head = [0_u8; HEAD];
-        file.read_exact(&mut head).ok()?;
-        let (digest, numbers) = head.split_at(32);
-        let mut hasher = Sha256Hasher::default();
-        hasher.update(numbers);
-        let mut chunk = vec![0_u8; CHUNK];
-        let mut length = 0_u64;
-        loop {
-            let read = file.read(&mut chunk).ok()?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(chunk.get(..read).unwrap_or_default());
-            length = length.saturating_add(u64::try_from(read).unwrap_or(0));
-        }
-        if hasher.finish().as_bytes() != digest {
-            return None;
-        }
-        let number = |at: usize| {
-            let bytes = numbers.get(at..at.saturating_add(8));
-            let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, u64::from_le_bytes)
-        };
-        if length == 0 {
-            let larger = NonZeroU64::new(number(0));
-            return Some(Err(
-                larger.map_or(Why::Costly, |size| Why::Larger(size.get()))
-            ));
-        }
-        Some(Ok(Self {
-            path: path.to_owned(),
-            length,
-            memory: number(0),
-            scratch: NonZeroU64::new(number(8)),
-            base,
-        }))
-    }
 }
 
 /// Compares contents, and makes what deltas are worth it; by the content that they make.
@@ -161,32 +77,63 @@ pub(super) fn make(
     let all = Meter::new(left.iter().map(Wanted::weight));
     let mut left = left.as_slice();
     while !left.is_empty() {
-        let mut bytes = 0_u64;
-        let fits = |one: &&Wanted<'_>| {
-            bytes = bytes.saturating_add(one.weight());
-            bytes <= BATCH
-        };
-        let count = left.iter().take_while(fits).count().max(1);
-        let (batch, later) = left.split_at(count);
+        let (batch, later) = left.split_at(batch(left, rayon::current_num_threads()));
         let mut pairs = Vec::new();
         for (index, one) in batch.iter().enumerate() {
             means.watch.go_on()?;
             pairs.push(Pair::lay(means, vendors, one, index)?);
         }
-        let compared = pairs
-            .par_iter()
-            .map(|pair| {
-                means.watch.go_on()?;
-                let began = Instant::now();
-                let result = pair.compared(means, &all)?;
-                let took = Some(began.elapsed());
-                Ok((pair.wanted.file.sha256, Compared { result, took }))
-            })
-            .collect::<Result<Vec<_>, Refusal>>()?;
-        made.extend(compared);
+        let compared = each(&pairs, |pair| {
+            means.watch.go_on()?;
+            let began = Instant::now();
+            let result = pair.compared(means, &all)?;
+            let took = Some(began.elapsed());
+            Ok::<_, Refusal>((pair.wanted.file.sha256, Compared { result, took }))
+        });
+        for one in compared {
+            made.extend([one?]);
+        }
         left = later;
     }
     Ok(made)
+}
+
+/// How many of `left` are laid side by side, of which `threads` are compared at a time: one at least, and
+/// more as far as disk and memory allow.
+fn batch(left: &[Wanted<'_>], threads: usize) -> usize {
+    let mut bytes = 0_u64;
+    let mut largest = Vec::new();
+    let fits = |one: &&Wanted<'_>| {
+        let weight = one.weight();
+        bytes = bytes.saturating_add(weight);
+        largest.push(weight.saturating_mul(MEMORY_TIMES));
+        largest.sort_unstable_by_key(|memory| Reverse(*memory));
+        largest.truncate(threads);
+        bytes <= BATCH && largest.iter().copied().fold(0, u64::saturating_add) <= BATCH_MEMORY
+    };
+    left.iter().take_while(fits).count().max(1)
+}
+
+/// Does the work on all of them, as many at a time as there are cores; what comes of it is in no order. The
+/// work may be spread over the cores again, and takes up no other of them meanwhile.
+fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mut done = Vec::new();
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push(work(one));
+        }
+        done
+    };
+    let threads = rayon::current_num_threads().min(all.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let done = threads.into_iter().map(|thread| {
+            let done = thread.join();
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        done.flatten().collect()
+    })
 }
 
 /// How much of all that is compared is done.
@@ -296,38 +243,13 @@ impl<'a> Pair<'a> {
             return Ok(Err(Why::Unreadable));
         };
         let worth = self.worth(means, old, all)?;
-        let (numbers, delta) = match &worth {
-            Ok((room, delta)) => ([room.memory, room.scratch], delta.as_slice()),
-            Err(Why::Larger(size)) => ([*size, 0], [].as_slice()),
-            Err(Why::Costly) => ([0, 0], [].as_slice()),
-            Err(why @ (Why::Unreadable | Why::Wrong)) => return Ok(Err(*why)),
-        };
         let path = if wanted.file.size < KEPT_MIN {
             means.shop.pair(&format!("delta-{}", wanted.file.sha256))
         } else {
             durable::make_folders(&means.cache.join("deltas"), 0o700)?;
             wanted.path(means)
         };
-        let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
-        let mut hasher = Sha256Hasher::default();
-        hasher.update(&numbers);
-        hasher.update(delta);
-        let digest = hasher.finish();
-        let mut draft = Draft::create(&path, 0o600)?;
-        for bytes in [digest.as_bytes().as_slice(), &numbers, delta] {
-            draft
-                .file()
-                .write_all(bytes)
-                .map_err(DiskError::io("write", &path))?;
-        }
-        draft.commit()?;
-        Ok(worth.map(|(room, delta)| Delta {
-            path,
-            length: delta.as_slice().size(),
-            memory: room.memory,
-            scratch: NonZeroU64::new(room.scratch),
-            base: wanted.base.file.sha256,
-        }))
+        Ok(Delta::keep(path, worth, wanted.base.file.sha256)?)
     }
 
     /// A delta that is smaller than what is stored, and that makes what it should.
@@ -336,7 +258,7 @@ impl<'a> Pair<'a> {
         means: &Means<'_>,
         old: &Path,
         all: &Meter,
-    ) -> Result<Result<(Room, Vec<u8>), Why>, Refusal> {
+    ) -> Result<Result<Worth, Why>, Refusal> {
         let file = self.wanted.file;
         let (old, new) = (Old::of(old, 0)?, Old::of(&self.new, 0)?);
         let refuse = |error: DeltaError| match error {
@@ -415,4 +337,19 @@ fn lay(
     written?;
     out.flush().map_err(DiskError::io("write", path))?;
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_done_once() {
+        for count in [0, 1, 2, 100] {
+            let all: Vec<u64> = (0..count).collect();
+            let mut done = each(&all, |one| *one);
+            done.sort_unstable();
+            assert_eq!(done, all);
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::deltas::{Compared, Why};
+use super::deltas::Compared;
+use super::kept::Why;
 use super::packs::WHOLE_MEMORY;
 use crate::model::patch::Codec;
 use crate::model::recipe::FileContent;

@@ -11,6 +11,7 @@ mod carry;
 mod deltas;
 mod explain;
 mod hashed;
+mod kept;
 pub mod many;
 mod nodes;
 mod outcome;

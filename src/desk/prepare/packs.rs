@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::Contents;
 use super::bases::Sources;
-use super::deltas::{self, Compared, Delta, Wanted};
+use super::deltas::{self, Compared, Wanted};
 use super::explain::Explained;
 use super::hashed::Hashed;
+use super::kept::Delta;
 use super::vendors::Vendors;
 use super::volumes;
 use super::workshop::Workshop;
