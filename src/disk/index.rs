@@ -10,9 +10,9 @@
 //! | a file changed, its size and modification time put back | the change time is compared too, and no call sets that |
 //! | another file put in its place | the inode, and the change time that the rename sets |
 //! | a file changed while it was read, or so soon after that the clock had not moved on | what did not rest for [`REST`] seconds before the command began is neither kept nor believed |
-//! | a file written to through a mapping, which the kernel notes late | the same: it notes it again for what is written after the next write-back, and that comes within half a minute |
+//! | a file written to through a mapping, which the kernel notes late | the same, with the default `vm.dirty_*` settings: it notes it again for what is written after the next write-back, and that comes within half a minute. Where nothing is written back (`tmpfs`), nothing is kept or believed |
 //! | a clock set back | what seems to come from the future is not believed either; beyond that nothing: root can give a file any change time, which is why a site says whether a signed statement may rest on this |
-//! | a file system whose change times another machine makes, or that has none | only of those in [`KEEPERS`] anything is kept or believed |
+//! | a file system whose change times another machine makes, or another file system below it (`overlayfs`), or that has none | only of those in [`KEEPERS`] anything is kept or believed |
 //! | the index of another root, of a copy, or one put back | it names the place that it is of; and inodes and change times there are others |
 //! | an index cut short, damaged or of another format | it ends with the BLAKE3 of all before that; what does not fit is not used |
 //! | an index without end, or a pipe in its place | a plain file, of no more bytes than twice what the tree can have entries of |
@@ -45,19 +45,19 @@ const FIXED: usize = IMAGE + DIGEST;
 const LENGTHS: usize = 4;
 /// Seconds for which a file must not have changed. Two would do for the coarsest clock; what is written
 /// through a mapping may go unnoticed until its page is written back, 35 seconds later at the most
-/// (`vm.dirty_expire_centisecs` and `vm.dirty_writeback_centisecs`).
+/// (`vm.dirty_expire_centisecs` and `vm.dirty_writeback_centisecs`, as they are by default).
 pub const REST: i64 = 60;
 /// An index takes no more than this part of the room that is left.
 const PART_OF_ROOM: u64 = 10;
 /// File systems whose change times this machine's kernel makes, and nobody else: bcachefs, btrfs, ext2 to
-/// ext4, f2fs, overlayfs, tmpfs, xfs, zfs (`linux/magic.h`; zfs: `sys/zfs_vfsops.h`).
-const KEEPERS: [u64; 8] = [
+/// ext4, f2fs, xfs, zfs (`linux/magic.h`; zfs: `sys/zfs_vfsops.h`). Not `tmpfs`, where a mapping that is
+/// kept open is written to unnoticed for ever; and not `overlayfs`, which hands on the times of whatever
+/// lies below it.
+const KEEPERS: [u64; 6] = [
     0xca45_1a4e,
     0x9123_683e,
     0xef53,
     0xf2f5_2010,
-    0x794c_7630,
-    0x0102_1994,
     0x5846_5342,
     0x2fc1_2fc1,
 ];
