@@ -34,6 +34,9 @@ const HELD_MAX: u64 = 256 * 1024;
 /// Contents that wait for each thread, at most.
 const WAITING: u64 = 16;
 
+/// Deltas that wait or are made at once, at most: each has two files open, and a process may have 1024.
+const DELTAS: u64 = 64;
+
 /// Stages the work, with `memory` bytes for what is made at a time.
 pub(super) fn stage(
     node: &Node,
@@ -43,12 +46,13 @@ pub(super) fn stage(
     copied: CopiedPacks,
     (memory, watch): (u64, &dyn Watch),
 ) -> Result<Staged<Decision>, Refusal> {
-    let CopiedPacks { stage, packs } = copied;
+    let CopiedPacks { stage, packs, .. } = copied;
     let copies = stage.path().join(PACKS);
     let sequence = node.state().sequence.saturating_add(1);
     let stages = Stages::create(node.root(), stage, layout.points(), sequence)?;
     let operations = decision.admitted.take_operations();
-    let gate = Gate::new(most(node, (&work, &layout), &operations, memory)?);
+    let most = most(node, (&work, &layout), &operations, memory)?;
+    let gate = Gate::new(most);
     let making = Making {
         root: node.root(),
         stages: &stages,
@@ -65,6 +69,7 @@ pub(super) fn stage(
     let mut unpacking = Unpacking {
         making: &making,
         gate: &gate,
+        delta: weight(most.contents),
         copies: &copies,
         stream: Stream::new(packs),
         number: 0,
@@ -134,6 +139,11 @@ fn most(
     })
 }
 
+/// How many contents a delta counts for where so many are let in, so that no more than [`DELTAS`] are.
+fn weight(contents: u64) -> u64 {
+    contents.div_ceil(DELTAS).max(1)
+}
+
 /// Makes all links and folders; gives what wants a content, rising by content.
 fn plain<'a>(
     making: &Making<'_>,
@@ -163,6 +173,8 @@ fn plain<'a>(
 struct Unpacking<'a> {
     making: &'a Making<'a>,
     gate: &'a Gate,
+    /// How many contents a delta counts for.
+    delta: u64,
     /// Where deltas lie until they are used.
     copies: &'a Path,
     stream: Stream,
@@ -180,18 +192,18 @@ impl<'a> Unpacking<'a> {
         let Some((slot, file, _)) = slots.first() else {
             return self.take(operation.length, |_| Ok(()));
         };
-        let load = match operation.codec {
+        let (contents, memory) = match operation.codec {
             Codec::Whole if operation.length > HELD_MAX => {
                 let mut begun = making.begin(*slot, file)?;
                 self.take(operation.length, |bytes| making.add(&mut begun, bytes))?;
                 return making.everywhere(begun.end(file)?, slots);
             }
-            Codec::Whole | Codec::Copy => HELD_MAX,
-            Codec::Delta => operation.memory,
+            Codec::Whole | Codec::Copy => (1, HELD_MAX),
+            Codec::Delta => (self.delta, operation.memory),
         };
         let pass = self.gate.enter(Load {
-            contents: 1,
-            memory: load,
+            contents,
+            memory,
             room: operation.room(),
         });
         let brought = self.bring(operation, *slot)?;
@@ -266,4 +278,20 @@ fn undecodable(why: &str) -> Refusal {
         format!("a pack cannot be decoded: {why}"),
     )
     .next("copy the file again; if it stays so, prepare the patch again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deltas_that_wait_do_not_use_up_the_open_files() {
+        for threads in 1..=1_000 {
+            let contents = threads * WAITING;
+            let deltas = contents / weight(contents);
+            assert!((1..=DELTAS).contains(&deltas), "{threads}: {deltas}");
+            // Where there are few, each thread has some waiting.
+            assert!(threads > 4 || deltas == contents, "{threads}: {deltas}");
+        }
+    }
 }
