@@ -7,7 +7,8 @@
 //! | a volume with other packs than its own, or in another order | [`crate::spr::Shares`] before it is read, and while it is read each pack must be the next of that volume, and the last one the end |
 //! | two files of one volume, of which one is damaged | each pack's digest is checked while it is read; the next file is taken for the damaged one |
 //! | a file that is changed between the look at it and its use | it is opened and compared anew, and what is used is what was hashed |
-//! | pipes, devices, folders full of files | only plain files, and no more than [`Medium`] looks at |
+//! | pipes, devices, folders full of files | only plain files are opened, and no more than [`Medium`] looks at |
+//! | thousands of files of other patches, with large statements | where the first header says another length, nothing behind it is read; and the command can be ended between two files |
 //!
 //! Whose patch it is, and whether anybody trusts it, is for others to say.
 
@@ -15,15 +16,15 @@ mod reading;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 
-use super::durable;
 use super::medium::{Lying, Medium};
+use super::{DiskError, durable};
 use crate::model::patch::Patch;
 use crate::model::text::{Escaped, Shown};
-use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, volume};
-use crate::spr::{Holds, Opened, RawSignature, RawStatement, Shares, SprError};
+use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Watch, volume};
+use crate::spr::{Holds, Opened, RawSignature, RawStatement, Shares, SprError, sort_of};
 pub use reading::{OpenVolume, Unread};
 
 /// Bytes read at a time.
@@ -34,6 +35,8 @@ const TOLD_MAX: usize = 40;
 /// The volumes of one patch, and the files that were found to hold them.
 pub struct Volumes {
     patch: Sha256,
+    /// Bytes in the statement.
+    length: u64,
     signatures: Vec<RawSignature>,
     environment: String,
     /// What the patch in one file would be called.
@@ -57,6 +60,7 @@ impl Volumes {
         let shares = Shares::of(raw, patch);
         Self {
             patch: raw.sha256(),
+            length: u64::try_from(raw.bytes.len()).unwrap_or(u64::MAX),
             signatures: raw.signatures.clone(),
             environment: patch.environment.to_string(),
             name: format!(
@@ -144,9 +148,10 @@ impl Volumes {
     }
 
     /// Looks at what lies at `places`, files or folders, for volumes of this patch.
-    pub fn look(&mut self, places: &[PathBuf]) -> Result<(), Refusal> {
+    pub fn look(&mut self, places: &[PathBuf], watch: &dyn Watch) -> Result<(), Refusal> {
         self.has_looked(places);
         for Lying { path, kind, .. } in Medium::look(places)?.files {
+            watch.go_on()?;
             if matches!(kind, Ok(Kind::Patch)) && !self.seen.contains(&known(&path)) {
                 self.consider(&path);
             }
@@ -155,7 +160,7 @@ impl Volumes {
     }
 
     /// Looks into the folders of the files that were found, where volumes are missing.
-    pub fn look_beside(&mut self) -> Result<(), Refusal> {
+    pub fn look_beside(&mut self, watch: &dyn Watch) -> Result<(), Refusal> {
         if self.is_complete() {
             return Ok(());
         }
@@ -167,7 +172,7 @@ impl Volumes {
                 folders.push(folder);
             }
         }
-        self.look(&folders)
+        self.look(&folders, watch)
     }
 
     fn consider(&mut self, path: &Path) {
@@ -185,10 +190,14 @@ impl Volumes {
     /// What a file holds; nothing where it is of another patch.
     fn examine(&self, path: &Path) -> Result<Option<Holds>, Refusal> {
         let refuse = |e: SprError| e.refuse(path);
-        let file = durable::open_plain(path)?;
+        let mut file = durable::open_plain(path)?;
+        if sort_of(&file).map_err(refuse)? != (Kind::Patch, self.length) {
+            return Ok(None);
+        }
+        file.rewind().map_err(DiskError::io("read", path))?;
         let opened = Opened::open(BufReader::with_capacity(CHUNK, &file)).map_err(refuse)?;
         let raw = opened.into_raw();
-        if raw.kind != Kind::Patch || raw.sha256() != self.patch {
+        if raw.sha256() != self.patch {
             return Ok(None);
         }
         if self.signatures != raw.signatures {
@@ -250,6 +259,15 @@ impl Volumes {
     #[must_use]
     pub fn called(&self, index: usize) -> String {
         format!("volume {} of {}", index.saturating_add(1), self.count())
+    }
+
+    /// The line that says which file a volume is read from; a patch in one file has no number.
+    #[must_use]
+    pub fn taken(&self, index: usize, path: &Path) -> String {
+        match self.count() {
+            1 => format!("taken      {}", Shown(path)),
+            _ => format!("taken      {}: {}", Shown(path), self.called(index)),
+        }
     }
 
     /// A warning: of two files that hold the same, the one that was read is no good.
@@ -322,4 +340,70 @@ fn folder(path: &Path) -> PathBuf {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Unwatched;
+    use crate::spr::encode_small;
+
+    const PATCH: &[u8] = include_bytes!("../../fixtures/golden/patch-whole.spr");
+
+    /// Whoever watches has ended the command.
+    struct Ended;
+
+    impl Watch for Ended {
+        fn say(&self, _: &str) {}
+        fn warn(&self, _: &str) {}
+        fn progress(&self, _: &str, _: u64, _: u64) {}
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+
+    fn volumes() -> Volumes {
+        let opened = Opened::open(PATCH).unwrap();
+        let patch = opened.decode().unwrap();
+        Volumes::of(opened.raw(), &patch)
+    }
+
+    #[test]
+    fn of_another_patch_the_first_header_is_read_and_no_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // The statement that it says it has would be found cut short, if it were read.
+        let other = encode_small(Kind::Patch, &vec![b' '; 100_000], &[], &[]).unwrap();
+        durable::write(&at("p.2of2.patch.spr"), &other[..1_024], 0o644).unwrap();
+        durable::write(&at("p.patch.spr"), PATCH, 0o644).unwrap();
+        let mut volumes = volumes();
+        assert!(volumes.examine(&at("p.2of2.patch.spr")).unwrap().is_none());
+        volumes
+            .look(&[folder.path().to_owned()], &Unwatched)
+            .unwrap();
+        assert_eq!(volumes.files(0), &[at("p.patch.spr")]);
+    }
+
+    /// Whoever opened a pipe would wait for ever.
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.patch.spr");
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, pipe, 0o644.into(), 0).unwrap();
+        assert!(volumes().statement(&path).is_err());
+        assert!(volumes().examine(&path).is_err());
+    }
+
+    #[test]
+    fn a_look_at_many_files_can_be_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        durable::write(&folder.path().join("p.patch.spr"), PATCH, 0o644).unwrap();
+        let mut volumes = volumes();
+        let refusal = volumes
+            .look(&[folder.path().to_owned()], &Ended)
+            .unwrap_err();
+        assert_eq!(refusal.name, RefusalName::Interrupted);
+        assert!(volumes.files(0).is_empty());
+    }
 }

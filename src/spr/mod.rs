@@ -26,7 +26,7 @@ mod told;
 mod volume;
 mod write;
 
-pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of};
+pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of, sort_of};
 pub use size::framed;
 pub use told::Told;
 pub use volume::{Holds, Share, Shares};

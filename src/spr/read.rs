@@ -58,7 +58,12 @@ impl RawStatement {
 
 /// What a file says it is: its first header, and nothing behind it, is read.
 pub fn kind_of(reader: impl Read) -> Result<Kind, SprError> {
-    Blocks::new(reader).statement().map(|(kind, _)| kind)
+    sort_of(reader).map(|(kind, _)| kind)
+}
+
+/// What a file says it is, and how many bytes its statement has: its first header alone is read.
+pub fn sort_of(reader: impl Read) -> Result<(Kind, u64), SprError> {
+    Blocks::new(reader).statement()
 }
 
 /// A file of which statement and signatures have been read.

@@ -212,6 +212,14 @@ fn a_missing_volume_is_named() -> Tested {
     for what in ["usb", "usb/n.1of*", "usb/n.*.patch.spr", "usb --dry-run"] {
         world.refused("PROD", &format!("{APPLY} {what}"), 37, &words)?;
     }
+    // What is to be typed does no more than what was typed.
+    for (what, next) in [
+        ("usb", "apply usb DIR --dry-run"),
+        ("usb/n.1of*", " DIR --dry-run"),
+    ] {
+        let line = format!("{APPLY} {what} --dry-run");
+        world.refused("PROD", &line, 37, &[next])?;
+    }
     // Of a file that was renamed, nobody knows what its siblings are called.
     world.ok(&format!(
         "mkdir r && mv usb/n.1of{count}.patch.spr r/first.spr"
@@ -277,9 +285,62 @@ fn a_volume_of_another_patch_under_the_right_name_is_not_mixed_in() -> Tested {
         2,
         &["several patches fit"],
     )?;
+    // Named by its own files, it goes alone.
+    world.ok(&format!("{APPLY} {} other/mine.spr", files[0]))?;
+    check_installed(&world)
+}
+
+/// The one that is not whole may be the newer one, which would not fit once the other is applied.
+#[test]
+fn a_patch_of_which_a_volume_is_missing_is_one_of_several() -> Tested {
+    let (world, files) = prepared()?;
+    let count = files.len();
+    let ran = world.ok(&format!(
+        "mkdir other && {PREPARE} --output other/o.patch.spr --volume-size 120K --accept downgrade --reason other --json"
+    ))?;
+    let others = self::files(&ran.out)?;
     world.ok(&format!("rm {}", others[3]))?;
-    let ran = world.ok(&format!("{APPLY} usb other"))?;
-    assert!(ran.err.contains("not taken  other/n.1of"), "{}", ran.err);
+    let missing = format!("volume 4 of {count} is missing");
+    let words = ["several patches fit", &files[0], &others[0], &missing];
+    for more in ["", " --dry-run"] {
+        world.refused("PROD", &format!("{APPLY} usb other{more}"), 2, &words)?;
+    }
+    world.ok(&format!("{APPLY} usb"))?;
+    check_installed(&world)
+}
+
+/// Which signatures are the right ones is not for the file that happens to come first to say.
+#[test]
+fn a_strangers_volume_found_first_hides_no_genuine_set() -> Tested {
+    let (world, files) = prepared()?;
+    let count = files.len();
+    world.ok("mkdir good && mv usb/n.* good")?;
+    let good = |index: usize| files[index].replace("usb/", "good/");
+    let forge = |index: usize| -> Tested {
+        let parts = Parts::read(&world.path(&good(index)))?;
+        let to = world.path(&format!("usb/{index}.spr"));
+        parts.write_signed(&to, &world.path("keys/stranger"))
+    };
+    forge(0)?;
+    let dry = world.ok(&format!("{APPLY} usb good --dry-run"))?;
+    let taken = format!("taken      {}: volume 1 of {count}\n", good(0));
+    let other = "not taken  usb/0.spr: its signatures are not those of the other volumes\n";
+    for words in [taken.as_str(), other] {
+        assert!(dry.err.contains(words), "{words}\n{}", dry.err);
+    }
+    // Nor is it for the only set that is whole.
+    (1..count).try_for_each(forge)?;
+    world.ok(&format!("mkdir away && mv {} away", good(1)))?;
+    let missing = format!("volume 2 of {count} is missing");
+    world.refused(
+        "PROD",
+        &format!("{APPLY} usb good"),
+        37,
+        &[&missing, "usb/0.spr"],
+    )?;
+    // A whole set of theirs beside a whole one of ours.
+    let ran = world.ok(&format!("{APPLY} usb good away"))?;
+    assert!(ran.err.contains(&taken), "{}", ran.err);
     check_installed(&world)
 }
 
@@ -292,6 +353,23 @@ fn of_two_files_of_one_volume_the_intact_one_is_read() -> Tested {
     damage(&world, &files[0])?;
     damage(&world, &files[1])?;
     damage(&world, &copy(2))?;
+    // Told is what was read, and a copy is no file that was not taken.
+    let ran = world.ok(&format!("{APPLY} usb again --dry-run --json"))?;
+    let would: Value = serde_json::from_str(&ran.out)?;
+    assert_eq!(would["file"], json!(copy(0)));
+    let read = [copy(0), copy(1), files[2].clone(), files[3].clone()];
+    assert_eq!(
+        would["volumes"].as_array().map(|all| &all[..4]),
+        Some(&read.map(Value::from)[..])
+    );
+    let copies = would["copies"].as_array().ok_or("no copies")?;
+    assert_eq!(copies.len(), files.len());
+    assert!(
+        copies.contains(&json!(files[0])) && copies.contains(&json!(copy(2))),
+        "{copies:?}"
+    );
+    let not_taken = would["not_taken"].to_string();
+    assert!(!not_taken.contains("copy"), "{not_taken}");
     for line in [
         format!("{APPLY} usb again --dry-run"),
         format!("{APPLY} again usb --dry-run"),
@@ -321,16 +399,80 @@ fn what_all_volumes_repeat_is_read_from_one_that_is_intact() -> Tested {
         bytes[at.ok_or("no recipe")? + 600] ^= 1;
         fs::write(world.path(file), bytes)?;
     }
-    world.refused("PROD", &format!("{APPLY} usb"), 22, &["recipes/"])?;
-    // The packs of a damaged file are not used either.
-    let ran = world.run(&format!("{APPLY} usb"))?;
+    // The packs of a damaged file are not used either: without a copy that is the end, and nothing else
+    // is read in its place.
+    let ran = world.refused("PROD", &format!("{APPLY} usb"), 22, &["recipes/"])?;
+    assert!(!ran.err.contains("in its place"), "{}", ran.err);
+    // Of three copies, the last one is good; what cannot be read at all is passed over.
+    world.ok("mkdir bad good")?;
+    let cut = format!("head -c 900 {} > bad/cut.spr", files[0]);
+    world.ok(&cut)?;
+    for (index, file) in files[..2].iter().enumerate() {
+        let mut bytes = fs::read(world.path(file))?;
+        fs::write(world.path(&file.replace("usb/", "bad/")), &bytes)?;
+        let at = bytes.windows(8).rposition(|eight| eight == b"recipes/");
+        bytes[at.ok_or("no recipe")? + 600] ^= 1;
+        fs::write(world.path(&format!("good/{index}.spr")), bytes)?;
+    }
+    let ran = world.ok(&format!("{APPLY} usb bad good"))?;
+    for words in [
+        "not taken  bad/cut.spr: ",
+        "good/0.spr is read in its place",
+        "taken      good/1.spr: volume 2",
+    ] {
+        assert!(ran.err.contains(words), "{words}\n{}", ran.err);
+    }
+    check_installed(&world)
+}
+
+/// What `apply` would do, an auditor sees: another copy of the volume that is read first is read in its
+/// place, and a file that nobody can read is told and passed over.
+#[test]
+fn verify_reads_another_copy_of_the_volume_that_it_begins_with() -> Tested {
+    let (world, files) = prepared()?;
+    world.ok("cp -r usb again && rm usb/PROD* again/PROD*")?;
+    world.ok(&format!("head -c 900 {} > usb/0.spr", files[0]))?;
+    let verify = "lockstep verify usb again --site site.spr";
+    damage(&world, &files[0])?;
+    let out = world.ok(verify)?.out;
+    let first = files[0].replace("usb/", "again/");
+    for words in [
+        format!("{} is damaged: packs/", files[0]),
+        format!("{first} is read in its place"),
+        "usb/0.spr: the file ends".to_owned(),
+        format!("volume 1 of {}: {first}", files.len()),
+    ] {
+        assert!(out.contains(&words), "{words}\n{out}");
+    }
+    // One that is cut short is not begun with.
+    world.ok(&format!("truncate -s -512 {}", files[0]))?;
+    let out = world.ok(verify)?.out;
+    let cut = format!("{}: the file is cut short", files[0]);
+    assert!(out.contains(&cut), "{out}");
+    // Nor one whose statement is not what was signed.
+    world.ok(&format!(
+        "cp {first} {} && sed -i 's/PROD/PRIM/' {}",
+        files[0], files[0]
+    ))?;
+    let out = world.ok(verify)?.out;
+    assert!(out.contains(&format!("{}: ", files[0])), "{out}");
+    assert!(out.ends_with("\nverified\n"), "{out}");
+    // Without another copy it is refused, as it was.
+    world.ok(&format!("rm {first}"))?;
+    let ran = world.run(verify)?;
+    assert_eq!(ran.code, 37, "{}{}", ran.out, ran.err);
+    // A patch in one file has copies as well.
+    world.ok(&format!(
+        "mkdir one && {PREPARE} --output one/a.patch.spr && cp one/a.patch.spr one/b.patch.spr"
+    ))?;
+    damage(&world, "one/a.patch.spr")?;
+    let out = world.ok("lockstep verify one --site site.spr")?.out;
     assert!(
-        ran.err
-            .contains(&format!("{} is read in its place", files[2])),
-        "{}",
-        ran.err
+        out.contains("one/b.patch.spr is read in its place"),
+        "{out}"
     );
-    Ok(())
+    damage(&world, "one/b.patch.spr")?;
+    world.refused_verify("one --site site.spr", 22, "SHA-256")
 }
 
 /// What is done to the packs of volume 2, given those of volume 1 and 3.
@@ -707,6 +849,15 @@ fn volumes_of_an_earlier_patch_are_not_left_beside_new_ones() -> Tested {
     world.ok(&format!(
         "{PREPARE} --output usb/nn.patch.spr --volume-size 200K"
     ))?;
+    Ok(())
+}
+
+#[test]
+fn a_pipe_that_is_called_like_a_patch_holds_nobody_up() -> Tested {
+    let world = World::installed()?;
+    world.ok("mkfifo usb/p.patch.spr")?;
+    let line = "timeout 20 lockstep apply usb/p.patch.spr --root PROD";
+    world.refused("PROD", line, 2, &["p.patch.spr"])?;
     Ok(())
 }
 

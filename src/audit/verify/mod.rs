@@ -31,7 +31,7 @@ use crate::trust::verified::by_signers;
 pub use outcome::{Line, Outcome};
 pub(super) use reading::pin;
 use reading::{allowed_signers, read_members, recipes};
-use volumes::{Set, absent};
+use volumes::{Among, Set, absent};
 
 /// What `verify` is asked.
 #[derive(Debug)]
@@ -54,18 +54,22 @@ pub struct Request {
 /// Verifies a file; or of several, and of what lies in folders, the receipts of a node as one chain, or
 /// a patch with all of its volumes.
 pub fn run(request: &Request, now: Time, watch: &dyn Watch) -> Result<Outcome, Refusal> {
-    let path = match request.files.as_slice() {
-        [file] if !file.is_dir() => file.clone(),
-        _ => match volumes::patch_among(request)? {
-            Some(file) => file,
+    let among = match request.files.as_slice() {
+        [file] if !file.is_dir() => Among::one(file),
+        _ => match volumes::patch_among(request, watch)? {
+            Some(among) => among,
             None => return chain::run(request, now, watch),
         },
     };
-    let path = path.as_path();
+    let path = among.file.as_path();
     let file = File::open(path).map_err(DiskError::io("open", path))?;
     let opened = Opened::open(BufReader::new(file)).map_err(|e| e.refuse(path))?;
     let kind = opened.raw().kind;
     let mut auditor = Auditor::new(request, path, now, watch);
+    auditor.copies = &among.copies;
+    for line in &among.passed_over {
+        auditor.line("warning", "file", line);
+    }
     let failed = auditor.check(opened).err();
     Ok(finish(auditor, kind, failed.as_ref()))
 }
@@ -107,6 +111,8 @@ struct Auditor<'a> {
     request: &'a Request,
     /// The file that is read first.
     file: &'a Path,
+    /// Others that hold the same, for where it is damaged.
+    copies: &'a [PathBuf],
     now: Time,
     watch: &'a dyn Watch,
     lines: Vec<Line>,
@@ -118,6 +124,7 @@ impl<'a> Auditor<'a> {
         Self {
             request,
             file,
+            copies: &[],
             now,
             watch,
             lines: Vec::new(),
@@ -278,9 +285,8 @@ impl<'a> Auditor<'a> {
     }
 
     fn patch(&mut self, opened: Opened<BufReader<File>>) -> Result<(), Refusal> {
-        let (patch, raw, small, packs) = self.read::<Patch>(opened)?;
+        let ((patch, raw, small, packs), set) = self.intact(opened)?;
         let present = small.len().saturating_add(packs.len());
-        let set = self.find_volumes(&raw, &patch, &packs)?;
         let Some(site) = self.site()? else {
             return set.map_or(Ok(()), |set| self.other_volumes(&set));
         };

@@ -32,7 +32,7 @@ pub struct Outcome {
 /// One check.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    /// `ok`, `failed` or `not checked`.
+    /// `ok`, `warning`, `failed` or `not checked`.
     pub result: &'static str,
     /// What was checked.
     pub check: String,

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write, sink};
 use std::path::{Path, PathBuf};
 
 use super::{CHUNK, Volumes, other_signatures};
-use crate::disk::DiskError;
+use crate::disk::durable;
 use crate::model::patch::Patch;
 use crate::model::{Member, Refusal, RefusalName, Watch};
 use crate::spr::{Members, Opened, SprError, Told};
@@ -53,7 +53,7 @@ impl OpenVolume {
 impl Volumes {
     /// Opens a file of this patch, of which statement and signatures are read.
     pub fn statement(&self, path: &Path) -> Result<Opened<BufReader<File>>, Refusal> {
-        let file = File::open(path).map_err(DiskError::io("open", path))?;
+        let file = durable::open_plain(path)?;
         let opened = Opened::open(BufReader::with_capacity(CHUNK, file));
         let opened = opened.map_err(|e| e.refuse(path))?;
         if opened.raw().sha256() != self.patch {
@@ -85,6 +85,40 @@ impl Volumes {
         Ok(open)
     }
 
+    /// Reads the volume with this index from the first of its files that is intact, and gives that file;
+    /// nothing where there is none. `standing` is one of its files, at its first pack; it is read first.
+    /// `warn` is told of each file that is not, where there is another one.
+    pub fn read_any(
+        &self,
+        index: usize,
+        standing: Option<OpenVolume>,
+        watch: &dyn Watch,
+        mut warn: impl FnMut(&str),
+        mut read: impl FnMut(OpenVolume) -> Result<(), Unread>,
+    ) -> Result<Option<PathBuf>, Refusal> {
+        let mut files = self.files(index).to_vec();
+        if let Some(open) = &standing {
+            files.retain(|file| file != open.path());
+            files.insert(0, open.path().to_owned());
+        }
+        let mut standing = standing;
+        let mut files = files.into_iter().peekable();
+        while let Some(path) = files.next() {
+            let done = match standing.take() {
+                Some(open) => read(open),
+                None => self.open(&path, watch).and_then(&mut read),
+            };
+            match (done, files.peek()) {
+                (Ok(()), _) => return Ok(Some(path)),
+                (Err(Unread::Damaged(refusal)), Some(other)) => {
+                    warn(&Self::instead(&path, &refusal, other));
+                }
+                (Err(unread), _) => return Err(unread.into()),
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the packs of the volume with this index, each into what `sink` makes for it, and the end of
     /// the file behind them.
     pub fn read<W: Write>(
@@ -106,9 +140,12 @@ impl Volumes {
         };
         let total = stored(packs);
         let mut done = stored(packs.get(..share.start).unwrap_or_default());
-        for (number, pack) in (share.start..).zip(packs.get(share).unwrap_or_default()) {
-            if members.peek().map_err(damaged)? != Some(pack) {
-                return Err(Unread::Damaged(self.lacks(index, &path, &pack.name)));
+        let share_start = share.start;
+        for (number, pack) in (share_start..).zip(packs.get(share).unwrap_or_default()) {
+            let next = members.peek().map_err(damaged)?;
+            if next != Some(pack) {
+                let head = next.is_none() && number == share_start;
+                return Err(Unread::Damaged(self.lacks(index, &path, &pack.name, head)));
             }
             let mut told = Told {
                 out: sink(number).map_err(Unread::Ended)?,
@@ -140,17 +177,18 @@ impl Volumes {
         }
     }
 
-    fn lacks(&self, index: usize, path: &Path, pack: &str) -> Refusal {
-        let (what, next) = if self.count() == 1 {
-            (
-                "the file does not hold every pack: it is a head".to_owned(),
+    fn lacks(&self, index: usize, path: &Path, pack: &str, head: bool) -> Refusal {
+        let again = "copy the file again, and compare its sha256sum on both sides";
+        let (what, next) = match (self.count(), head) {
+            (1, true) => (
+                "the file does not hold any pack: it is a head".to_owned(),
                 "apply the whole .patch.spr file",
-            )
-        } else {
-            (
+            ),
+            (1, false) => ("the file does not hold every pack".to_owned(), again),
+            _ => (
                 format!("the file does not hold the packs of {}", self.called(index)),
-                "copy the file again, and compare its sha256sum on both sides",
-            )
+                again,
+            ),
         };
         let packs = self.members.len().saturating_sub(self.first);
         Refusal::new(RefusalName::Incomplete, what)

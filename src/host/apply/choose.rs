@@ -4,6 +4,8 @@
 //! is opened. The one that is taken goes the whole way of a patch that was named by itself.
 
 mod judge;
+mod refused;
+mod sets;
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
@@ -14,20 +16,19 @@ use super::super::Node;
 use super::claim::Claimed;
 use super::{Outcome, Request, apply, decided, typed};
 use crate::disk::medium::{Lying, Medium, PassedOver};
-use crate::disk::volumes::other_signatures;
+use crate::disk::volumes::Volumes;
+use crate::model::site::Signer;
 use crate::model::text::{Escaped, Shown, path_as_text};
 use crate::model::{Kind, Refusal, RefusalName, Time, Watch};
 use crate::plan::claim::NodeFacts;
 use crate::spr::SprError;
 use judge::{Fitting, Nearness, Unfit, judge};
-
-/// Most files of which a refusal tells one by one.
-const TOLD_MAX: usize = 40;
+use sets::Incomplete;
 
 /// What became of the files: the one that was applied, and those that were not taken.
 #[derive(Debug, Serialize)]
 pub struct Chosen {
-    /// The file that was taken, where there was a choice; of volumes, the first.
+    /// The file that was read, where there was a choice; of volumes, the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// What it did.
@@ -36,6 +37,9 @@ pub struct Chosen {
     /// The files that were not taken, and why not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_taken: Vec<NotTaken>,
+    /// Files that hold the same as those that were read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
 }
 
 impl std::fmt::Display for Chosen {
@@ -75,32 +79,55 @@ pub fn run(
             file: None,
             outcome: super::run(&request, now, watch)?,
             not_taken: Vec::new(),
+            copies: Vec::new(),
         });
     }
     Node::check_operator(&request.root, &typed(places, request.dry_run))?;
     let node = Node::open(&request.root)?;
     watch.say(&node.header());
-    let mut sorted = Sorted::of(&node, places, now)?;
-    let Fitting { volumes, .. } = sorted.the_one(&node, places)?;
-    let taken = volumes.firsts().next();
-    let taken = taken.map(|(_, file)| file.to_owned()).unwrap_or_default();
+    let asked = Asked {
+        places,
+        dry_run: request.dry_run,
+    };
+    let mut sorted = Sorted::of(&node, asked, now, watch)?;
+    let Fitting { volumes, .. } = sorted.the_one(&node, asked)?;
     let not_taken = sorted.not_taken();
-    if volumes.count() == 1 {
-        watch.say(&format!("taken      {}", Shown(&taken)));
-    }
     for other in &not_taken {
         watch.say(&format!("not taken  {}", other.line()));
     }
+    let mut files = Vec::new();
+    for (index, file) in volumes.every() {
+        if volumes
+            .files(index)
+            .first()
+            .is_none_or(|first| first != file)
+        {
+            watch.say(&format!("copy       {}", copy(&volumes, index, file)));
+        }
+        files.push(file.to_owned());
+    }
+    let taken = files.first().cloned().unwrap_or_default();
     let request = Request {
         file: taken.clone(),
         ..request.clone()
     };
-    let claimed = Claimed::among(&taken, volumes)?;
+    let outcome = apply(Claimed::among(&taken, volumes)?, node, &request, now, watch)?;
+    files.retain(|file| !outcome.read.contains(file));
+    let text = |file: &PathBuf| file.to_string_lossy().into_owned();
     Ok(Chosen {
-        outcome: apply(claimed, node, &request, now, watch)?,
-        file: Some(taken.to_string_lossy().into_owned()),
+        file: outcome.read.first().map(text),
+        copies: files.iter().map(text).collect(),
+        outcome,
         not_taken,
     })
+}
+
+/// What a file is that there are two of.
+fn copy(volumes: &Volumes, index: usize, file: &Path) -> String {
+    match volumes.count() {
+        1 => format!("{}: another copy of the same patch", Shown(file)),
+        _ => format!("{}: another copy of {}", Shown(file), volumes.called(index)),
+    }
 }
 
 impl NotTaken {
@@ -109,11 +136,11 @@ impl NotTaken {
     }
 }
 
-/// A patch of which volumes are missing, with the files of it that are there.
-struct Incomplete {
-    near: Nearness,
-    files: Vec<NotTaken>,
-    refusal: Refusal,
+/// What was asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    places: &'a [PathBuf],
+    dry_run: bool,
 }
 
 #[derive(Default)]
@@ -128,9 +155,9 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn of(node: &Node, places: &[PathBuf], now: Time) -> Result<Self, Refusal> {
+    fn of(node: &Node, asked: Asked<'_>, now: Time, watch: &dyn Watch) -> Result<Self, Refusal> {
         let mut sorted = Self {
-            medium: Medium::look(places)?,
+            medium: Medium::look(asked.places)?,
             ..Self::default()
         };
         let key = node.public_key()?;
@@ -146,18 +173,26 @@ impl Sorted {
             memory: 0,
             now,
         };
+        let preparers = &node.site().preparers;
         for lying in std::mem::take(&mut sorted.medium.files) {
-            sorted.sort(lying, &facts)?;
+            watch.go_on()?;
+            sorted.sort(lying, &facts, preparers)?;
         }
-        sorted.complete(places)?;
+        sorted.complete(asked, watch)?;
+        sorted.prefer();
         Ok(sorted)
     }
 
-    fn sort(&mut self, lying: Lying, facts: &NodeFacts<'_>) -> Result<(), Refusal> {
+    fn sort(
+        &mut self,
+        lying: Lying,
+        facts: &NodeFacts<'_>,
+        preparers: &[Signer],
+    ) -> Result<(), Refusal> {
         let Lying { path, named, kind } = lying;
         match kind {
             Ok(Kind::Patch) => {
-                match judge(&path, facts) {
+                match judge(&path, facts, preparers) {
                     Ok((index, fitting)) => self.fit(&path, index, fitting),
                     Err(unfit) => self.leave(&path, *unfit),
                 }
@@ -207,75 +242,19 @@ impl Sorted {
     }
 
     /// Of two copies of one file, the one named as patches are comes first: approvals lie beside that
-    /// one. The other is read where the first is damaged.
+    /// one. The other is read where the first is damaged. Files that state other signatures are no copies,
+    /// nor volumes of one set: which signatures are the right ones is not for the first of them to say.
     fn fit(&mut self, path: &Path, index: usize, mut one: Fitting) {
-        let near = one.nearness();
         let plain = |path: &Path| path.to_string_lossy().ends_with(".patch.spr");
-        let patch = one.volumes.patch();
         let mut fitting = self.fitting.iter_mut();
-        let Some(known) = fitting.find(|known| known.volumes.patch() == patch) else {
+        let Some(known) = fitting.find(|known| known.volumes.is_of(&one.volumes)) else {
             one.volumes.put(index, path, false);
             self.fitting.push(one);
             return;
         };
-        if !known.volumes.is_of(&one.volumes) {
-            let refusal = other_signatures(path);
-            let reason = refusal.what.clone();
-            self.leave(
-                path,
-                Unfit {
-                    near,
-                    refusal,
-                    reason,
-                },
-            );
-            return;
-        }
-        let volumes = &mut known.volumes;
-        let first = volumes.files(index).first().cloned();
-        let preferred = first
-            .as_ref()
-            .is_some_and(|first| plain(path) && !plain(first));
-        volumes.put(index, path, preferred);
-        if let Some(first) = first {
-            let reason = match volumes.count() {
-                1 => "another copy of the same patch".to_owned(),
-                _ => format!("another copy of {}", volumes.called(index)),
-            };
-            let not_taken = NotTaken {
-                file: if preferred { first } else { path.to_owned() },
-                refusal: RefusalName::Usage,
-                reason,
-            };
-            self.not_taken.push((near, not_taken));
-        }
-    }
-
-    /// Looks for what is missing of each patch that fits beside what was found of it, and leaves those
-    /// that are not whole even so.
-    fn complete(&mut self, places: &[PathBuf]) -> Result<(), Refusal> {
-        for mut one in std::mem::take(&mut self.fitting) {
-            one.volumes.has_looked(places);
-            one.volumes.look_beside()?;
-            let Err(refusal) = one
-                .volumes
-                .check(&format!("lockstep {} DIR", typed(places, false)))
-            else {
-                self.fitting.push(one);
-                continue;
-            };
-            let file = |(index, file): (usize, &Path)| NotTaken {
-                file: file.to_owned(),
-                refusal: refusal.name,
-                reason: format!("{}, and {}", one.volumes.called(index), refusal.what),
-            };
-            self.incomplete.push(Incomplete {
-                near: one.nearness(),
-                files: one.volumes.every().map(file).collect(),
-                refusal,
-            });
-        }
-        Ok(())
+        let first = known.volumes.files(index).first();
+        let preferred = first.is_some_and(|first| plain(path) && !plain(first));
+        known.volumes.put(index, path, preferred);
     }
 
     fn leave(&mut self, path: &Path, unfit: Unfit) {
@@ -301,94 +280,15 @@ impl Sorted {
         not_taken.into_iter().map(|(_, other)| other).collect()
     }
 
-    fn the_one(&mut self, node: &Node, places: &[PathBuf]) -> Result<Fitting, Refusal> {
-        match (self.fitting.pop(), self.fitting.is_empty()) {
-            (Some(one), true) => {
-                self.leave_incomplete();
-                Ok(one)
-            }
-            (None, _) => Err(self.lacking().unwrap_or_else(|| self.none(node))),
-            (Some(one), false) => {
+    fn the_one(&mut self, node: &Node, asked: Asked<'_>) -> Result<Fitting, Refusal> {
+        let alone = self.incomplete.is_empty() && self.fitting.len() == 1;
+        match self.fitting.pop() {
+            Some(one) if alone => Ok(one),
+            Some(one) => {
                 self.fitting.push(one);
-                Err(self.several(places))
+                Err(self.several(asked))
             }
+            None => Err(self.lacking().unwrap_or_else(|| self.none(node))),
         }
-    }
-
-    fn leave_incomplete(&mut self) {
-        for Incomplete { near, files, .. } in std::mem::take(&mut self.incomplete) {
-            self.not_taken
-                .extend(files.into_iter().map(|file| (near, file)));
-        }
-    }
-
-    /// Which volumes are missing of the newest patch that fits, and what else lies there.
-    fn lacking(&mut self) -> Option<Refusal> {
-        self.incomplete.sort_by_key(|one| one.near);
-        let Incomplete { refusal, .. } = self.incomplete.pop()?;
-        self.leave_incomplete();
-        let line = |refusal: Refusal, other: NotTaken| refusal.value("not taken", other.line());
-        let others = self.not_taken().into_iter().take(TOLD_MAX);
-        Some(others.fold(refusal, line))
-    }
-
-    fn none(&mut self, node: &Node) -> Refusal {
-        let Some((near, nearest)) = self
-            .nearest
-            .take()
-            .filter(|(near, _)| *near > Nearness::NoPatch)
-        else {
-            return self
-                .medium
-                .nothing("patch", &self.passed_over)
-                .next("name the patch file, or the folder it lies in: lockstep apply /media/usb");
-        };
-        let mut refusal = Refusal::new(nearest.name, "none of the files is for this node now");
-        refusal = refusal.value(
-            "this is",
-            format!("{}, node {}", node.environment(), node.name()),
-        );
-        let not_taken = self.not_taken();
-        for other in not_taken.iter().take(TOLD_MAX) {
-            refusal = refusal.value("not taken", other.line());
-        }
-        let more = not_taken.len().saturating_sub(TOLD_MAX);
-        if more > 0 {
-            refusal = refusal.value("not taken", format!("{more} more"));
-        }
-        refusal.next(match near {
-            Nearness::OtherEnvironment => format!(
-                "look for the file made for {}: lockstep apply {}-NNNN.patch.spr",
-                node.environment().name,
-                node.environment().name
-            ),
-            _ => nearest.next,
-        })
-    }
-
-    fn several(&self, places: &[PathBuf]) -> Refusal {
-        let mut fitting: Vec<&Fitting> = self.fitting.iter().collect();
-        fitting.sort_by_key(|one| (one.sequence, one.created));
-        let mut refusal = Refusal::new(
-            RefusalName::Usage,
-            "several patches fit this node, and only one can be applied",
-        );
-        for one in &fitting {
-            refusal = refusal.value(
-                "fits",
-                format!(
-                    "{}: made {} for the snapshot of sequence {}",
-                    Shown(one.path()),
-                    one.created,
-                    one.sequence
-                ),
-            );
-        }
-        let newest = fitting.last().map(|one| one.path());
-        let newest = newest.or_else(|| places.first().map(PathBuf::as_path));
-        refusal.next(format!(
-            "choose one, such as the newest: lockstep apply {}",
-            newest.unwrap_or(Path::new("PATCH.spr")).display()
-        ))
     }
 }

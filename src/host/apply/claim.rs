@@ -7,13 +7,12 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::super::Node;
-use super::Request;
 use super::content::{PackList, PackReader};
+use super::{Request, typed};
 use crate::disk::incoming::Incoming;
 use crate::disk::volumes::{OpenVolume, Volumes};
-use crate::disk::{DiskError, beside};
+use crate::disk::{beside, durable};
 use crate::model::patch::Patch;
-use crate::model::text::{Shown, shell_word};
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, RawStatement, STATEMENT_MAX};
@@ -35,23 +34,30 @@ pub(super) struct Claimed {
 
 impl Claimed {
     pub(super) fn open(path: &Path) -> Result<Self, Refusal> {
-        let file = File::open(path).map_err(DiskError::io("open", path))?;
-        let opened =
-            Opened::open(BufReader::with_capacity(128 * 1024, file)).map_err(|e| e.refuse(path))?;
+        let file = durable::open_plain(path)?;
+        let opened = Opened::open(BufReader::with_capacity(128 * 1024, file));
+        Self::of(path, opened.map_err(|e| e.refuse(path))?, None)
+    }
+
+    /// One of several files, all of which are known. What lies there now must be of the patch that they
+    /// are of, byte for byte: they are judged by what it says.
+    pub(super) fn among(path: &Path, volumes: Volumes) -> Result<Self, Refusal> {
+        let opened = volumes.statement(path)?;
+        Self::of(path, opened, Some(volumes))
+    }
+
+    fn of(
+        path: &Path,
+        opened: Opened<BufReader<File>>,
+        volumes: Option<Volumes>,
+    ) -> Result<Self, Refusal> {
         let patch: Patch = opened.decode().map_err(|e| e.refuse(path))?;
         Ok(Self {
             path: path.to_owned(),
             opened,
             patch,
-            volumes: None,
+            volumes,
         })
-    }
-
-    /// One of several files, all of which are known.
-    pub(super) fn among(path: &Path, volumes: Volumes) -> Result<Self, Refusal> {
-        let volumes = Some(volumes);
-        let claimed = Self::open(path)?;
-        Ok(Self { volumes, ..claimed })
     }
 
     /// The files that are known, to be typed again.
@@ -82,7 +88,7 @@ impl Claimed {
 
     /// All files of the patch: those that are known, else those that lie beside this one. They are found
     /// by what is in them, and each is said.
-    pub(super) fn whole(self, watch: &dyn Watch) -> Result<Whole, Refusal> {
+    pub(super) fn whole(self, dry_run: bool, watch: &dyn Watch) -> Result<Whole, Refusal> {
         let Self {
             path,
             opened,
@@ -96,14 +102,13 @@ impl Claimed {
             volumes.put(0, &path, false);
         } else if !known {
             volumes.take(&path)?;
-            volumes.look_beside()?;
+            volumes.look_beside(watch)?;
         }
-        let typed = shell_word(&path.display().to_string());
-        volumes.check(&format!("lockstep apply {typed} DIR"))?;
-        if volumes.count() > 1 {
+        let line = typed(&[path.clone(), PathBuf::from("DIR")], dry_run);
+        volumes.check(&format!("lockstep {line}"))?;
+        if volumes.count() > 1 || known {
             for (index, file) in volumes.firsts() {
-                let volume = volumes.called(index);
-                watch.say(&format!("taken      {}: {volume}", Shown(file)));
+                watch.say(&volumes.taken(index, file));
             }
         }
         Ok(Whole {
@@ -131,15 +136,6 @@ struct Head {
 }
 
 impl Whole {
-    /// The files of a patch in volumes, in their order; none of a patch in one.
-    pub(super) fn files(&self) -> Vec<String> {
-        let several = self.volumes.count() > 1;
-        let files = self.volumes.firsts().filter(|_| several);
-        files
-            .map(|(_, path)| path.to_string_lossy().into_owned())
-            .collect()
-    }
-
     /// Reads the head and verifies it: signatures, site, approvals, vendor chain, recipes. A file is
     /// left standing at its first pack.
     pub(super) fn verify(
@@ -197,8 +193,8 @@ impl Whole {
     }
 }
 
-/// The head, from the file that was opened; where that one is damaged, from another of the same patch,
-/// each of which repeats it.
+/// The head, from the file that was opened; where that one is damaged, from another of the same volume.
+/// Where there is no other, that volume cannot be read, whatever the others repeat of it.
 fn intact_head(
     path: &Path,
     opened: Opened<BufReader<File>>,
@@ -213,12 +209,15 @@ fn intact_head(
         Err(refusal) => refusal,
     };
     let mut bad = path;
-    for (index, file) in volumes.every().filter(|(_, file)| *file != path) {
+    let files = volumes.files(own).iter().map(PathBuf::as_path);
+    for file in files.filter(|file| *file != path) {
         watch.go_on()?;
         watch.warn(&Volumes::instead(bad, &failed, file));
-        let opened = volumes.statement(file)?;
-        match read_head(file, opened, patch, watch) {
-            Ok(head) => return Ok((index, head)),
+        let head = volumes
+            .statement(file)
+            .and_then(|opened| read_head(file, opened, patch, watch));
+        match head {
+            Ok(head) => return Ok((own, head)),
             Err(refusal) => (failed, bad) = (refusal, file),
         }
     }
@@ -274,5 +273,43 @@ impl RecipeFiles for Recipes<'_> {
             Some(incoming) => Ok(incoming.keep(recipe, file)?),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+    use crate::spr::{RawSignature, encode_small};
+
+    const PATCH: &[u8] = include_bytes!("../../../fixtures/golden/patch-whole.spr");
+    const OTHER: &[u8] = include_bytes!("../../../fixtures/golden/patch-first.spr");
+
+    /// A look at a file, and its use, with another file put in its place in between.
+    #[test]
+    fn a_file_swapped_between_look_and_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.patch.spr");
+        let opened = Opened::open(PATCH).unwrap();
+        let patch: Patch = opened.decode().unwrap();
+        let raw = opened.into_raw();
+        let use_of = |file: &[u8]| {
+            let mut volumes = Volumes::of(&raw, &patch);
+            volumes.put(0, &path, false);
+            durable::write(&path, file, 0o644).unwrap();
+            Claimed::among(&path, volumes).map(|claimed| claimed.opened.raw().sha256())
+        };
+        assert_eq!(use_of(PATCH).unwrap(), raw.sha256());
+        let refusal = use_of(OTHER).unwrap_err();
+        assert_eq!(
+            (refusal.name, refusal.what.as_str()),
+            (RefusalName::Corrupt, "the file is of another patch")
+        );
+        // The same statement, and a signature of somebody else.
+        let other: RawSignature = Opened::open(OTHER).unwrap().into_raw().signatures[0].clone();
+        let signed = encode_small(Kind::Patch, &raw.bytes, &[other], &[]).unwrap();
+        let refusal = use_of(&signed).unwrap_err();
+        assert_eq!(refusal.name, RefusalName::Corrupt);
+        assert!(refusal.what.contains("signatures"), "{}", refusal.what);
     }
 }

@@ -5,7 +5,7 @@
 //! | a pack changed on the medium | its digest is checked while it is copied; the copy is what is used |
 //! | a frame that decompresses without end | it must yield exactly the size stated, at most 64 MiB |
 //! | a window of gigabytes | [`WINDOW_LOG_MAX`] |
-//! | the file changed between check and use | each file is read once, front to back |
+//! | the file changed between check and use | what is used was hashed in the same read: the copy is what came through the hash |
 //! | of two files of one volume, the damaged one lies in front | what was copied of it is thrown away, and the other one is read |
 //! | packs of another volume or of another patch | [`crate::disk::volumes`] |
 
@@ -40,7 +40,8 @@ impl PackList {
     pub(super) fn of(patch: &Patch) -> Self {
         let packs = patch.members.iter().filter(|member| Patch::is_pack(member));
         let stored = packs.map(|member| member.size);
-        // One delta at a time lies beside its pack, with what it writes down.
+        // Room is asked for the largest delta and what it writes down; others are made beside it only as
+        // far as there is room to spare.
         let deltas = patch.operations.iter().map(Operation::room).max();
         Self {
             packs: patch.packs.clone(),
@@ -61,6 +62,8 @@ pub(super) struct PackReader {
 pub(super) struct CopiedPacks {
     pub(super) stage: Stage,
     pub(super) packs: Vec<(Pack, PathBuf)>,
+    /// The files that they were read from, one a volume.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl PackReader {
@@ -77,8 +80,8 @@ impl PackReader {
         self.list.room
     }
 
-    /// Hashes every pack and keeps none.
-    pub(super) fn check(mut self, watch: &dyn Watch) -> Result<(), Refusal> {
+    /// Hashes every pack and keeps none; gives the files that they were read from, one a volume.
+    pub(super) fn check(mut self, watch: &dyn Watch) -> Result<Vec<PathBuf>, Refusal> {
         self.each(None, watch)
     }
 
@@ -88,56 +91,35 @@ impl PackReader {
         let stage = Stage::create(node.root(), node.state().sequence.saturating_add(1))?;
         let folder = stage.path().join(PACKS);
         durable::make_folders(&folder, 0o700)?;
-        self.each(Some(&folder), watch)?;
+        let files = self.each(Some(&folder), watch)?;
         let packs = self.list.packs.into_iter().enumerate();
         Ok(CopiedPacks {
             packs: packs.map(|(at, pack)| (pack, copy(&folder, at))).collect(),
             stage,
+            files,
         })
     }
 
-    /// Reads each volume from the first of its files that is intact.
-    fn each(&mut self, folder: Option<&Path>, watch: &dyn Watch) -> Result<(), Refusal> {
+    /// Reads each volume from the first of its files that is intact, and gives these files.
+    fn each(&mut self, folder: Option<&Path>, watch: &dyn Watch) -> Result<Vec<PathBuf>, Refusal> {
         let mut standing = self.standing.take();
-        for index in 0..self.volumes.count() {
-            let open = standing.take_if(|(at, _)| *at == index);
-            self.volume(index, open.map(|(_, open)| open), folder, watch)?;
-        }
-        Ok(())
-    }
-
-    fn volume(
-        &self,
-        index: usize,
-        standing: Option<OpenVolume>,
-        folder: Option<&Path>,
-        watch: &dyn Watch,
-    ) -> Result<(), Refusal> {
         let volumes = &self.volumes;
-        let read = |open: OpenVolume| self.read(index, open, folder, watch);
-        let mut files = volumes.files(index).to_vec();
-        let mut read_now = None;
-        if let Some(open) = standing {
-            let path = open.path().to_owned();
-            files.retain(|file| *file != path);
-            files.insert(0, path);
-            read_now = Some(read(open));
-        }
-        let mut files = files.into_iter().peekable();
-        while let Some(path) = files.next() {
-            let done = match read_now.take() {
-                Some(done) => done,
-                None => volumes.open(&path, watch).and_then(read),
+        let mut files = Vec::new();
+        for index in 0..volumes.count() {
+            let open = standing.take_if(|(at, _)| *at == index);
+            let open = open.map(|(_, open)| open);
+            let warn = |line: &str| watch.warn(line);
+            let read = |open: OpenVolume| self.read(index, open, folder, watch);
+            let Some(file) = volumes.read_any(index, open, watch, warn, read)? else {
+                volumes.check("lockstep apply FILE|DIR...")?;
+                continue;
             };
-            match (done, files.peek()) {
-                (Ok(()), _) => return Ok(()),
-                (Err(Unread::Damaged(refusal)), Some(other)) => {
-                    watch.warn(&Volumes::instead(&path, &refusal, other));
-                }
-                (Err(unread), _) => return Err(unread.into()),
+            if volumes.files(index).first() != Some(&file) {
+                watch.say(&volumes.taken(index, &file));
             }
+            files.push(file);
         }
-        volumes.check("lockstep apply FILE|DIR...")
+        Ok(files)
     }
 
     /// Reads a volume's packs into their copies.

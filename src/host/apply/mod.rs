@@ -3,9 +3,9 @@
 //!
 //! `Claimed -> Whole -> Verified -> Admitted -> Staged -> Sealed -> Exchanged`: each is a type that only
 //! the one before can make, and each step consumes it; from `Staged` on it is the road of every change
-//! ([`super::change`]). The patch file, or each volume of it, is read front to back once: the head
-//! into memory, where it is verified; the packs into the staging folder, hashed on the way; and what
-//! is used afterwards is that copy.
+//! ([`super::change`]). What is used of the patch file, or of each volume of it, was hashed in
+//! the same read: the head in memory, where it is verified; the packs on their way into the staging
+//! folder; and what is used afterwards is that copy.
 
 mod after;
 pub mod choose;
@@ -104,7 +104,7 @@ fn apply(
 ) -> Result<Outcome, Refusal> {
     claimed.check_identity(&node)?;
     node.check_named(request.environment.as_ref())?;
-    let line = typed(&claimed.files(), false);
+    let line = typed(&claimed.files(), request.dry_run);
     let node = node.ready(request.dry_run, &line, now, watch)?;
     if !request.dry_run {
         place(request.receipt.as_deref(), &receipt_name(&node))?;
@@ -123,8 +123,7 @@ fn apply(
         now,
     };
     claimed.check_open(&facts)?;
-    let whole = claimed.whole(watch)?;
-    let volumes = whole.files();
+    let whole = claimed.whole(request.dry_run, watch)?;
     let incoming = if request.dry_run {
         None
     } else {
@@ -147,21 +146,18 @@ fn apply(
 
     let Some(incoming) = incoming else {
         let coming = packs.room().plus(recipes(&admitted));
-        packs.check(watch)?;
+        let files = packs.check(watch)?;
         let reading = reading(&admitted, now);
         let survey = Survey::of(&node, &components, reading, watch)?;
         let (work, _) = plan(&node, &admitted, &survey, coming)?;
         after(&node, &admitted, &survey, &work, watch)?;
         watch.go_on()?;
-        return Ok(Outcome {
-            volumes,
-            ..outcome(&node, &admitted, &work, None)
-        });
+        return Ok(outcome(&node, &admitted, &work, (files, None)));
     };
     let began = Instant::now();
     let decision = Decision { admitted, incoming };
     let given = (request.memory, now);
-    let (staged, survey) = staged(&node, components, decision, packs, given, watch)
+    let (staged, survey, files) = staged(&node, components, decision, packs, given, watch)
         .map_err(|refusal| undo(&node, refusal))?;
     let road = Road {
         node: &node,
@@ -174,13 +170,12 @@ fn apply(
     let changed = road.go(staged, survey, began.elapsed())?;
     survey::keep(&node, index);
     let admitted = &changed.decided.admitted;
-    Ok(Outcome {
-        volumes,
-        ..outcome(&node, admitted, &changed.work, Some(changed.done))
-    })
+    let done = (files, Some(changed.done));
+    Ok(outcome(&node, admitted, &changed.work, done))
 }
 
-/// From the first byte that is written under the root to everything on disk beside the tree.
+/// From the first byte that is written under the root to everything on disk beside the tree; and the files
+/// that the packs were read from.
 fn staged<'a>(
     node: &'a Node,
     components: Vec<Component>,
@@ -188,9 +183,10 @@ fn staged<'a>(
     packs: PackReader,
     (memory, now): (u64, Time),
     watch: &dyn Watch,
-) -> Result<(Staged<Decision>, Survey<'a>), Refusal> {
+) -> Result<(Staged<Decision>, Survey<'a>, Vec<PathBuf>), Refusal> {
     let admitted = &decision.admitted;
-    let copied = packs.copy(node, watch)?;
+    let mut copied = packs.copy(node, watch)?;
+    let files = std::mem::take(&mut copied.files);
     let survey = Survey::of(node, &components, reading(admitted, now), watch)?;
     drop(components);
     let (work, layout) = plan(node, admitted, &survey, Room::default())?;
@@ -203,7 +199,7 @@ fn staged<'a>(
         copied,
         (memory, watch),
     )?;
-    Ok((staged, survey))
+    Ok((staged, survey, files))
 }
 
 /// How the tree is read, under the site that will be in force.

@@ -26,7 +26,10 @@ pub struct Outcome {
     pub node: String,
     /// SHA-256 of `patch.json`.
     pub patch: String,
-    /// The files it was in, where it came in volumes, in their order.
+    /// The files that were read, one a volume, in their order: of copies, the one that is intact.
+    #[serde(skip)]
+    pub read: Vec<PathBuf>,
+    /// The same, where it came in volumes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
     /// Whether nothing was changed, because that was asked for.
@@ -99,12 +102,12 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Of a change that was made, or with nothing done of one that could be.
+/// Of a change that was made, or with nothing done of one that could be; and the files it was read from.
 pub(super) fn outcome(
     node: &Node,
     admitted: &Admitted,
     work: &Work,
-    done: Option<Done>,
+    (read, done): (Vec<PathBuf>, Option<Done>),
 ) -> Outcome {
     let patch = admitted.patch();
     let (space, _) = work.space();
@@ -119,7 +122,12 @@ pub(super) fn outcome(
         environment: node.environment().to_string(),
         node: node.name().to_string(),
         patch: patch.sha256().to_string(),
-        volumes: Vec::new(),
+        volumes: read
+            .iter()
+            .filter(|_| read.len() > 1)
+            .map(|file| file.to_string_lossy().into_owned())
+            .collect(),
+        read,
         dry_run: done.is_none(),
         adopts: patch.patch().adopts(),
         changes: component_changes(&before, &after)

@@ -61,7 +61,7 @@ fn each_that_is_not_taken_is_told_why() -> Tested {
     let told = says(&world, line, 0, &[])?.err;
     for words in [
         "taken      usb/PROD-0002.patch.spr\n",
-        "not taken  usb/again.patch.spr: another copy of the same patch\n",
+        "copy       usb/again.patch.spr: another copy of the same patch\n",
         "not taken  usb/cut.patch.spr: the file is cut short\n",
         "not taken  usb/short.patch.spr: the file ends in the middle of ",
         "not taken  usb/empty.patch.spr: the file ends in the middle of ",
@@ -81,6 +81,11 @@ fn each_that_is_not_taken_is_told_why() -> Tested {
     let document = json(&world, line, 0)?;
     assert_eq!(document["file"], own);
     assert_eq!(document["dry_run"], true);
+    // A copy is no file that was not taken.
+    assert_eq!(
+        document["copies"],
+        serde_json::json!(["usb/again.patch.spr"])
+    );
     let count = told.matches("not taken  ").count();
     assert_eq!(texts(&document["not_taken"], "reason").len(), count);
     // Named files that are patches are chosen from just the same.

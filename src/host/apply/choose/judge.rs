@@ -7,19 +7,23 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::disk::DiskError;
+use crate::disk::durable;
 use crate::disk::volumes::{Volumes, held};
 use crate::model::patch::Patch;
+use crate::model::site::Signer;
 use crate::model::{Name, Refusal, RefusalName, Time};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
 use crate::spr::{Opened, RawStatement, Shares};
-use crate::trust::verified::check_intact;
+use crate::trust::verified::signing_keys;
 
 /// A patch that would be taken, with the files of it that were found.
 pub(super) struct Fitting {
     pub(super) volumes: Volumes,
     pub(super) sequence: u64,
     pub(super) created: Time,
+    /// Whether it states the signature of a preparer that the site names. That decides between files of
+    /// one statement, and nothing else.
+    pub(super) trusted: bool,
 }
 
 /// How near a file that is not taken comes to being the one: the nearest gives the refusal its name.
@@ -68,22 +72,29 @@ impl Fitting {
 }
 
 /// Judges the patch file at `path`, and says which volume it holds.
-pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<(usize, Fitting), Box<Unfit>> {
+pub(super) fn judge(
+    path: &Path,
+    facts: &NodeFacts<'_>,
+    preparers: &[Signer],
+) -> Result<(usize, Fitting), Box<Unfit>> {
     let (raw, patch, file) = statement(path).map_err(Unfit::unreadable)?;
     check_place(&patch, facts)?;
     let own = patch.nodes.iter().find(|node| &node.name == facts.name);
     let sequence = own.map_or(0, |node| node.sequence);
     // Whether it is intact comes before whether it is open, so that damage is not taken for age.
-    let open = check_intact::<Patch>(&raw)
+    let open = signing_keys::<Patch>(&raw)
         .map_err(Refusal::from)
-        .and_then(|()| check_claim(&patch, raw.sha256(), facts).map(drop))
-        .and_then(|()| held(&Shares::of(&raw, &patch), path, &file));
+        .and_then(|keys| {
+            check_claim(&patch, raw.sha256(), facts)?;
+            Ok((held(&Shares::of(&raw, &patch), path, &file)?, keys))
+        });
     match open {
-        Ok(index) => {
+        Ok((index, keys)) => {
             let fitting = Fitting {
                 volumes: Volumes::of(&raw, &patch),
                 sequence,
                 created: patch.created,
+                trusted: preparers.iter().any(|signer| keys.contains(&signer.key)),
             };
             Ok((index, fitting))
         }
@@ -101,7 +112,7 @@ pub(super) fn judge(path: &Path, facts: &NodeFacts<'_>) -> Result<(usize, Fittin
 
 /// The statement of a patch file, and the file.
 fn statement(path: &Path) -> Result<(RawStatement, Patch, File), Refusal> {
-    let file = File::open(path).map_err(DiskError::io("open", path))?;
+    let file = durable::open_plain(path)?;
     let opened = Opened::open(BufReader::new(&file)).map_err(|e| e.refuse(path))?;
     let patch = opened.decode().map_err(|e| e.refuse(path))?;
     Ok((opened.into_raw(), patch, file))
