@@ -21,6 +21,22 @@ fn lines(word: &str) -> String {
     text.replacen("\n0", &format!("\n{word} 0"), 1)
 }
 
+/// Installs the old version, as the desk knows.
+fn old_version(world: &World, name: &str) -> Tested {
+    world.ok(&format!(
+        "lockstep prepare --environment {name} --desk desk --to {OLD} --output usb/{name}-o.spr"
+    ))?;
+    world.apply(
+        name,
+        &format!("usb/{name}-o.spr"),
+        &format!("usb/{name}-o.receipt.spr"),
+    )?;
+    world.ok(&format!(
+        "lockstep receive usb/{name}-o.receipt.spr --desk desk"
+    ))?;
+    Ok(())
+}
+
 /// PROD and TEST have the old version, in which `conf/big.conf` is the customer's.
 fn world() -> Outcome<World> {
     let world = World::installed()?;
@@ -39,17 +55,7 @@ fn world() -> Outcome<World> {
         world.component(recipe, &files, "--config 'conf/*'")?;
     }
     for name in ["PROD", "TEST"] {
-        world.ok(&format!(
-            "lockstep prepare --environment {name} --desk desk --to {OLD} --output usb/{name}-o.spr"
-        ))?;
-        world.apply(
-            name,
-            &format!("usb/{name}-o.spr"),
-            &format!("usb/{name}-o.receipt.spr"),
-        )?;
-        world.ok(&format!(
-            "lockstep receive usb/{name}-o.receipt.spr --desk desk"
-        ))?;
+        old_version(&world, name)?;
     }
     Ok(world)
 }
@@ -221,17 +227,7 @@ fn many_contents_are_made_at_once() -> Tested {
         world.component(recipe, &files, "")?;
     }
     for (name, threads) in [("PROD", 1), ("TEST", 4)] {
-        world.ok(&format!(
-            "lockstep prepare --environment {name} --desk desk --to {OLD} --output usb/{name}-o.spr"
-        ))?;
-        world.apply(
-            name,
-            &format!("usb/{name}-o.spr"),
-            &format!("usb/{name}-o.receipt.spr"),
-        )?;
-        world.ok(&format!(
-            "lockstep receive usb/{name}-o.receipt.spr --desk desk"
-        ))?;
+        old_version(&world, name)?;
         let out = world.ok(&prepare(name, ""))?.out;
         assert!(out.contains(", 16 as deltas ("), "{out}");
         let statement = world
