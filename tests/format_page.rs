@@ -7,16 +7,19 @@
 use std::path::Path;
 
 use lockstep::model::statement::APPROVAL_NAMESPACE;
-use lockstep::model::{Kind, RefusalName, patch, recipe, volume};
-use lockstep::spr::{MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, canonical};
+use lockstep::model::{Kind, RefusalName, operation, patch, recipe, volume};
+use lockstep::spr::{
+    HEAD_MAX, MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, canonical,
+};
 
 /// What a test of a page may fail with.
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Files whose types make up statements.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "enrolment.rs",
     "floor.rs",
+    "operation.rs",
     "patch.rs",
     "receipt.rs",
     "rehome.rs",
@@ -218,6 +221,14 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
         ),
         format!("| nesting of JSON | {} |", canonical::DEPTH_MAX),
         format!("| files in one recipe | {} |", spaced(recipe::FILES_MAX)),
+        format!(
+            "| members of a patch that are no packs, together | {} |",
+            mib(HEAD_MAX)
+        ),
+        format!(
+            "| a list of operations, decompressed | {} |",
+            mib(operation::OPERATIONS_MAX)
+        ),
         format!("| a pack, decompressed | {} |", mib(patch::PACK_MAX)),
         format!("| volumes of a patch | {} |", volume::VOLUMES_MAX),
     ];
@@ -228,7 +239,7 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
             None => format!("| {kind} | none"),
         });
     }
-    wanted.extend(patch::Codec::ALL.map(|codec| format!("| `{codec}` |")));
+    wanted.extend(operation::Codec::ALL.map(|codec| format!("| `{codec}` |")));
     for words in wanted {
         assert!(
             page.contains(&words),

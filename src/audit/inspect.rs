@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::disk::DiskError;
 use crate::model::enrolment::Enrolment;
-use crate::model::patch::{Codec, Patch};
+use crate::model::patch::Patch;
 use crate::model::recipe::{Hot, Recipe};
 use crate::model::site::Site;
 use crate::model::snapshot::{SiteRef, Snapshot};
@@ -251,7 +251,9 @@ fn patch(p: &Patch) -> Lines {
             .map(|v| ("vendor", format!("{}, metadata of {}", v.name, v.issued))),
     );
     lines.push(("site", site_ref(&p.site)));
-    let count = |codec: Codec| p.operations.iter().filter(|op| op.codec == codec).count();
+    let (whole, deltas, copied) = p
+        .operations
+        .map_or((0, 0, 0), |all| (all.whole, all.deltas, all.copied));
     let travels = p
         .packs
         .iter()
@@ -260,11 +262,8 @@ fn patch(p: &Patch) -> Lines {
     lines.push((
         "contents",
         format!(
-            "{} whole, {} as deltas ({} in all), {} copied on the host",
-            count(Codec::Whole),
-            count(Codec::Delta),
-            bytes(travels),
-            count(Codec::Copy)
+            "{whole} whole, {deltas} as deltas ({} in all), {copied} copied on the host",
+            bytes(travels)
         ),
     ));
     lines

@@ -219,7 +219,7 @@ mod tests {
             assert!(again == plain);
         }
         let release = super::super::zlib::RELEASE.to_str().unwrap();
-        let codec = crate::model::patch::Codec::Delta.to_string();
+        let codec = crate::model::operation::Codec::Delta.to_string();
         assert!(codec.ends_with(release), "{codec} is named after {release}");
         assert_eq!(all, GOLDEN.map(|(a, b, c)| (a, b, c.to_owned())));
     }

@@ -14,7 +14,6 @@ use super::space::{Room, measure};
 use super::{DiskError, durable, folder, journal};
 use crate::model::TreePath;
 use crate::plan::recovery::Journal;
-use crate::spr::STATEMENT_MAX;
 
 /// The journal's name in a generation.
 const JOURNAL: &str = "journal";
@@ -84,8 +83,8 @@ pub fn beyond(root: &Root, keep: usize) -> Result<Vec<u64>, DiskError> {
 /// The journal of a kept change.
 pub fn journal(root: &Root, sequence: u64) -> Result<Journal, DiskError> {
     let path = path_of(root, sequence).join(JOURNAL);
-    let bytes = durable::read(&path, STATEMENT_MAX.saturating_add(65))?;
-    journal::decode(&bytes).map_err(|reason| DiskError::Damaged { path, reason })
+    let read = journal::read_file(&path)?;
+    read.map_err(|reason| DiskError::Damaged { path, reason })
 }
 
 /// Where the root's slots of a kept change lie.

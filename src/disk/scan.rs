@@ -9,7 +9,7 @@
 //! later mean that the hash still holds. What an index knows of a path is believed in the place of
 //! reading it, where the caller hands it in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +49,8 @@ pub struct Scan {
     pub config: Vec<ConfigFile>,
     /// Other paths that are not, rising by path.
     pub drift: Vec<Drift>,
-    /// What stands at each path where something does.
-    pub stamps: BTreeMap<TreePath, Stamp>,
+    /// What stands at each path where something does, rising by path.
+    pub stamps: Vec<(TreePath, Stamp)>,
     /// Files of which every byte was read.
     pub read: u64,
     /// Files that an index was believed about.
@@ -60,6 +60,15 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// What stood at a path.
+    #[must_use]
+    pub fn stamp(&self, path: &TreePath) -> Option<&Stamp> {
+        let at = self.stamps.binary_search_by(|(there, _)| there.cmp(path));
+        at.ok()
+            .and_then(|at| self.stamps.get(at))
+            .map(|(_, stamp)| stamp)
+    }
+
     /// What was found at a path that drifted.
     #[must_use]
     pub fn drifted(&self, path: &TreePath) -> Option<&Found> {
@@ -89,19 +98,21 @@ pub fn scan(root: &Root, expected: &[Expected<'_>], watch: &dyn Watch) -> Result
         .par_chunks(paths)
         .map(|chunk| part(root, chunk, &progress))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut scan = Scan::default();
-    let mut stamps = Vec::with_capacity(expected.len());
+    let mut scan = Scan {
+        stamps: Vec::with_capacity(expected.len()),
+        ..Scan::default()
+    };
     for part in parts {
         scan.config.extend(part.config);
         scan.drift.extend(part.drift);
-        stamps.extend(part.stamps);
+        scan.stamps.extend(part.stamps);
         scan.read = scan.read.saturating_add(part.read);
         scan.indexed = scan.indexed.saturating_add(part.indexed);
         scan.clocks.extend(part.clocks.devices());
     }
     scan.config.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     scan.drift.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    scan.stamps = stamps.into_iter().collect();
+    scan.stamps.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(scan)
 }
 

@@ -106,15 +106,12 @@ fn what_is_drift() {
         }
         put(&folder.path().join("lib/a"));
         let scan = one(folder.path(), what, false);
-        let found = scan.drift.into_iter().next().map(|drift| drift.found);
+        let found = scan.drift.first().map(|drift| drift.found.clone());
         assert_eq!(found, wanted, "row {row}");
         assert_eq!(scan.config, []);
         let root = Root::open(folder.path()).unwrap();
         let path = "lib/a".parse().unwrap();
-        assert_eq!(
-            scan.stamps.get(&path).copied(),
-            root.look(&path).ok().flatten()
-        );
+        assert_eq!(scan.stamp(&path).copied(), root.look(&path).ok().flatten());
         if let Some(wanted) = wanted {
             assert_eq!(found_at(&root, &path).unwrap(), wanted, "row {row}");
         }

@@ -29,15 +29,16 @@ use super::stages::Stages;
 use super::stamp::{FileKind, Stamp};
 use crate::model::TreePath;
 use crate::model::recipe::What;
-use crate::plan::recovery::{Inode, Journal, Mark, Shut};
+use crate::plan::recovery::{Inode, Journal, Shut};
+use crate::plan::slots::Slots;
 use crate::plan::work::{Turn, Work};
 
 /// What the owner of a folder needs in it: to list, to change names, to pass through.
 const OPEN: u32 = 0o700;
 
-/// Every folder that must be opened for this work, with its mode at rest; `marks` is of what is
+/// Every folder that must be opened for this work, with its mode at rest; `slots` is of what is
 /// staged, by slot.
-pub fn list(root: &Root, work: &Work, marks: &BTreeMap<u64, Mark>) -> Result<Vec<Shut>, DiskError> {
+pub fn list(root: &Root, work: &Work, slots: &Slots) -> Result<Vec<Shut>, DiskError> {
     let mut seen: BTreeSet<Option<TreePath>> = BTreeSet::new();
     let mut all = Vec::new();
     let mut standing = |path: Option<TreePath>, open: &OwnedFd| -> Result<(), DiskError> {
@@ -70,7 +71,7 @@ pub fn list(root: &Root, work: &Work, marks: &BTreeMap<u64, Mark>) -> Result<Vec
         }
     }
     for (slot, put) in (0_u64..).zip(&work.puts) {
-        let (What::Folder { mode }, Some(mark)) = (&put.what, marks.get(&slot)) else {
+        let (What::Folder { mode }, Some(mark)) = (&put.what, slots.get(slot)) else {
             continue;
         };
         let mode = folder_at_rest(root, &put.path, *mode)?;

@@ -19,6 +19,7 @@ use crate::disk::{durable, folder, generations, journal, rights};
 use crate::model::recipe::{FileContent, Mode};
 use crate::model::{ContentId, Unwatched};
 use crate::plan::recovery::{Action, Move};
+use crate::plan::slots::Slots;
 use crate::plan::work::{Intent, Put};
 
 /// A user without a name.
@@ -224,7 +225,7 @@ impl Change {
 
 fn seal(root: &Root, work: &Work) -> Journal {
     let stage = Stage::create(root, 2).unwrap();
-    let mut marks = BTreeMap::new();
+    let mut slots = Slots::of(work.puts.len());
     for (slot, put) in (0..).zip(&work.puts) {
         let (mark, mode) = match &put.what {
             What::File(content) => {
@@ -243,7 +244,7 @@ fn seal(root: &Root, work: &Work) -> Journal {
             What::Link { .. } => panic!("no link is made"),
         };
         stage.adopt(slot, root, &put.path, mode).unwrap();
-        marks.insert(slot, mark);
+        slots.fill(slot, mark);
     }
     stage.settle().unwrap();
     let entry = |intent: &Intent| {
@@ -251,7 +252,7 @@ fn seal(root: &Root, work: &Work) -> Journal {
             .look(&intent.path)
             .unwrap()
             .and_then(|stamp| stamp.mark(None));
-        let staged = marks.get(&intent.slot).cloned();
+        let staged = slots.get(intent.slot).cloned();
         let action = match (staged, displaced) {
             (Some(staged), Some(displaced)) => Action::Exchange { displaced, staged },
             (Some(staged), None) => Action::Place { staged },
@@ -271,7 +272,7 @@ fn seal(root: &Root, work: &Work) -> Journal {
         entries: work.moves.iter().map(entry).collect(),
         format: 0,
         sequence: 2,
-        shut: list(root, work, &marks).unwrap(),
+        shut: list(root, work, &slots).unwrap(),
     };
     journal::seal(root, &sealed).unwrap();
     assert_eq!(journal::read(root).unwrap().as_ref(), Some(&sealed));

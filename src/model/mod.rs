@@ -15,6 +15,7 @@ pub mod installed;
 pub mod inventory;
 pub mod key;
 pub mod name;
+pub mod operation;
 pub mod patch;
 pub mod path;
 pub mod receipt;

@@ -1,20 +1,20 @@
 //! The patch: the change of exactly one environment from exactly one state to another.
 //!
 //! It names no destination. The target tree follows from the recipes of [`Patch::target`], on the
-//! host; an [`Operation`] says only how to obtain the content with a digest.
+//! host; an [`Operation`] says only how to obtain the content with a digest. There may be a million of
+//! them, so their list is a member beside the statement, which stays small enough to be read by a person.
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::ops::Range;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::operation::{OPERATIONS_MEMBER, Operation, Operations};
 use super::snapshot::{Challenge, Drift, EnvironmentId, Installed, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::version::Version;
 use super::volume::VOLUMES_MAX;
-use super::wire::{at_most, string_serde};
+use super::wire::at_most;
 use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
 
 /// Bytes of content in one pack before compression, at most.
@@ -47,9 +47,10 @@ pub struct Patch {
     /// The nodes it is for, rising by name.
     #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub nodes: Vec<PatchNode>,
-    /// How to obtain each content that the target needs and the node has not at its path; rising
-    /// by offset, which leaves no gap.
-    pub operations: Vec<Operation>,
+    /// How to obtain each content that the target needs and the node has not at its path: of the
+    /// list, which is a member; absent where nothing is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Operations>,
     /// The packs, whose contents joined are the stream that operations cut from.
     #[serde(deserialize_with = "at_most::<100_000, _, _>")]
     pub packs: Vec<Pack>,
@@ -124,89 +125,6 @@ impl fmt::Display for Downgrade {
     }
 }
 
-/// How to obtain the content with a digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Operation {
-    /// SHA-256 of the installed content it starts from: a pristine, vendor-owned, non-config file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<Sha256>,
-    /// How the bytes of the stream become the content.
-    pub codec: Codec,
-    /// SHA-256 of the content it makes.
-    pub content: Sha256,
-    /// Bytes it takes from the stream.
-    pub length: u64,
-    /// Bytes of memory that decoding takes, at most.
-    pub memory: u64,
-    /// Where in the stream it starts.
-    pub offset: u64,
-    /// Bytes that decoding writes beside the tree and reads again, at most; absent where there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scratch: Option<NonZeroU64>,
-    /// Bytes in the content it makes.
-    pub size: u64,
-}
-
-impl Operation {
-    /// Bytes on disk that are needed while it is under way, besides what it makes.
-    #[must_use]
-    pub fn room(&self) -> u64 {
-        match self.codec {
-            Codec::Copy | Codec::Whole => 0,
-            Codec::Delta => {
-                let scratch = self.scratch.map_or(0, NonZeroU64::get);
-                scratch.saturating_add(self.length)
-            }
-        }
-    }
-}
-
-/// How an operation makes content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Codec {
-    /// The base as it is; nothing from the stream.
-    Copy,
-    /// The stream as it is; no base.
-    Whole,
-    /// The base and a delta, in the form that `crate::delta` reads.
-    Delta,
-}
-
-impl Codec {
-    /// Every codec this program reads.
-    pub const ALL: [Self; 3] = [Self::Copy, Self::Whole, Self::Delta];
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Copy => "copy",
-            Self::Whole => "whole",
-            // With the release of zlib: another one may deflate to other bytes.
-            Self::Delta => "delta-0-zlib-1.3.2",
-        })
-    }
-}
-
-/// A codec that this program does not read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the codec {0:?} is not one this program reads")]
-pub struct CodecError(String);
-
-impl FromStr for Codec {
-    type Err = CodecError;
-
-    fn from_str(text: &str) -> Result<Self, CodecError> {
-        Self::ALL
-            .into_iter()
-            .find(|codec| codec.to_string() == text)
-            .ok_or_else(|| CodecError(text.chars().take(32).collect()))
-    }
-}
-
-string_serde!(Codec);
-
 /// One pack: a zstd frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -258,7 +176,7 @@ impl Statement for Patch {
         }
         self.check_adoption()?;
         self.check_packs()?;
-        self.check_operations()
+        self.check_stated()
     }
 }
 
@@ -318,7 +236,7 @@ impl Patch {
             }
         }
         let all = self.nodes.iter().all(|node| node.adopted.is_some());
-        let idle = self.operations.is_empty() && self.downgrades.is_empty();
+        let idle = self.operations.is_none() && self.downgrades.is_empty();
         if !self.adopts() || (all && idle) {
             return Ok(());
         }
@@ -358,16 +276,25 @@ impl Patch {
         Ok(())
     }
 
-    fn check_operations(&self) -> Result<(), RuleError> {
+    /// Whether the statement and its members agree that there is a list of operations.
+    fn check_stated(&self) -> Result<(), RuleError> {
+        let is_list = |member: &&Member| member.name == OPERATIONS_MEMBER;
+        let listed = self.members.iter().any(|member| is_list(&member));
+        match self.operations {
+            Some(stated) if listed => stated.check(),
+            None if !listed && self.packs.is_empty() => Ok(()),
+            Some(_) | None => Err(RuleError(format!(
+                "the statement and its member {OPERATIONS_MEMBER} do not agree"
+            ))),
+        }
+    }
+
+    /// Checks a list of operations: it is the one that the statement speaks of, and takes the packs
+    /// from front to back.
+    pub fn check_operations(&self, list: &[Operation]) -> Result<(), RuleError> {
         let mut at = 0_u64;
-        for op in &self.operations {
-            let shaped = match op.codec {
-                Codec::Copy => op.length == 0 && op.base == Some(op.content),
-                Codec::Whole => op.length == op.size && op.base.is_none(),
-                Codec::Delta => op.length > 0 && op.base.is_some_and(|base| base != op.content),
-            };
-            let shaped = shaped && (op.codec == Codec::Delta || op.scratch.is_none());
-            if !shaped || op.offset != at || op.memory > self.memory {
+        for op in list {
+            if !op.is_shaped() || op.offset != at || op.memory > self.memory {
                 return Err(RuleError(format!(
                     "the operation for {} is malformed",
                     op.content
@@ -380,12 +307,18 @@ impl Patch {
             .iter()
             .map(|pack| pack.size)
             .fold(0, u64::saturating_add);
-        if at == packed {
+        if at != packed {
+            return Err(RuleError(format!(
+                "operations take {at} bytes of {packed} in packs"
+            )));
+        }
+        let size = self.operations.map_or(0, |stated| stated.size);
+        if Operations::of(list, size) == self.operations {
             Ok(())
         } else {
-            Err(RuleError(format!(
-                "operations take {at} bytes of {packed} in packs"
-            )))
+            Err(RuleError(
+                "there are other operations than the statement says".to_owned(),
+            ))
         }
     }
 }

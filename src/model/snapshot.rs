@@ -225,7 +225,7 @@ impl Program {
     #[must_use]
     pub fn this() -> Self {
         Self {
-            codecs: super::patch::Codec::ALL
+            codecs: super::operation::Codec::ALL
                 .iter()
                 .map(ToString::to_string)
                 .collect(),

@@ -12,7 +12,8 @@ use super::live;
 use super::moved::Holding;
 use super::resolve::{check, unsatisfiable};
 use super::tree::Tree;
-use crate::model::patch::{Accepted, Operation, Patch, PatchNode};
+use crate::model::operation::Operation;
+use crate::model::patch::{Accepted, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed, Snapshot};
 use crate::model::state::state_digest;
 use crate::model::{Refusal, RefusalName};
@@ -91,8 +92,10 @@ impl Admitted {
         &self.patch
     }
 
-    /// The patch's operations, to be carried out once.
+    /// The patch's operations, to be carried out once. The changes were planned by then, and are given up:
+    /// of a large patch they take as much memory as the operations.
     pub fn take_operations(&mut self) -> Vec<Operation> {
+        self.changes = Changes::default();
         self.patch.take_operations()
     }
 

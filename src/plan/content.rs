@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Changes;
 use super::tree::Tree;
-use crate::model::patch::Operation;
+use crate::model::operation::Operation;
 use crate::model::recipe::{FileContent, What};
 use crate::model::snapshot::Drift;
 use crate::model::{Refusal, RefusalName, Sha256, TreePath};

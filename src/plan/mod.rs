@@ -23,6 +23,7 @@ pub mod pins;
 pub mod recognise;
 pub mod recovery;
 pub mod resolve;
+pub mod slots;
 pub mod tree;
 pub mod way_back;
 pub mod work;

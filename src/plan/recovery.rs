@@ -13,15 +13,9 @@ use crate::model::statement::RuleError;
 use crate::model::{Blake3, TreePath};
 
 /// The moves of one change, sealed before the first of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journal {
     /// The mount points, other than the root, where staging areas of the change lie; rising.
-    #[serde(
-        default,
-        deserialize_with = "some",
-        skip_serializing_if = "Vec::is_empty"
-    )]
     pub areas: Vec<TreePath>,
     /// The moves, in the order in which they are made.
     pub entries: Vec<Move>,
@@ -30,11 +24,6 @@ pub struct Journal {
     /// The number of the state that commits the change.
     pub sequence: u64,
     /// Folders that are opened for the moves and closed after them, rising by path.
-    #[serde(
-        default,
-        deserialize_with = "some",
-        skip_serializing_if = "Vec::is_empty"
-    )]
     pub shut: Vec<Shut>,
 }
 
@@ -266,16 +255,6 @@ pub const fn decide(journal: &Journal, current_sequence: u64) -> Direction {
 )]
 const fn is_root(area: &u64) -> bool {
     *area == 0
-}
-
-/// A list that is there: one that is empty is left out, and has no second spelling.
-fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    let list = Vec::deserialize(from)?;
-    if list.is_empty() {
-        Err(serde::de::Error::custom("an empty list is left out"))
-    } else {
-        Ok(list)
-    }
 }
 
 /// The number of an area that is there: the root's own is left out.

@@ -74,8 +74,8 @@ impl Work {
     }
 }
 
-/// Most paths that one patch may touch: what a sealed journal has room for.
-pub const MOVES_MAX: usize = 250_000;
+/// Most paths that one patch may touch: a journal of as many has about 600 MB.
+pub const MOVES_MAX: usize = 2_000_000;
 
 /// Where a new config file may be laid beside the one that is kept.
 const SUFFIXES: [&str; 9] = [

@@ -19,6 +19,7 @@
 mod blocks;
 pub mod canonical;
 mod header;
+pub mod lines;
 mod name;
 mod read;
 mod size;
@@ -37,9 +38,11 @@ use std::path::Path;
 
 use crate::model::{Kind, Refusal, RefusalName};
 
-/// Largest statement, in bytes: a recipe of 250,000 files (about 400 bytes each) and a journal of as
-/// many moves stay below.
+/// Largest statement, in bytes: a recipe of 250,000 files, about 400 bytes each, stays below.
 pub const STATEMENT_MAX: u64 = 128 * 1024 * 1024;
+/// Most bytes of the members of a patch that are no packs, together: recipes for a million files have
+/// about 110 MB, the operations that bring all of them 50 MB.
+pub const HEAD_MAX: u64 = 256 * 1024 * 1024;
 /// Largest signature member, in bytes; an armoured ed25519 signature has about 300.
 pub const SIGNATURE_MAX: u64 = 4_096;
 /// Most signatures on one statement.

@@ -56,7 +56,9 @@ impl<'a> RecipeFile<'a> {
     /// Reads the recipe, and the file to its end.
     pub fn open(self) -> Result<Recipe, TrustError> {
         let opened = Opened::of_file(self.bytes)?;
-        let recipe: Recipe = opened.decode()?;
+        let mut recipe: Recipe = opened.decode()?;
+        // A list that grew while it was read has room for up to twice as much.
+        recipe.files.shrink_to_fit();
         let (raw, _) = opened.into_memory(&recipe.members, RECIPE_MAX)?;
         let path = self.path;
         if !raw.signatures.is_empty() {

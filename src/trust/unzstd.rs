@@ -15,6 +15,8 @@ use zstd::zstd_safe;
 /// Largest window of a recipe, as a power of two: 128 MiB, what `zstd -d` takes without further
 /// options.
 pub const WINDOW_LOG_MAX: u32 = 27;
+/// Largest window of a list that is read line by line: 8 MiB, what every level up to 19 stays within.
+const LIST_WINDOW_LOG: u32 = 23;
 /// Largest window of metadata: 16 MiB, as large as a whole file of it may be.
 const METADATA_WINDOW_LOG: u32 = 24;
 
@@ -81,6 +83,23 @@ pub fn unzstd_exact(bytes: &[u8], dictionary: &[u8], size: usize) -> Result<Vec<
             "it decompresses to {written} bytes, not to {size}"
         )))
     }
+}
+
+/// What one zstd frame yields, bit by bit, without a limit: a list is taken apart while it is read, and
+/// the caller says where it has to end.
+pub fn unzstd_list(bytes: &[u8]) -> Result<impl Read + '_, UnzstdError> {
+    let unreadable = |why: String| UnzstdError::Unreadable(why);
+    let frame = zstd_safe::find_frame_compressed_size(bytes)
+        .map_err(|code| unreadable(zstd_safe::get_error_name(code).to_owned()))?;
+    if frame != bytes.len() {
+        return Err(unreadable("bytes behind its end".to_owned()));
+    }
+    let decoder = Decoder::with_buffer(bytes).map_err(|e| unreadable(e.to_string()))?;
+    let mut decoder = decoder.single_frame();
+    decoder
+        .window_log_max(LIST_WINDOW_LOG)
+        .map_err(|e| unreadable(e.to_string()))?;
+    Ok(decoder)
 }
 
 #[cfg(test)]

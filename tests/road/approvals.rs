@@ -330,9 +330,8 @@ fn a_patch_that_is_not_its_preparers_is_not_approved() -> Tested {
         }
     }
     parts.statement["packs"] = serde_json::json!([]);
-    parts.statement["operations"] = serde_json::json!([]);
     parts.statement["volumes"] = serde_json::json!([0]);
-    parts.relist()?;
+    parts.set_operations(&[])?;
     parts.write_signed(&world.path("usb/c.head.spr"), &world.path("keys/desk"))?;
     let ran = world.run(&approve("c"))?;
     assert_eq!(ran.code, 22, "{}", ran.err);

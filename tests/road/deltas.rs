@@ -372,32 +372,35 @@ fn a_forged_delta_is_refused_and_nothing_changes() -> Tested {
         // The customer may edit it: it is no base, whatever it holds now.
         (
             |parts, config| {
-                parts.statement["operations"][0]["base"] = json!(config);
-                Ok(())
+                let mut list = parts.operations()?;
+                list[0]["base"] = json!(config);
+                parts.set_operations(&list)
             },
             &["no pristine file has"],
         ),
         (
             |parts, _| {
-                parts.statement["operations"][0]["memory"] = json!(1000);
-                Ok(())
+                let mut list = parts.operations()?;
+                list[0]["memory"] = json!(1000);
+                parts.set_operations(&list)
             },
             &["asks for", "memory"],
         ),
         (
             |parts, _| {
-                let list = parts.statement["operations"].as_array_mut().ok_or("none")?;
+                let mut list = parts.operations()?;
                 let bases: Vec<Value> = list.iter().map(|op| op["base"].clone()).collect();
                 list[0]["base"] = bases[1].clone();
                 list[1]["base"] = bases[0].clone();
-                Ok(())
+                parts.set_operations(&list)
             },
             &["the delta is damaged"],
         ),
         (
             |parts, _| {
-                parts.statement["operations"][0]["codec"] = json!("delta-1-zlib-9.9.9");
-                Ok(())
+                let mut list = parts.operations()?;
+                list[0]["codec"] = json!("delta-1-zlib-9.9.9");
+                parts.set_operations(&list)
             },
             &["delta-1-zlib-9.9.9"],
         ),

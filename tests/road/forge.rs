@@ -1,13 +1,15 @@
 //! Files taken apart, changed and put together again, signed by whoever is asked to: what an
 //! attacker with a key of their own can do.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use lockstep::model::operation::OPERATIONS_MEMBER;
 use lockstep::model::{Kind, Member, Sha256};
 use lockstep::spr::{RawSignature, SprWriter};
 use lockstep::trust::SigningKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Outcome, Tested};
 
@@ -54,6 +56,57 @@ impl Parts {
             .collect();
         self.statement["members"] = serde_json::to_value(list)?;
         Ok(())
+    }
+
+    /// The operations of a patch.
+    pub(crate) fn operations(&self) -> Outcome<Vec<Value>> {
+        let list = self
+            .members
+            .iter()
+            .find(|(name, _)| name == OPERATIONS_MEMBER);
+        let Some((_, packed)) = list else {
+            return Ok(Vec::new());
+        };
+        let plain = zstd::decode_all(packed.as_slice())?;
+        let lines = plain.split_inclusive(|byte| *byte == b'\n');
+        Ok(lines
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Puts these operations in the place of a patch's own, and says so in the statement.
+    pub(crate) fn set_operations(&mut self, list: &[Value]) -> Tested {
+        let mut lines = String::new();
+        for one in list {
+            writeln!(lines, "{one}")?;
+        }
+        let packed = zstd::encode_all(lines.as_bytes(), 3)?;
+        let count = |codec: &str| {
+            let is = |one: &&Value| {
+                one["codec"]
+                    .as_str()
+                    .is_some_and(|of| of.starts_with(codec))
+            };
+            list.iter().filter(is).count()
+        };
+        if let Some(statement) = self.statement.as_object_mut() {
+            statement.remove("operations");
+            if !list.is_empty() {
+                let stated = json!({
+                    "copied": count("copy"), "deltas": count("delta"), "size": lines.len(), "whole": count("whole")
+                });
+                statement.insert("operations".to_owned(), stated);
+            }
+        }
+        self.members.retain(|(name, _)| name != OPERATIONS_MEMBER);
+        if !list.is_empty() {
+            let mut members = self.members.iter();
+            let packs = members.position(|(name, _)| name.starts_with("packs/"));
+            let at = packs.unwrap_or(self.members.len());
+            self.members
+                .insert(at, (OPERATIONS_MEMBER.to_owned(), packed));
+        }
+        self.relist()
     }
 
     /// Puts the vendors' metadata of another patch in the place of its own.

@@ -40,7 +40,7 @@ fn a_patch_checked_with_tar_jq_ssh_keygen_zstd_and_sha256sum() -> Tested {
     let (base, recipe) = base.trim().split_once(' ').ok_or("no recipe with a base")?;
     world.ok(&format!("cd by-hand && zstd -q -d -D ../PROD/.lockstep/installed/{base}.spr recipes/{recipe}.spr.zst -o recipe.spr && echo '{recipe}  recipe.spr' | sha256sum -c --quiet"))?;
     // The packs, joined, are the contents that the operations name.
-    world.ok("cd by-hand && zstd -q -d -c packs/*.zst > stream && test $(stat -c %s stream) = $(jq '[.operations[].length] | add' patch.json)")?;
+    world.ok("cd by-hand && zstd -q -d -c packs/*.zst > stream && test $(stat -c %s stream) = $(zstd -q -d -c operations.jsonl.zst | jq -s 'map(.length) | add')")?;
     Ok(())
 }
 

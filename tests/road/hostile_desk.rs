@@ -254,8 +254,8 @@ fn a_snapshot_that_was_edited() -> Tested {
 fn a_content_that_unpacks_past_its_size() -> Tested {
     let mut desk = Desk::new()?;
     let size = 300_u64 * 1024 * 1024;
-    let operations = desk.parts.statement["operations"].as_array_mut();
-    let last = operations.and_then(|all| all.last_mut()).ok_or("none")?;
+    let mut operations = desk.parts.operations()?;
+    let last = operations.last_mut().ok_or("none")?;
     let length = last["length"].as_u64().ok_or("no length")?;
     last["length"] = json!(size);
     last["size"] = json!(size);
@@ -280,16 +280,68 @@ fn a_content_that_unpacks_past_its_size() -> Tested {
     desk.parts.statement["volumes"] = json!([packs.len()]);
     let packs = packs.into_iter().map(|(name, _, bytes)| (name, bytes));
     desk.parts.members.extend(packs);
-    desk.parts.relist()?;
+    desk.parts.set_operations(&operations)?;
     desk.refused(22, &["another size", "314572800 bytes"])
+}
+
+#[test]
+fn a_list_of_operations_that_is_not_the_one_spoken_of() -> Tested {
+    let lines = |count: usize| b"\n".repeat(count);
+    let frame = |bytes: &[u8]| zstd::encode_all(bytes, 3);
+    let plain = zstd::decode_all(Desk::new()?.member("operations", ".zst")?.as_slice())?;
+    let last = plain.split_inclusive(|byte| *byte == b'\n').next_back();
+    let last = last.ok_or("no operation")?;
+    let lists = [
+        // A few bytes that unpack to a gigabyte.
+        (frame(&lines(1 << 30))?, "operations"),
+        (
+            frame(&[plain.as_slice(), &lines(1)].concat())?,
+            "does not decompress to",
+        ),
+        (
+            frame(&[plain.as_slice(), last].concat())?,
+            "does not decompress to",
+        ),
+        (
+            frame(plain.strip_suffix(last).unwrap_or_default())?,
+            "does not decompress to",
+        ),
+        ([frame(&plain)?, frame(b"")?].concat(), "behind its end"),
+        (plain.clone(), "zstd"),
+    ];
+    for (list, word) in lists {
+        let mut desk = Desk::new()?;
+        *desk.member("operations", ".zst")? = list;
+        desk.parts.relist()?;
+        desk.refused(22, &["operations.jsonl.zst", word])?;
+    }
+    // As long as is said, and other ones.
+    let mut desk = Desk::new()?;
+    let stated = &mut desk.parts.statement["operations"];
+    stated["copied"] = json!(stated["copied"].as_u64().unwrap_or(0) + 1);
+    desk.refused(22, &["other operations than the statement says"])?;
+    // No list, although packs are there; and a list of which nothing is said.
+    let mut desk = Desk::new()?;
+    desk.parts
+        .members
+        .retain(|(name, _)| !name.starts_with("operations"));
+    desk.parts.relist()?;
+    desk.refused(22, &["operations.jsonl.zst", "do not agree"])?;
+    let mut desk = Desk::new()?;
+    desk.parts
+        .statement
+        .as_object_mut()
+        .map(|all| all.remove("operations"));
+    desk.refused(22, &["operations.jsonl.zst", "do not agree"])
 }
 
 #[test]
 fn a_content_that_nobody_needs() -> Tested {
     let mut desk = Desk::new()?;
-    let operations = desk.parts.statement["operations"].as_array_mut();
-    let last = operations.and_then(|all| all.last_mut()).ok_or("none")?;
+    let mut operations = desk.parts.operations()?;
+    let last = operations.last_mut().ok_or("none")?;
     last["content"] = json!(Sha256::of(b"unneeded"));
+    desk.parts.set_operations(&operations)?;
     desk.refused(22, &["do not need"])
 }
 
@@ -302,15 +354,13 @@ fn a_copy_of_a_file_that_the_customer_may_edit() -> Tested {
     let parts = Parts::read(&world.path("usb/2.spr"))?;
     let mut desk = Desk { world, parts };
     let config = Sha256::of(b"a=1");
-    desk.parts.statement["operations"] = json!([
-        {"base": config, "codec": "copy", "content": config, "length": 0, "memory": 0, "offset": 0, "size": 3}
-    ]);
+    let copy = json!({"base": config, "codec": "copy", "content": config, "length": 0, "memory": 0, "offset": 0, "size": 3});
     desk.parts.statement["packs"] = json!([]);
     desk.parts.statement["volumes"] = json!([0]);
     desk.parts
         .members
         .retain(|(name, _)| !name.starts_with("packs/"));
-    desk.parts.relist()?;
+    desk.parts.set_operations(&[copy])?;
     desk.refused(22, &["no pristine file has", &config.to_string()])
 }
 

@@ -331,12 +331,6 @@ fn bad_signature_an_edited_statement() -> Tested {
     second_patch(&world)?;
     let mut parts = Parts::read(&world.path("usb/PROD-2.patch.spr"))?;
     parts.statement["memory"] = 1_u64.into();
-    for operation in parts.statement["operations"]
-        .as_array_mut()
-        .ok_or("no operations")?
-    {
-        operation["memory"] = 0_u64.into();
-    }
     parts.write(&world.path("usb/edited.spr"))?;
     world.refused(
         "PROD",

@@ -9,7 +9,7 @@ use crate::disk::durable;
 use crate::model::patch::{Patch, PatchNode};
 use crate::model::snapshot::Snapshot;
 use crate::model::{PublicKey, Refusal, Sha256};
-use crate::spr::{Opened, RawStatement, STATEMENT_MAX, SprError, canonical};
+use crate::spr::{HEAD_MAX, Opened, RawStatement, SprError, canonical};
 use crate::trust::TrustError;
 use crate::trust::verified::signing_keys;
 
@@ -30,7 +30,7 @@ impl Head {
         let listed = opened.members(&patch.members, Patch::is_pack);
         let (raw, mut reader) = listed.map_err(refuse)?;
         let mut members = BTreeMap::new();
-        let mut left = STATEMENT_MAX;
+        let mut left = HEAD_MAX;
         while reader
             .peek()
             .map_err(refuse)?

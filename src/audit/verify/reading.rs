@@ -9,7 +9,7 @@ use crate::disk::durable;
 use crate::model::patch::Patch;
 use crate::model::site::Signer;
 use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
-use crate::spr::{Members, STATEMENT_MAX, SprError, Told};
+use crate::spr::{HEAD_MAX, Members, STATEMENT_MAX, SprError, Told};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
 
 /// Largest `allowed_signers` file, in bytes.
@@ -26,7 +26,7 @@ pub(super) fn read_members(
 ) -> Result<Present, SprError> {
     let mut small = BTreeMap::new();
     let mut present = Vec::new();
-    let mut left = STATEMENT_MAX;
+    let mut left = HEAD_MAX;
     let packs = list.iter().filter(|member| Patch::is_pack(member));
     let total = packs.map(|m| m.size).fold(0, u64::saturating_add);
     let mut done = 0;

@@ -15,6 +15,7 @@ use super::volumes;
 use super::workshop::{Workshop, head_name};
 use crate::disk::durable::Draft;
 use crate::disk::{durable, folder, handout};
+use crate::model::operation::Operations;
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
@@ -127,7 +128,7 @@ struct Repeated {
 impl Parts<'_> {
     /// Writes patch and head beside each other, reads the patch back and verifies it.
     pub(super) fn write(
-        mut self,
+        self,
         shop: &Workshop,
         preparer: &Preparer,
         watch: &dyn Watch,
@@ -140,7 +141,9 @@ impl Parts<'_> {
         if self.nodes.lack_site(self.site) {
             small.push(("site.spr".to_owned(), self.site.to_spr()?));
         }
-        let mut patch = self.statement(&small, carried, vendors, apply_before);
+        let (list, operations) = self.operations()?;
+        small.extend(list);
+        let mut patch = self.statement(&small, operations, (carried, vendors), apply_before);
         let statement = volumes::fix(&mut patch, self.volume_size)?;
         let shares = patch.shares();
         drop(patch);
@@ -237,12 +240,11 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// The statement, which takes the operations over.
     fn statement(
-        &mut self,
+        &self,
         small: &[MemberBytes],
-        recipes: Vec<CarriedRecipe>,
-        vendors: Vec<CarriedVendor>,
+        operations: Option<Operations>,
+        (recipes, vendors): (Vec<CarriedRecipe>, Vec<CarriedVendor>),
         apply_before: Time,
     ) -> Patch {
         let nodes = self
@@ -283,7 +285,7 @@ impl Parts<'_> {
                 .max()
                 .unwrap_or(0),
             nodes: nodes.collect(),
-            operations: std::mem::take(&mut self.stream.operations),
+            operations,
             packs: self
                 .stream
                 .packs

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::nodes::Nodes;
-use crate::model::patch::Codec;
+use crate::model::operation::Codec;
 use crate::model::recipe::{FileContent, What};
 use crate::model::snapshot::Drift;
 use crate::model::stem::unversioned;

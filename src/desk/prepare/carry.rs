@@ -6,10 +6,12 @@ use std::io::Write as _;
 use zstd::zstd_safe::{self, CParameter};
 
 use super::assemble::Parts;
+use crate::model::operation::{OPERATIONS_MEMBER, Operations};
 use crate::model::patch::{CarriedRecipe, CarriedVendor, Patch};
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
 use crate::spr::MemberBytes;
+use crate::spr::lines::write_line;
 use crate::trust::unzstd::WINDOW_LOG_MAX;
 
 /// zstd level of metadata and recipes: they are small, and travel with every patch.
@@ -20,6 +22,9 @@ const SMALL_RECIPE: usize = 128 * 1024;
 /// 2.17 MB, level 1 with long distances 0.1 s for 2.24 MB; levels between make more, because digests
 /// only look as if they matched.
 const LEVEL_LARGE: i32 = 1;
+/// Largest list of operations that is compressed at [`LEVEL`], in bytes; and the level of larger ones.
+const SMALL_LIST: usize = 1024 * 1024;
+const LEVEL_LIST: i32 = 3;
 /// Days for which a patch may be applied when it carries no vendor metadata.
 const UNBOUND_DAYS: i64 = 365;
 
@@ -71,6 +76,30 @@ impl Parts<'_> {
         Ok(made.into_values().unzip())
     }
 
+    /// The list of operations, and what the statement says of it.
+    pub(super) fn operations(&self) -> Result<(Option<MemberBytes>, Option<Operations>), Refusal> {
+        let list = &self.stream.operations;
+        let mut plain = Vec::new();
+        for operation in list {
+            write_line(&mut plain, operation)
+                .map_err(|e| Refusal::new(RefusalName::Internal, e.to_string()))?;
+        }
+        let size = u64::try_from(plain.len()).unwrap_or(u64::MAX);
+        let stated = Operations::of(list, size);
+        // Digests, which no level makes much smaller.
+        let level = if plain.len() > SMALL_LIST {
+            LEVEL_LIST
+        } else {
+            LEVEL
+        };
+        let packed = stated.map(|_| compress(level, &plain, &[]));
+        let packed = packed.transpose()?;
+        Ok((
+            packed.map(|list| (OPERATIONS_MEMBER.to_owned(), list)),
+            stated,
+        ))
+    }
+
     /// The metadata of every vendor that a carried recipe is of: only the roles that vouch for it.
     pub(super) fn metadata(&self) -> Result<(Vec<MemberBytes>, Vec<CarriedVendor>, Time), Refusal> {
         let mut wanted: BTreeMap<&Name, Vec<&Installed>> = BTreeMap::new();
@@ -97,7 +126,10 @@ impl Parts<'_> {
                 .files()
                 .filter(|(file, _)| travels(file, &roles))
             {
-                members.push((format!("vendor/{name}/{file}.zst"), compress(bytes, &[])?));
+                members.push((
+                    format!("vendor/{name}/{file}.zst"),
+                    compress(LEVEL, bytes, &[])?,
+                ));
             }
             // The host takes expired snapshots and timestamps for as long as policy says.
             let limit = i64::try_from(self.site.policy.metadata_age_days).unwrap_or(0);
@@ -126,7 +158,7 @@ fn travels(file: &str, roles: &BTreeSet<String>) -> bool {
 /// next stands in long runs. Neither it nor the other is copied.
 fn pack_recipe(bytes: &[u8], base: &[u8]) -> Result<Vec<u8>, Refusal> {
     if bytes.len() <= SMALL_RECIPE {
-        return compress(bytes, base);
+        return compress(LEVEL, bytes, base);
     }
     let mut packed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
     let mut context = zstd_safe::CCtx::create();
@@ -145,10 +177,10 @@ fn pack_recipe(bytes: &[u8], base: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(packed)
 }
 
-fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn compress(level: i32, bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
     let work = || -> std::io::Result<Vec<u8>> {
         let mut encoder =
-            zstd::stream::write::Encoder::with_dictionary(Vec::new(), LEVEL, dictionary)?;
+            zstd::stream::write::Encoder::with_dictionary(Vec::new(), level, dictionary)?;
         encoder.include_checksum(true)?;
         // Else it takes the tables of a large file, a hundred megabytes, for each small one.
         encoder.set_pledged_src_size(u64::try_from(bytes.len()).ok())?;

@@ -16,7 +16,7 @@ use crate::delta::{DeltaError, ReadAt as _, Room, decode, encode};
 use crate::disk::pieces::{Old, Spill};
 use crate::disk::{DiskError, durable};
 use crate::model::digest::ContentHasher;
-use crate::model::patch::Codec;
+use crate::model::operation::Codec;
 use crate::model::recipe::FileContent;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Watch};
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::deltas::Compared;
 use super::kept::Why;
 use super::packs::WHOLE_MEMORY;
-use crate::model::patch::Codec;
+use crate::model::operation::Codec;
 use crate::model::recipe::FileContent;
 use crate::model::text::{Escaped, bytes, seconds};
 use crate::model::{Sha256, TreePath};

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::desk::statements::{Unread, Word, read_enrolled};
 use crate::desk::store::EnvironmentRecord;
-use crate::model::patch::Codec;
+use crate::model::operation::Codec;
 use crate::model::site::{AGE_WARNING_DAYS, Policy};
 use crate::model::snapshot::{Drift, EnvironmentId, Installed, Snapshot};
 use crate::model::{Name, Refusal, RefusalName, Time};

@@ -12,7 +12,7 @@ use crate::disk::DiskError;
 use crate::disk::durable::Draft;
 use crate::model::patch::Patch;
 use crate::model::{Refusal, RefusalName, Sha256, Watch};
-use crate::spr::{Members, Opened, RawStatement, STATEMENT_MAX, SprError, Told};
+use crate::spr::{HEAD_MAX, Members, Opened, RawStatement, SprError, Told};
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::vendor::Expiry;
 
@@ -60,7 +60,7 @@ impl Parts<'_> {
                 } else if Patch::is_pack(&member) {
                     return Err(wrong("a pack stands in another place").value("pack", member.name));
                 } else {
-                    let read = members.next_in_memory(STATEMENT_MAX).map_err(refuse)?;
+                    let read = members.next_in_memory(HEAD_MAX).map_err(refuse)?;
                     small.extend(read.map(|(member, bytes)| (member.name, bytes)));
                 }
             }

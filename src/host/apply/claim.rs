@@ -15,7 +15,7 @@ use crate::disk::{beside, durable};
 use crate::model::patch::Patch;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
-use crate::spr::{Opened, RawStatement, STATEMENT_MAX};
+use crate::spr::{HEAD_MAX, Opened, RawStatement};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
@@ -152,8 +152,6 @@ impl Whole {
             patch,
             volumes,
         } = self;
-        // What the packs are copied by; the statement itself is decoded again once it is verified.
-        let list = PackList::of(&patch);
         let (index, head) = intact_head(&path, opened, &patch, &volumes, watch)?;
         drop(patch);
         let files: Vec<&Path> = std::iter::once(path.as_path())
@@ -189,7 +187,8 @@ impl Whole {
         } = head;
         let parts = PatchParts { raw, members };
         let verified = verify(parts, &context, &mut Checklist::default())?;
-        Ok((verified, PackReader::new(list, volumes, (index, standing))))
+        let packs = PackReader::new(PackList::of(&verified), volumes, (index, standing));
+        Ok((verified, packs))
     }
 }
 
@@ -235,7 +234,7 @@ fn read_head(
         .members(&patch.members, Patch::is_pack)
         .map_err(refuse)?;
     let mut small = BTreeMap::new();
-    let mut left = STATEMENT_MAX;
+    let mut left = HEAD_MAX;
     while members
         .peek()
         .map_err(refuse)?

@@ -20,8 +20,10 @@ use crate::disk::space::Room;
 use crate::disk::stage::Stage;
 use crate::disk::volumes::{OpenVolume, Unread, Volumes};
 use crate::disk::{DiskError, durable};
-use crate::model::patch::{Operation, Pack, Patch};
+use crate::model::operation::Operation;
+use crate::model::patch::{Pack, Patch};
 use crate::model::{Refusal, Watch};
+use crate::trust::patch::VerifiedPatch;
 
 /// Largest zstd window, as a power of two: 8 MiB, what every level up to 19 stays within.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -29,7 +31,7 @@ const WINDOW_LOG_MAX: u32 = 23;
 /// The folder of the copied packs, in the stage.
 pub(super) const PACKS: &str = "packs";
 
-/// The packs that a statement lists, in order.
+/// The packs of a verified patch, in order.
 pub(super) struct PackList {
     packs: Vec<Pack>,
     /// What they take once they are copied.
@@ -37,12 +39,13 @@ pub(super) struct PackList {
 }
 
 impl PackList {
-    pub(super) fn of(patch: &Patch) -> Self {
+    pub(super) fn of(verified: &VerifiedPatch) -> Self {
+        let patch = verified.patch();
         let packs = patch.members.iter().filter(|member| Patch::is_pack(member));
         let stored = packs.map(|member| member.size);
         // Room is asked for the largest delta and what it writes down; others are made beside it only as
         // far as there is room to spare.
-        let deltas = patch.operations.iter().map(Operation::room).max();
+        let deltas = verified.operations().iter().map(Operation::room).max();
         Self {
             packs: patch.packs.clone(),
             room: space::files(stored).plus(space::files(deltas.into_iter())),

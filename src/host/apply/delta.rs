@@ -12,7 +12,7 @@ use crate::delta::{DeltaError, ReadAt, Room, Scratch as _, decode};
 use crate::disk::DiskError;
 use crate::disk::pieces::{Old, Spill};
 use crate::disk::root::Spot;
-use crate::model::patch::Operation;
+use crate::model::operation::Operation;
 use crate::model::{Refusal, RefusalName, Sha256, Watch};
 
 /// A delta that was taken out of the packs.

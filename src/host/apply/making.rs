@@ -14,10 +14,11 @@ use crate::disk::DiskError;
 use crate::disk::root::{Root, Spot};
 use crate::disk::stage::{Stage, StagedFile};
 use crate::disk::stages::Stages;
-use crate::model::patch::Operation;
+use crate::model::operation::Operation;
 use crate::model::recipe::{FileContent, Mode};
 use crate::model::{Refusal, Sha256, TreePath, Watch};
 use crate::plan::recovery::Mark;
+use crate::plan::slots::Slots;
 use crate::plan::work::Put;
 
 /// A slot that wants a content, with what is to be made there.
@@ -56,9 +57,8 @@ pub(super) struct Making<'a> {
 }
 
 /// What the slots hold, and what went wrong first.
-#[derive(Default)]
 pub(super) struct Made {
-    marks: BTreeMap<u64, Mark>,
+    slots: Slots,
     /// The refusal, and the number of its content.
     refused: Option<(usize, Refusal)>,
 }
@@ -75,6 +75,16 @@ impl Progress<'_> {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed);
         let done = done.saturating_add(bytes);
         self.watch.progress("staging", done, self.total);
+    }
+}
+
+impl Made {
+    /// Nothing yet, in any of so many slots.
+    pub(super) fn nothing(slots: usize) -> Self {
+        Self {
+            slots: Slots::of(slots),
+            refused: None,
+        }
     }
 }
 
@@ -150,7 +160,7 @@ impl Making<'_> {
         mark: Mark,
     ) -> Result<(), Refusal> {
         self.stage(slot)?.adopt(slot, self.root, &put.path, mode)?;
-        self.made().marks.insert(slot, mark);
+        self.made().slots.fill(slot, mark);
         Ok(())
     }
 
@@ -217,10 +227,10 @@ impl Making<'_> {
     }
 
     /// What stands in each slot.
-    pub(super) fn end(self) -> Result<BTreeMap<u64, Mark>, Refusal> {
+    pub(super) fn end(self) -> Result<Slots, Refusal> {
         let made = self.made.into_inner();
-        let Made { marks, refused } = made.unwrap_or_else(PoisonError::into_inner);
-        refused.map_or(Ok(marks), |(_, refusal)| Err(refusal))
+        let Made { slots, refused } = made.unwrap_or_else(PoisonError::into_inner);
+        refused.map_or(Ok(slots), |(_, refusal)| Err(refusal))
     }
 
     // Whoever panicked held it for a single insertion.

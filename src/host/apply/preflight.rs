@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::survey::Survey;
-use crate::model::patch::{Codec, Operation};
+use crate::model::operation::{Codec, Operation};
 use crate::model::{Refusal, RefusalName, Sha256};
 use crate::plan::admit::Admitted;
 use crate::plan::content::{check_operations, pristine};
@@ -15,11 +15,11 @@ pub(super) fn bases(operations: &[Operation]) -> BTreeSet<Sha256> {
 
 /// Every content that the recipes need is brought, or comes of a file that is certain.
 pub(super) fn check_contents(admitted: &Admitted, survey: &Survey<'_>) -> Result<(), Refusal> {
-    let patch = admitted.patch().patch();
-    check_operations(&patch.operations, admitted.changes())?;
-    let here = pristine(&survey.tree, &survey.scan.drift, &bases(&patch.operations));
+    let operations = admitted.patch().operations();
+    check_operations(operations, admitted.changes())?;
+    let here = pristine(&survey.tree, &survey.scan.drift, &bases(operations));
     let lacks = |op: &&Operation| op.base.is_some_and(|base| !here.contains_key(&base));
-    match patch.operations.iter().find(lacks) {
+    match operations.iter().find(lacks) {
         None => Ok(()),
         Some(operation) => Err(no_base(operation)),
     }

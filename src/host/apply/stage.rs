@@ -21,7 +21,7 @@ use super::preflight::bases;
 use crate::disk::folder;
 use crate::disk::mounts::Layout;
 use crate::disk::stages::Stages;
-use crate::model::patch::{Codec, Operation};
+use crate::model::operation::{Codec, Operation};
 use crate::model::recipe::{Mode, What};
 use crate::model::{Refusal, RefusalName, Watch};
 use crate::plan::content::pristine;
@@ -63,7 +63,7 @@ pub(super) fn stage(
             done: AtomicU64::new(0),
             total: work.space().0,
         },
-        made: Mutex::new(Made::default()),
+        made: Mutex::new(Made::nothing(work.puts.len())),
     };
     let wanted = plain(&making, &work, watch)?;
     let mut unpacking = Unpacking {
@@ -95,11 +95,11 @@ pub(super) fn stage(
             making.refuse(operations.len(), refusal);
         }
     });
-    let marks = making.end()?;
+    let slots = making.end()?;
     let contents = wanted.chunk_by(|(_, a, _), (_, b, _)| a.sha256 == b.sha256);
     let left = contents
         .filter_map(<[_]>::first)
-        .find(|(slot, ..)| !marks.contains_key(slot));
+        .find(|(slot, ..)| slots.get(*slot).is_none());
     if let Some((_, file, _)) = left {
         return Err(Refusal::new(
             RefusalName::Corrupt,
@@ -116,7 +116,7 @@ pub(super) fn stage(
         decided: decision,
         work,
         layout,
-        marks,
+        slots,
         after,
     })
 }

@@ -24,7 +24,6 @@ mod seal;
 pub(super) mod space;
 mod told;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,8 @@ use crate::disk::stopped::{self, Stopped};
 use crate::model::service::{Failure, Step};
 use crate::model::snapshot::{ConfigFile, Drift};
 use crate::model::{Refusal, Sha256, Time, Watch};
-use crate::plan::recovery::{Mark, Restart};
+use crate::plan::recovery::Restart;
+use crate::plan::slots::Slots;
 use crate::plan::work::Work;
 pub(super) use back::undo;
 pub(super) use commit::receipt_name;
@@ -87,8 +87,8 @@ pub(super) struct Staged<D> {
     pub(super) decided: D,
     pub(super) work: Work,
     pub(super) layout: Layout,
-    /// What each slot holds, by slot.
-    pub(super) marks: BTreeMap<u64, Mark>,
+    /// What each slot holds.
+    pub(super) slots: Slots,
     pub(super) after: After,
 }
 

@@ -3,7 +3,6 @@
 //! The journal is durable before the first move, so from here on a crash goes back; the commit
 //! that comes after is what makes it stay.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::Node;
@@ -17,6 +16,7 @@ use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::fate::{Fate, Met, Own};
 use crate::plan::recovery::{Action, Journal, Mark, Move};
+use crate::plan::slots::Slots;
 use crate::plan::work::{Intent, Turn, Work};
 
 /// Staged, compared once more with the tree, and journalled.
@@ -45,21 +45,21 @@ pub(super) fn seal<D>(
         decided,
         work,
         layout,
-        marks,
+        slots,
         after,
     } = staged;
     let mut entries: Vec<Move> = Vec::with_capacity(work.moves.len());
     for intent in &work.moves {
         let action = match intent.turn {
             Turn::Place => Action::Place {
-                staged: staged_mark(&marks, intent)?,
+                staged: staged_mark(&slots, intent)?,
             },
             Turn::Remove => Action::Remove {
                 displaced: displaced_mark(node, survey, &intent.path)?,
             },
             Turn::Exchange => Action::Exchange {
                 displaced: displaced_mark(node, survey, &intent.path)?,
-                staged: staged_mark(&marks, intent)?,
+                staged: staged_mark(&slots, intent)?,
             },
         };
         entries.push(Move {
@@ -75,7 +75,7 @@ pub(super) fn seal<D>(
         entries,
         format: FORMAT,
         sequence,
-        shut: shut::list(node.root(), &work, &marks)?,
+        shut: shut::list(node.root(), &work, &slots)?,
     };
     journal::seal(node.root(), &journal)?;
     Ok(Sealed {
@@ -86,8 +86,8 @@ pub(super) fn seal<D>(
     })
 }
 
-fn staged_mark(marks: &BTreeMap<u64, Mark>, intent: &Intent) -> Result<Mark, Refusal> {
-    marks.get(&intent.slot).cloned().ok_or_else(|| {
+fn staged_mark(slots: &Slots, intent: &Intent) -> Result<Mark, Refusal> {
+    slots.get(intent.slot).cloned().ok_or_else(|| {
         Refusal::new(
             RefusalName::Internal,
             format!("nothing is staged for {}", intent.path),
@@ -99,7 +99,7 @@ fn staged_mark(marks: &BTreeMap<u64, Mark>, intent: &Intent) -> Result<Mark, Ref
 /// touch), it is hashed again.
 fn displaced_mark(node: &Node, survey: &Survey<'_>, path: &TreePath) -> Result<Mark, Refusal> {
     let now = node.root().look(path)?;
-    let then = survey.scan.stamps.get(path);
+    let then = survey.scan.stamp(path);
     let scanned = survey.blake3(path)?;
     let live = if then.is_none_or(|then| now.as_ref() == Some(then)) {
         scanned

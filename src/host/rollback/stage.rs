@@ -15,6 +15,7 @@ use crate::disk::stages::Stages;
 use crate::model::recipe::{Mode, What};
 use crate::model::{Refusal, RefusalName, Sha256, Watch};
 use crate::plan::recovery::Mark;
+use crate::plan::slots::Slots;
 use crate::plan::work::{Put, Work};
 
 /// Stages the work.
@@ -35,12 +36,12 @@ pub(super) fn stage(
         back: &back,
         sources: back.sources(survey, &work),
     };
-    let mut marks: BTreeMap<u64, Mark> = BTreeMap::new();
+    let mut slots = Slots::of(work.puts.len());
     let mut done = 0_u64;
     for (slot, put) in (0_u64..).zip(&work.puts) {
         let stage = stages.of(layout.area(&put.path))?;
         watch.go_on()?;
-        marks.insert(slot, hand.make(stage, slot, put)?);
+        slots.fill(slot, hand.make(stage, slot, put)?);
         if let What::File(file) = &put.what {
             done = done.saturating_add(file.size);
             watch.progress("staging", done, total);
@@ -51,7 +52,7 @@ pub(super) fn stage(
         decided: back,
         work,
         layout,
-        marks,
+        slots,
         after,
     })
 }

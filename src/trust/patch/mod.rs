@@ -16,6 +16,7 @@
 
 mod members;
 mod metadata;
+mod operations;
 mod recipes;
 mod snapshots;
 #[cfg(test)]
@@ -23,7 +24,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::model::patch::{Operation, Patch};
+use crate::model::operation::Operation;
+use crate::model::patch::Patch;
 use crate::model::site::Signer;
 use crate::model::snapshot::{Floor, SiteRef, Snapshot};
 use crate::model::{Name, Principal, Sha256, Time};
@@ -107,6 +109,7 @@ pub struct VerifiedPatch {
     vendors: Vec<VerifiedVendor>,
     vendor_files: Vec<(Name, String, Vec<u8>)>,
     recipes: BTreeMap<Sha256, VerifiedRecipe>,
+    operations: Vec<Operation>,
     floors: Vec<Floor>,
 }
 
@@ -148,6 +151,7 @@ pub fn verify(
         context.recipe_files,
         checks,
     )?;
+    let operations = operations::read(&statement, &mut parts)?;
     parts.finish()?;
     checks.pass(
         "members",
@@ -165,6 +169,7 @@ pub fn verify(
         vendors: metadata.vendors,
         vendor_files: metadata.files,
         recipes,
+        operations,
         floors,
         patch: statement,
         sha256,
@@ -305,9 +310,15 @@ impl VerifiedPatch {
         &self.patch
     }
 
+    /// How each content is obtained, in the order in which the packs hold them.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
     /// The operations, to be carried out once.
     pub fn take_operations(&mut self) -> Vec<Operation> {
-        std::mem::take(&mut self.patch.operations)
+        std::mem::take(&mut self.operations)
     }
 
     /// SHA-256 of the statement: the patch's identity.

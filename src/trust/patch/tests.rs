@@ -157,7 +157,7 @@ impl Bench {
                 sequence: 5,
                 snapshot: Sha256::of(b""),
             }],
-            operations: Vec::new(),
+            operations: None,
             packs: Vec::new(),
             recipes: vec![CarriedRecipe {
                 base: None,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use lockstep::model::Kind;
+use lockstep::model::operation::OPERATIONS_MEMBER;
 use serde_json::{Value, json};
 
 use super::super::archive::Archive;
@@ -56,14 +57,13 @@ impl Deltas {
 /// A patch, with its operations and the piece of the stream that each has.
 struct Pieces {
     file: Archive,
-    statement: Value,
+    operations: Vec<Value>,
     contents: Vec<Vec<u8>>,
 }
 
 impl Pieces {
     fn read(patch: &[u8]) -> Outcome<Self> {
         let file = Archive::read(patch).ok_or("no archive")?;
-        let statement: Value = serde_json::from_slice(file.statement())?;
         let packs = file
             .entries
             .iter()
@@ -80,8 +80,15 @@ impl Pieces {
             stream.extend(zstd::bulk::decompress(&pack.content, MOST)?);
         }
         let mut left = stream.as_slice();
+        let list = file.entries.iter().find(|e| e.name() == OPERATIONS_MEMBER);
+        let list = &list.ok_or("no operations")?.content;
+        let list = zstd::bulk::decompress(list, MOST)?;
+        let lines = list.split_inclusive(|byte| *byte == b'\n');
+        let operations: Vec<Value> = lines
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()?;
         let mut contents = Vec::new();
-        for operation in statement["operations"].as_array().ok_or("no operations")? {
+        for operation in &operations {
             let length = operation["length"].as_u64().ok_or("no length")?;
             let (piece, rest) = left.split_at(usize::try_from(length)?);
             contents.push(piece.to_vec());
@@ -89,7 +96,7 @@ impl Pieces {
         }
         Ok(Self {
             file,
-            statement,
+            operations,
             contents,
         })
     }
@@ -97,7 +104,7 @@ impl Pieces {
     /// The operations that are deltas, and their bytes.
     fn deltas(&self) -> impl Iterator<Item = (usize, &Vec<u8>)> {
         self.contents.iter().enumerate().filter(|(at, _)| {
-            let codec = self.statement["operations"][*at]["codec"].as_str();
+            let codec = self.operations[*at]["codec"].as_str();
             codec.is_some_and(|codec| codec.starts_with("delta-"))
         })
     }
@@ -106,10 +113,10 @@ impl Pieces {
     fn said(&mut self, at: usize, dice: &mut impl Dice) -> &'static str {
         let bases: Vec<Value> = self
             .deltas()
-            .map(|(at, _)| self.statement["operations"][at]["base"].clone())
+            .map(|(at, _)| self.operations[at]["base"].clone())
             .collect();
         let base = dice.pick(&bases).cloned().unwrap_or_default();
-        let operation = &mut self.statement["operations"][at];
+        let operation = &mut self.operations[at];
         let number = dice.below(1 << 24);
         match dice.below(5) {
             0 | 1 => operation["base"] = base,
@@ -124,7 +131,7 @@ impl Pieces {
     fn signed(mut self, keys: &Keys) -> Outcome<Vec<u8>> {
         let mut offset = 0;
         for (at, piece) in self.contents.iter().enumerate() {
-            let operation = &mut self.statement["operations"][at];
+            let operation = &mut self.operations[at];
             operation["offset"] = json!(offset);
             operation["length"] = json!(piece.len());
             offset += piece.len();
@@ -135,7 +142,20 @@ impl Pieces {
                 entry.fill(pack.clone());
             }
         }
-        self.file.entries[0].fill(Json::of(self.statement).bytes());
+        let lines: Vec<u8> = self
+            .operations
+            .into_iter()
+            .flat_map(|one| [Json::of(one).bytes(), b"\n".to_vec()].concat())
+            .collect();
+        let mut statement: Value = serde_json::from_slice(self.file.statement())?;
+        statement["operations"]["size"] = json!(lines.len());
+        let list = zstd::bulk::compress(&lines, 3)?;
+        for entry in &mut self.file.entries {
+            if entry.name() == OPERATIONS_MEMBER {
+                entry.fill(list.clone());
+            }
+        }
+        self.file.entries[0].fill(Json::of(statement).bytes());
         signing::relist(&mut self.file);
         // One choice has no other: the right key signs.
         let mut dice = Seeded::of(0, "delta", 0);
