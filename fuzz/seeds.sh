@@ -24,7 +24,7 @@ choices() {
     done
 }
 
-for target in spr statement sshsig vendor recipe journal state delta archive matches; do choices "$target"; done
+for target in spr statement sshsig vendor recipe operations journal state delta archive matches; do choices "$target"; done
 for file in "$GOLDEN"/*.spr; do
     name=$(basename "$file" .spr)
     seed spr "$name" 000 <"$file"

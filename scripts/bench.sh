@@ -17,7 +17,7 @@
 # | growth | every command at 1,000, 10,000, 100,000 and 1,000,000 files | itself |
 #
 # Needs Debian packages (installed where they are missing and this is root), cargo for b3sum, npm and
-# pip for the releases, about 40 GB of disk, and an idle machine. How long each section takes, the
+# pip for the releases, about 50 GB of disk, and an idle machine. How long each section takes, the
 # page says. Ends with another code than 0 where a result is not byte for byte right; never because
 # of a time.
 #

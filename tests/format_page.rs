@@ -11,6 +11,7 @@ use lockstep::model::{Kind, RefusalName, operation, patch, recipe, volume};
 use lockstep::spr::{
     HEAD_MAX, MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, canonical,
 };
+use lockstep::trust::patch::RECIPES_MAX;
 
 /// What a test of a page may fail with.
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -229,6 +230,14 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
             "| a list of operations, decompressed | {} |",
             mib(operation::OPERATIONS_MAX)
         ),
+        format!(
+            "| recipes of a patch, decompressed, together | {} |",
+            mib(RECIPES_MAX)
+        ),
+        format!(
+            "| paths that one patch may touch | {} |",
+            spaced(patch::PATHS_MAX)
+        ),
         format!("| a pack, decompressed | {} |", mib(patch::PACK_MAX)),
         format!("| volumes of a patch | {} |", volume::VOLUMES_MAX),
     ];
@@ -246,6 +255,29 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
             "docs/format.md does not say: {words}"
         );
     }
+    Ok(())
+}
+
+/// A patch may touch so many paths: every other bound has room for them.
+#[test]
+fn the_bounds_leave_room_for_as_many_paths_as_a_patch_may_touch() -> Done {
+    let most = u64::try_from(patch::PATHS_MAX)?;
+    let digest = "0".repeat(64);
+    // The longest: a delta of a file among gigabytes.
+    let delta = serde_json::json!({
+        "base": digest, "codec": operation::Codec::Delta.to_string(), "content": digest, "length": 1 << 20,
+        "memory": 192 << 20, "offset": 1_u64 << 40, "scratch": 1 << 30, "size": 1_u64 << 32
+    });
+    let line = u64::try_from(delta.to_string().len())? + 1;
+    assert!(
+        line * most <= operation::OPERATIONS_MAX,
+        "{line} bytes a line"
+    );
+    // What does not compress of a recipe's entry is three digests, of an operation two; both have numbers.
+    let (entry, operation) = (32 * 3 + 16, 32 * 2 + 20);
+    assert!((entry + operation) * most <= HEAD_MAX);
+    // An entry as the trees of `scripts/real-input/trees.py` have it.
+    assert!(400 * most <= RECIPES_MAX);
     Ok(())
 }
 

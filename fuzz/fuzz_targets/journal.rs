@@ -54,10 +54,11 @@ fn built(dice: &mut Bytes<'_>) -> Vec<u8> {
     let areas: &[&str] = if dice.once_in(2) { &["data", "logs"] } else { &[] };
     let shut = usize::from(dice.once_in(2));
     let head = value!({
-        "areas": areas, "format": 0, "moves": entries.len(), "sequence": dice.below(4), "shut": shut
+        "areas": areas.len(), "format": 0, "moves": entries.len(), "sequence": dice.below(4), "shut": shut
     });
     let folder = value!({"inode": "7", "mode": dice.below(0o20000), "path": "lib"});
-    let lines = std::iter::once(head).chain(entries).chain((0..shut).map(|_| folder.clone()));
+    let points = areas.iter().map(|point| value!({"point": point}));
+    let lines = std::iter::once(head).chain(points).chain(entries).chain((0..shut).map(|_| folder.clone()));
     let mut lines: Vec<Json> = lines.map(Json::of).collect();
     for _ in 0..dice.below(3) {
         let at = dice.below(lines.len());
@@ -99,7 +100,7 @@ fn mark(dice: &mut Bytes<'_>) -> serde_json::Value {
 }
 
 fn check(bytes: &[u8]) {
-    let Ok(journal) = journal::decode(bytes) else {
+    let Ok(journal) = journal::decode(Cursor::new(bytes)) else {
         return;
     };
     let mut again = Cursor::new(Vec::new());

@@ -173,6 +173,9 @@ pub enum DiskError {
         /// What stands in the way.
         reason: String,
     },
+    /// A journal that this program cannot write: nothing is under way, and nothing was moved.
+    #[error("the journal of the change cannot be written: {0}")]
+    Unwritable(String),
     /// The command was ended from outside.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -224,7 +227,7 @@ impl DiskError {
     pub fn refusal(&self) -> RefusalName {
         match self {
             Self::Io { source, .. } => io_refusal(source.kind()),
-            Self::TooLarge { .. } | Self::Random(_) => RefusalName::Internal,
+            Self::TooLarge { .. } | Self::Random(_) | Self::Unwritable(_) => RefusalName::Internal,
             Self::AlreadyThere { .. }
             | Self::NotAFile { .. }
             | Self::NotARoot { .. }
@@ -293,6 +296,9 @@ impl DiskError {
             Self::Interrupted(_) => Interrupted::NEXT.to_owned(),
             Self::NeedsRecovery { .. } => {
                 "put the path right by hand, then lockstep recover".to_owned()
+            }
+            Self::Unwritable(_) => {
+                "nothing was changed; report this with the patch's statement (lockstep inspect FILE)".to_owned()
             }
             Self::Random(_) => "check that the system has /dev/urandom".to_owned(),
         }

@@ -1,15 +1,15 @@
 //! The journal on disk: `.lockstep/journal`, sealed before the first move and gone after the last.
 //!
 //! Its first line is the SHA-256 of the rest, which is canonical JSON: a line that says what the journal is
-//! of and how much follows, one line for each move, and one for each folder that is opened for them. It
-//! is written durably beside its name and renamed, so that it is whole or missing, never torn; one that
-//! does not fit its seal was damaged by something else, and is for a person. A missing journal means
-//! that nothing is under way.
+//! of and how much follows, then a line for each mount point with a staging area, for each move, and for each
+//! folder that is opened for them. It is written durably beside its name and renamed, so that it is whole or
+//! missing, never torn; one that does not fit its seal was damaged by something else, and is for a person,
+//! and nothing of it is read but its digest. A missing journal means that nothing is under way.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::root::Root;
@@ -17,24 +17,31 @@ use super::{DiskError, durable, folder};
 use crate::model::digest::Sha256Hasher;
 use crate::model::statement::FORMAT;
 use crate::model::{Sha256, TreePath};
-use crate::plan::recovery::{Journal, Move, Shut};
+use crate::plan::recovery::Journal;
 use crate::spr::SprError;
-use crate::spr::lines::{Lines, write_line};
+use crate::spr::lines::{LineWriter, Lines};
 
 /// Bytes of the seal: a digest and a line feed.
 const SEAL: usize = 65;
-/// Most moves, or folders, that room is made for before they are read.
-const ROOM: usize = 65_536;
+/// Bytes of the shortest line, so that what is said of their number is held against the file.
+const SHORTEST: u64 = 8;
 
 /// What a journal is of, and how many lines follow.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
-    areas: Vec<TreePath>,
+    areas: u64,
     format: u32,
     moves: u64,
     sequence: u64,
     shut: u64,
+}
+
+/// A line for a mount point.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Point {
+    point: TreePath,
 }
 
 /// Seals a journal: from here on, recovery can take over. Refused while another stands.
@@ -46,7 +53,9 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
             reason: "another change is under way".to_owned(),
         });
     }
-    journal.check().map_err(|e| damaged(root, e.to_string()))?;
+    journal
+        .check()
+        .map_err(|e| DiskError::Unwritable(e.to_string()))?;
     #[cfg(feature = "faulty")]
     if crate::model::faulty::has(crate::model::faulty::Fault::Journal) {
         return Ok(());
@@ -56,16 +65,17 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
 
 /// The sealed journal; nothing where no change is under way.
 pub fn read(root: &Root) -> Result<Option<Journal>, DiskError> {
-    if !is_there(root)? {
-        return Ok(None);
+    match read_file(&path(root)) {
+        Ok(read) => read.map(Some).map_err(|reason| damaged(root, reason)),
+        Err(e) if e.kind() == Some(ErrorKind::NotFound) && !is_there(root)? => Ok(None),
+        Err(e @ DiskError::NotAFile { .. }) => Err(damaged(root, e)),
+        Err(e) => Err(e),
     }
-    let read = read_file(&path(root))?;
-    read.map(Some).map_err(|reason| damaged(root, reason))
 }
 
 /// The journal in a file, or what is wrong with it.
 pub(super) fn read_file(path: &Path) -> Result<Result<Journal, String>, DiskError> {
-    let file = File::open(path).map_err(DiskError::io("open", path))?;
+    let file = durable::open_plain(path)?;
     match decode(file) {
         Err(SprError::Io(error)) => Err(DiskError::io("read", path)(error)),
         decoded => Ok(decoded.map_err(|e| e.to_string())),
@@ -77,7 +87,7 @@ pub fn is_there(root: &Root) -> Result<bool, DiskError> {
     let path = path(root);
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(DiskError::io("look at", path)(e)),
     }
 }
@@ -87,7 +97,7 @@ pub fn is_there(root: &Root) -> Result<bool, DiskError> {
 pub(super) fn keep_as(root: &Root, journal: &Journal, name: &Path) -> Result<(), DiskError> {
     match std::fs::hard_link(path(root), name) {
         Ok(()) => durable::sync_parent(name),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(_) => write(name, journal),
     }
 }
@@ -103,10 +113,7 @@ fn write(path: &Path, journal: &Journal) -> Result<(), DiskError> {
     let written = encode(draft.file(), journal);
     written.map_err(|error| match error {
         SprError::Io(error) => DiskError::io("write", path)(error),
-        error => DiskError::NeedsRecovery {
-            path: path.to_owned(),
-            reason: format!("the journal cannot be written: {error}"),
-        },
+        error => DiskError::Unwritable(error.to_string()),
     })?;
     draft.commit()
 }
@@ -121,35 +128,40 @@ pub fn encode(file: &mut (impl Write + Seek), journal: &Journal) -> Result<(), S
 
 /// Writes the lines of a journal, and gives their digest.
 fn write_lines(file: impl Write, journal: &Journal) -> Result<Sha256, SprError> {
-    let mut out = Sealing {
+    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let mut lines = LineWriter::new(Sealing {
         inner: BufWriter::new(file),
         hasher: Sha256Hasher::default(),
-    };
-    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-    let head = Head {
-        areas: journal.areas.clone(),
-        format: journal.format,
+    });
+    lines.write(&Head {
+        areas: count(journal.areas.len()),
+        format: FORMAT,
         moves: count(journal.entries.len()),
         sequence: journal.sequence,
         shut: count(journal.shut.len()),
-    };
-    write_line(&mut out, &head)?;
+    })?;
+    for point in &journal.areas {
+        let point = point.clone();
+        lines.write(&Point { point })?;
+    }
     for entry in &journal.entries {
-        write_line(&mut out, entry)?;
+        lines.write(entry)?;
     }
     for folder in &journal.shut {
-        write_line(&mut out, folder)?;
+        lines.write(folder)?;
     }
+    let mut out = lines.into_inner();
     out.inner.flush()?;
     Ok(out.hasher.finish())
 }
 
-/// The journal in sealed bytes, or what is wrong with them.
-pub fn decode(mut bytes: impl Read) -> Result<Journal, SprError> {
+/// The journal in sealed bytes, or what is wrong with them. They are read twice: what does not fit its
+/// seal is not looked into.
+pub fn decode(mut file: impl Read + Seek) -> Result<Journal, SprError> {
     let corrupt = |what: &str| SprError::Corrupt(what.to_owned());
     let mut seal = [0; SEAL];
-    bytes.read_exact(&mut seal).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+    file.read_exact(&mut seal).map_err(|error| {
+        if error.kind() == ErrorKind::UnexpectedEof {
             corrupt("it is too short for a seal")
         } else {
             error.into()
@@ -157,54 +169,57 @@ pub fn decode(mut bytes: impl Read) -> Result<Journal, SprError> {
     })?;
     let seal = seal.strip_suffix(b"\n");
     let seal = seal.ok_or_else(|| corrupt("its seal has no end"))?;
-    let mut lines = Lines::new(BufReader::new(Sealing {
-        inner: bytes,
+    let mut found = Sealing {
+        inner: std::io::sink(),
         hasher: Sha256Hasher::default(),
-    }));
-    let journal = take(&mut lines);
-    // To the end, whatever was wrong: of what does not fit its seal, nothing else is told.
-    let mut rest = lines.into_inner();
-    let behind = std::io::copy(&mut rest, &mut std::io::sink())?;
-    if rest.into_inner().hasher.finish().to_string().as_bytes() != seal {
+    };
+    let size = std::io::copy(&mut file, &mut found)?;
+    if found.hasher.finish().to_string().as_bytes() != seal {
         return Err(corrupt("it does not fit its seal"));
     }
-    let journal = journal?;
-    if behind > 0 {
-        return Err(corrupt("there is more than its first line says"));
-    }
+    file.seek(SeekFrom::Start(u64::try_from(SEAL).unwrap_or(u64::MAX)))?;
+    let journal = read_lines(&mut Lines::new(BufReader::new(file)), size)?;
     journal
         .check()
         .map_err(|e| SprError::Corrupt(e.to_string()))?;
     Ok(journal)
 }
 
-fn take<R: std::io::BufRead>(lines: &mut Lines<R>) -> Result<Journal, SprError> {
-    let head: Head = lines.need()?;
-    if head.format != FORMAT {
-        let format = head.format;
-        return Err(SprError::Corrupt(format!("it has format {format}")));
-    }
-    let (mut entries, mut shut) = (Vec::new(), Vec::new());
-    let room = |count| usize::try_from(count).unwrap_or(ROOM).min(ROOM);
-    entries.reserve(room(head.moves));
-    for _ in 0..head.moves {
-        entries.push(lines.need::<Move>()?);
-    }
-    for _ in 0..head.shut {
-        shut.push(lines.need::<Shut>()?);
-    }
-    Ok(Journal {
-        areas: head.areas,
-        entries,
-        format: head.format,
+/// Reads lines of `size` bytes in all.
+fn read_lines<R: BufRead>(lines: &mut Lines<R>, size: u64) -> Result<Journal, SprError> {
+    let head: Head = lines.need_head()?;
+    let areas = read_some(lines, head.areas, size)?.into_iter();
+    let journal = Journal {
+        areas: areas.map(|Point { point }| point).collect(),
+        entries: read_some(lines, head.moves, size)?,
         sequence: head.sequence,
-        shut,
-    })
+        shut: read_some(lines, head.shut, size)?,
+    };
+    match lines.next_line::<Head>() {
+        Ok(None) => Ok(journal),
+        Ok(Some(_)) | Err(SprError::Corrupt(_)) => Err(SprError::Corrupt(
+            "there is more than its first line says".to_owned(),
+        )),
+        Err(error) => Err(error),
+    }
 }
 
-/// Hashes what is written, or read.
-struct Sealing<T> {
-    inner: T,
+fn read_some<T: DeserializeOwned, R: BufRead>(
+    lines: &mut Lines<R>,
+    count: u64,
+    size: u64,
+) -> Result<Vec<T>, SprError> {
+    let room = count.min(size / SHORTEST);
+    let mut all = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+    for _ in 0..count {
+        all.push(lines.need_line()?);
+    }
+    Ok(all)
+}
+
+/// Hashes what is written.
+struct Sealing<W> {
+    inner: W,
     hasher: Sha256Hasher,
 }
 
@@ -217,14 +232,6 @@ impl<W: Write> Write for Sealing<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Sealing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(buffer.get(..read).unwrap_or_default());
-        Ok(read)
     }
 }
 
@@ -241,9 +248,11 @@ fn damaged(root: &Root, reason: impl std::fmt::Display) -> DiskError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
     use crate::disk::founding::samples;
-    use crate::plan::recovery::{Action, Inode, Kind, Mark, Move};
+    use crate::plan::recovery::{Action, Inode, Kind, Mark, Move, Shut};
 
     fn journal() -> Journal {
         let mark = Mark {
@@ -259,7 +268,6 @@ mod tests {
                 path: "lib/a".parse().unwrap(),
                 slot: 0,
             }],
-            format: 0,
             sequence: 2,
             shut: vec![],
         }
@@ -295,8 +303,9 @@ mod tests {
         seal(&root, &journal()).unwrap();
         let bytes = durable::read(&path(&root), 10_000).unwrap();
         let body = String::from_utf8(bytes[SEAL..].to_vec()).unwrap();
+        let of = |text: &str| decode(Cursor::new(text.as_bytes()));
         let sealed = |body: &str| format!("{}\n{body}", Sha256::of(body.as_bytes()));
-        assert_eq!(decode(sealed(&body).as_bytes()).unwrap(), journal());
+        assert_eq!(of(&sealed(&body)).unwrap(), journal());
         let (_, entry) = body.trim_end().split_once('\n').unwrap();
         let max = u64::MAX.to_string();
         for bad in [
@@ -312,13 +321,47 @@ mod tests {
             body.trim_end().to_owned(),
         ] {
             assert!(bad != body);
-            let error = decode(sealed(&bad).as_bytes()).unwrap_err().to_string();
+            let error = of(&sealed(&bad)).unwrap_err().to_string();
             assert!(!error.contains("seal"), "{bad}: {error}");
         }
         for bad in ["", "x", &body] {
-            let error = decode(bad.as_bytes()).unwrap_err().to_string();
+            let error = of(bad).unwrap_err().to_string();
             assert!(error.contains("seal"), "{bad}: {error}");
         }
+    }
+
+    /// Longer than any line may be, taken together.
+    #[test]
+    fn as_many_mount_points_as_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        let deep = |n: usize| format!("{n:04}/{}", vec!["d".repeat(250); 12].join("/"));
+        let mut journal = journal();
+        journal.areas = (0..50).map(|n| deep(n).parse().unwrap()).collect();
+        let shut = |n: u64| Shut {
+            inode: Inode(n),
+            mode: 0o555,
+            path: Some(format!("shut/{n:06}").parse().unwrap()),
+        };
+        journal.shut = (0..500).map(shut).collect();
+        seal(&root, &journal).unwrap();
+        assert_eq!(read(&root).unwrap(), Some(journal));
+    }
+
+    #[test]
+    fn what_is_no_file_is_for_a_person() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = samples::node(folder.path());
+        let path = path(&root);
+        let needs = || matches!(read(&root), Err(DiskError::NeedsRecovery { .. }));
+        std::fs::create_dir(&path).unwrap();
+        assert!(needs());
+        std::fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(needs());
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        assert!(read(&root).is_err(), "a link to nothing is not nothing");
     }
 
     #[test]

@@ -270,7 +270,6 @@ impl<'a> Making<'a> {
         let journal = Journal {
             areas: self.layout.points().to_vec(),
             entries: self.entries,
-            format: 0,
             sequence: 2,
             shut: Vec::new(),
         };

@@ -270,7 +270,6 @@ fn seal(root: &Root, work: &Work) -> Journal {
     let sealed = Journal {
         areas: Vec::new(),
         entries: work.moves.iter().map(entry).collect(),
-        format: 0,
         sequence: 2,
         shut: list(root, work, &slots).unwrap(),
     };

@@ -106,12 +106,11 @@ pub(super) fn put_right(
     watch: &dyn Watch,
 ) -> Result<PutRight, Refusal> {
     let (root, store) = (node.root(), &node.store);
-    let change = journal::read(root)?;
     let stopped = stopped::read(root)?;
     let current = store.sequence()?;
-    let back = change
-        .as_ref()
-        .is_some_and(|change| decide(change, current) == Direction::Back);
+    // A journal may be as large as all else, and is read again where it is settled.
+    let way = journal::read(root)?.map(|change| decide(&change, current));
+    let back = way == Some(Direction::Back);
     let due = stopped
         .as_ref()
         .is_some_and(|stopped| stopped.is_due(current));
@@ -120,7 +119,7 @@ pub(super) fn put_right(
     } else {
         None
     };
-    if change.is_some() {
+    if way.is_some() {
         node.say_product(Product::Held)?;
     }
     if let (Some(service), true) = (&service, back) {

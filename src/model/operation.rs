@@ -10,18 +10,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Sha256;
+use super::patch::PATHS_MAX;
 use super::statement::RuleError;
 use super::wire::string_serde;
 
 /// The member that holds the list.
 pub const OPERATIONS_MEMBER: &str = "operations.jsonl.zst";
-/// Largest list, in bytes: of two million operations, which have about 250 each.
+/// Largest list, in bytes: a delta's line, the longest, has about 270.
 pub const OPERATIONS_MAX: u64 = 512 * 1024 * 1024;
 
-/// What the statement of a patch says of the list.
+/// What the statement of a patch says of the list: how many operations there are, at most [`PATHS_MAX`], and
+/// how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Operations {
+pub struct Tally {
     /// How many contents are copied on the host.
     pub copied: u64,
     /// How many travel as deltas.
@@ -32,7 +34,7 @@ pub struct Operations {
     pub whole: u64,
 }
 
-impl Operations {
+impl Tally {
     /// What is to be said of a list that has `size` bytes; nothing where it is empty.
     #[must_use]
     pub fn of(list: &[Operation], size: u64) -> Option<Self> {
@@ -49,13 +51,25 @@ impl Operations {
     }
 
     pub(super) fn check(self) -> Result<(), RuleError> {
-        if self.size == 0 || self.size > OPERATIONS_MAX {
+        let Self { size, .. } = self;
+        if size == 0 || size > OPERATIONS_MAX {
             return Err(RuleError(format!(
-                "its operations have {} bytes, of at most {OPERATIONS_MAX}",
-                self.size
+                "its operations have {size} bytes, of at most {OPERATIONS_MAX}"
             )));
         }
-        Ok(())
+        match self.count() {
+            Some(1..=PATHS_MAX) => Ok(()),
+            _ => Err(RuleError(format!(
+                "it has no operations, or more than {PATHS_MAX}"
+            ))),
+        }
+    }
+
+    /// How many operations there are.
+    #[must_use]
+    pub fn count(self) -> Option<usize> {
+        let few = self.copied.checked_add(self.deltas)?;
+        usize::try_from(few.checked_add(self.whole)?).ok()
     }
 }
 
@@ -152,3 +166,36 @@ impl FromStr for Codec {
 }
 
 string_serde!(Codec);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_of_a_list_that_there_can_be() {
+        let most = u64::try_from(PATHS_MAX).unwrap();
+        let tally = |copied, deltas, whole, size| Tally {
+            copied,
+            deltas,
+            size,
+            whole,
+        };
+        for good in [
+            tally(0, 0, 1, 1),
+            tally(1, 0, 0, OPERATIONS_MAX),
+            tally(1, most - 2, 1, 9),
+        ] {
+            assert_eq!(good.check(), Ok(()), "{good:?}");
+        }
+        for bad in [
+            tally(0, 0, 0, 1),
+            tally(0, 0, 1, 0),
+            tally(0, 1, 0, OPERATIONS_MAX + 1),
+            tally(1, most - 1, 1, 9),
+            tally(u64::MAX, 1, 0, 9),
+            tally(u64::MAX, 2, u64::MAX, 9),
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{OPERATIONS_MEMBER, Operation, Operations};
+use super::operation::{OPERATIONS_MEMBER, Operation, Tally};
+use super::recipe::FILES_MAX;
 use super::snapshot::{Challenge, Drift, EnvironmentId, Installed, SiteRef};
 use super::statement::{RuleError, check_rising};
 use super::version::Version;
@@ -19,6 +20,10 @@ use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
 
 /// Bytes of content in one pack before compression, at most.
 pub const PACK_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most paths that one patch may touch: five recipes as large as they may be. The other bounds leave room for
+/// as many (`tests/format_page.rs` does the sums).
+pub const PATHS_MAX: usize = 5 * FILES_MAX;
 
 /// What a preparer signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +52,10 @@ pub struct Patch {
     /// The nodes it is for, rising by name.
     #[serde(deserialize_with = "at_most::<256, _, _>")]
     pub nodes: Vec<PatchNode>,
-    /// How to obtain each content that the target needs and the node has not at its path: of the
-    /// list, which is a member; absent where nothing is needed.
+    /// How many contents that the target needs, and the node has not at their paths, are obtained how:
+    /// of the list in the member [`OPERATIONS_MEMBER`]; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub operations: Option<Operations>,
+    pub operations: Option<Tally>,
     /// The packs, whose contents joined are the stream that operations cut from.
     #[serde(deserialize_with = "at_most::<100_000, _, _>")]
     pub packs: Vec<Pack>,
@@ -176,7 +181,7 @@ impl Statement for Patch {
         }
         self.check_adoption()?;
         self.check_packs()?;
-        self.check_stated()
+        self.check_tally()
     }
 }
 
@@ -277,7 +282,7 @@ impl Patch {
     }
 
     /// Whether the statement and its members agree that there is a list of operations.
-    fn check_stated(&self) -> Result<(), RuleError> {
+    fn check_tally(&self) -> Result<(), RuleError> {
         let is_list = |member: &&Member| member.name == OPERATIONS_MEMBER;
         let listed = self.members.iter().any(|member| is_list(&member));
         match self.operations {
@@ -291,7 +296,7 @@ impl Patch {
 
     /// Checks a list of operations: it is the one that the statement speaks of, and takes the packs
     /// from front to back.
-    pub fn check_operations(&self, list: &[Operation]) -> Result<(), RuleError> {
+    pub fn check_list(&self, list: &[Operation]) -> Result<(), RuleError> {
         let mut at = 0_u64;
         for op in list {
             if !op.is_shaped() || op.offset != at || op.memory > self.memory {
@@ -313,7 +318,7 @@ impl Patch {
             )));
         }
         let size = self.operations.map_or(0, |stated| stated.size);
-        if Operations::of(list, size) == self.operations {
+        if Tally::of(list, size) == self.operations {
             Ok(())
         } else {
             Err(RuleError(

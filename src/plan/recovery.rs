@@ -4,7 +4,6 @@
 //! slot, never by how far the change is thought to have come. What is neither the old nor the new
 //! is for a person: never a guess.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,8 +18,6 @@ pub struct Journal {
     pub areas: Vec<TreePath>,
     /// The moves, in the order in which they are made.
     pub entries: Vec<Move>,
-    /// The file format.
-    pub format: u32,
     /// The number of the state that commits the change.
     pub sequence: u64,
     /// Folders that are opened for the moves and closed after them, rising by path.
@@ -186,14 +183,9 @@ impl Journal {
         if !self.areas.is_sorted_by(|a, b| a < b) {
             return Err(RuleError("its areas do not rise".to_owned()));
         }
-        let (mut paths, mut slots) = (BTreeSet::new(), BTreeSet::new());
+        twice(&self.entries, |entry| &entry.path)?;
+        twice(&self.entries, |entry| &entry.slot)?;
         for entry in &self.entries {
-            if !paths.insert(&entry.path) || !slots.insert(entry.slot) {
-                return Err(RuleError(format!(
-                    "{} (slot {}) is moved twice",
-                    entry.path, entry.slot
-                )));
-            }
             let inside = match self.area(entry.area) {
                 None => false,
                 Some(None) => true,
@@ -255,6 +247,23 @@ pub const fn decide(journal: &Journal, current_sequence: u64) -> Direction {
 )]
 const fn is_root(area: &u64) -> bool {
     *area == 0
+}
+
+/// Refuses two moves that have one key.
+fn twice<K: Ord>(entries: &[Move], key: impl Fn(&Move) -> &K) -> Result<(), RuleError> {
+    let mut all: Vec<&Move> = entries.iter().collect();
+    all.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+    let same = all.windows(2).find_map(|pair| match pair {
+        [a, b] if key(a) == key(b) => Some(b),
+        _ => None,
+    });
+    match same {
+        None => Ok(()),
+        Some(entry) => Err(RuleError(format!(
+            "{} (slot {}) is moved twice",
+            entry.path, entry.slot
+        ))),
+    }
 }
 
 /// The number of an area that is there: the root's own is left out.
@@ -395,7 +404,6 @@ mod tests {
         let journal = Journal {
             areas: vec![],
             entries: vec![],
-            format: 0,
             sequence: 7,
             shut: vec![],
         };
@@ -435,7 +443,6 @@ mod tests {
                     path: path.parse().unwrap(),
                     slot: 0,
                 }],
-                format: 0,
                 sequence: 7,
                 shut: Vec::new(),
             };

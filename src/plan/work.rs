@@ -4,6 +4,7 @@ use super::change::{Change, Changes, against, holds, is_as, movable};
 use super::fate::{Fate, Met, Own};
 use super::order::Parts;
 pub use super::order::{Intent, Put, Turn, Work};
+use crate::model::patch::PATHS_MAX;
 use crate::model::recipe::What;
 use crate::model::site::DriftRule;
 use crate::model::snapshot::Found;
@@ -52,6 +53,7 @@ pub struct Rules {
 impl Work {
     /// Plans the work, or names every conflict.
     pub fn plan(changes: &Changes, rules: Rules, ground: &dyn Ground) -> Result<Self, Refusal> {
+        check_paths(changes.paths.len())?;
         let mut planner = Planner {
             changes,
             rule: rules.drift,
@@ -64,18 +66,12 @@ impl Work {
             planner.path(change)?;
         }
         planner.folders()?;
-        if changes.paths.len() > MOVES_MAX {
-            return Err(too_many(changes.paths.len()));
-        }
         if !planner.conflicts.is_empty() {
             return Err(refusal(&planner.conflicts));
         }
         Ok(planner.parts.into_work())
     }
 }
-
-/// Most paths that one patch may touch: a journal of as many has about 600 MB.
-pub const MOVES_MAX: usize = 2_000_000;
 
 /// Where a new config file may be laid beside the one that is kept.
 const SUFFIXES: [&str; 9] = [
@@ -299,14 +295,18 @@ impl Planner<'_> {
     }
 }
 
-fn too_many(paths: usize) -> Refusal {
-    Refusal::new(
+/// Whether one change may touch so many paths.
+pub fn check_paths(paths: usize) -> Result<(), Refusal> {
+    if paths <= PATHS_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(
         RefusalName::Unsatisfiable,
         "the patch touches more paths than one change may",
     )
     .value("touches", paths)
-    .value("at most", MOVES_MAX)
-    .next("prepare it in parts: some components first, the others in a second patch")
+    .value("at most", PATHS_MAX)
+    .next("prepare it in parts: some components first, the others in a second patch"))
 }
 
 fn refusal(conflicts: &[Conflict]) -> Refusal {

@@ -90,6 +90,23 @@ pub fn decode<S: Statement>(bytes: &[u8]) -> Result<S, SprError> {
     Ok(statement)
 }
 
+/// Checks what a value says of its format, whatever else is in it.
+pub(super) fn check_format(bytes: &[u8]) -> Result<(), SprError> {
+    #[derive(Deserialize)]
+    struct Header {
+        format: u64,
+    }
+    let header: Header = serde_json::from_slice(bytes).map_err(|e| SprError::Corrupt(plain(&e)))?;
+    if header.format == u64::from(FORMAT) {
+        Ok(())
+    } else {
+        Err(SprError::Format {
+            wanted: FORMAT,
+            found: header.format,
+        })
+    }
+}
+
 /// Format and kind come first, so that a file of a later format is told apart from a damaged one.
 fn check_header(bytes: &[u8], kind: Kind) -> Result<(), SprError> {
     #[derive(Deserialize)]

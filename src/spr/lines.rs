@@ -3,7 +3,7 @@
 //!
 //! | attack | defence |
 //! |---|---|
-//! | a line without end | [`LINE_MAX`] |
+//! | a line without end | [`LINE_MAX`], which a writer keeps to as well |
 //! | two spellings of one list | each line is canonical, and each ends with one line feed, the last one too |
 
 use std::io::{BufRead, Read as _, Write};
@@ -13,10 +13,11 @@ use serde::de::DeserializeOwned;
 
 use super::{SprError, canonical};
 
-/// Longest line, in bytes, with its end: the longest path, each byte of it escaped, takes a third.
-const LINE_MAX: u64 = 64 * 1024;
+/// Longest line, in bytes, with its end: a path of 3,072 bytes stands in it once, and what else there is takes
+/// less than a thousand.
+const LINE_MAX: usize = 16 * 1024;
 
-/// Lines, one after the other.
+/// Lines to be read, one after the other.
 pub struct Lines<R> {
     reader: R,
     line: Vec<u8>,
@@ -31,38 +32,77 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line; nothing at the end.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, SprError> {
+    /// The next line as it stands there, without its end; nothing where there is none.
+    fn raw(&mut self) -> Result<Option<&[u8]>, SprError> {
         self.line.clear();
-        let mut reader = self.reader.by_ref().take(LINE_MAX);
+        let most = u64::try_from(LINE_MAX).unwrap_or(u64::MAX);
+        let mut reader = self.reader.by_ref().take(most);
         if reader.read_until(b'\n', &mut self.line)? == 0 {
             return Ok(None);
         }
         match self.line.strip_suffix(b"\n") {
-            Some(line) => canonical::decode_value(line).map(Some),
+            Some(line) => Ok(Some(line)),
             None => Err(SprError::Corrupt(
                 "a line of it has no end, or is too long".to_owned(),
             )),
         }
     }
 
-    /// The next line, where there must be one.
-    pub fn need<T: DeserializeOwned>(&mut self) -> Result<T, SprError> {
-        let short = || SprError::Corrupt("it ends before its last line".to_owned());
-        self.take()?.ok_or_else(short)
+    /// The next line; nothing at the end.
+    pub fn next_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, SprError> {
+        self.raw()?.map(canonical::decode_value).transpose()
     }
 
-    /// What is behind the lines that were read.
-    pub fn into_inner(self) -> R {
-        self.reader
+    /// The next line, where there must be one.
+    pub fn need_line<T: DeserializeOwned>(&mut self) -> Result<T, SprError> {
+        let short = || SprError::Corrupt("it ends before its last line".to_owned());
+        self.next_line()?.ok_or_else(short)
+    }
+
+    /// The next line, which says its format before anything else is asked of it: a later one is told apart
+    /// from damage.
+    pub fn need_head<T: DeserializeOwned>(&mut self) -> Result<T, SprError> {
+        let short = || SprError::Corrupt("it has no lines".to_owned());
+        let line = self.raw()?.ok_or_else(short)?;
+        canonical::check_format(line)?;
+        canonical::decode_value(line)
     }
 }
 
-/// Writes a line.
-pub fn write_line<T: Serialize>(mut out: impl Write, value: &T) -> Result<(), SprError> {
-    let mut line = canonical::encode(value)?;
-    line.push(b'\n');
-    Ok(out.write_all(&line)?)
+/// Lines to be written.
+pub struct LineWriter<W> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> LineWriter<W> {
+    /// Lines that go to `out`.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            line: Vec::new(),
+        }
+    }
+
+    /// Writes a line; an error where no reader would take it.
+    pub fn write<T: Serialize>(&mut self, value: &T) -> Result<(), SprError> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value)
+            .map_err(|e| SprError::Corrupt(format!("a line cannot be written: {e}")))?;
+        canonical::check(&self.line)?;
+        self.line.push(b'\n');
+        if self.line.len() > LINE_MAX {
+            return Err(SprError::Corrupt(format!(
+                "a line of it has more than {LINE_MAX} bytes"
+            )));
+        }
+        Ok(self.out.write_all(&self.line)?)
+    }
+
+    /// What they went to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
 }
 
 #[cfg(test)]
@@ -77,19 +117,24 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<Member>, SprError> {
         let mut lines = Lines::new(bytes);
         let mut all = Vec::new();
-        while let Some(one) = lines.take()? {
+        while let Some(one) = lines.next_line()? {
             all.push(one);
         }
         Ok(all)
     }
 
+    fn written(all: &[Member]) -> Result<Vec<u8>, SprError> {
+        let mut lines = LineWriter::new(Vec::new());
+        for one in all {
+            lines.write(one)?;
+        }
+        Ok(lines.into_inner())
+    }
+
     #[test]
     fn there_and_back_in_one_spelling() {
         let all = [member("a"), member("b"), member(&"c".repeat(3_072))];
-        let mut bytes = Vec::new();
-        for one in &all {
-            write_line(&mut bytes, one).unwrap();
-        }
+        let bytes = written(&all).unwrap();
         assert_eq!(read(&bytes).unwrap(), all);
         assert_eq!(read(b"").unwrap(), []);
         let text = String::from_utf8(bytes).unwrap();
@@ -99,9 +144,21 @@ mod tests {
             format!("\n{text}"),
             text.replace('\n', "\r\n"),
             text.replace(',', ", "),
-            text.replace("\"c", &format!("\"{}", "c".repeat(64 * 1024))),
         ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad:.200}");
         }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let bare = written(&[member("")]).unwrap().len();
+        let of_length = |length: usize| written(&[member(&"n".repeat(length - bare))]);
+        let longest = of_length(LINE_MAX).unwrap();
+        assert_eq!(longest.len(), LINE_MAX);
+        assert_eq!(read(&longest).unwrap().len(), 1);
+        assert!(of_length(LINE_MAX + 1).is_err());
+        let mut longer = longest;
+        longer.insert(longer.len() - 20, b'0');
+        assert!(read(&longer).unwrap_err().to_string().contains("too long"));
     }
 }

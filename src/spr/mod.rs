@@ -10,7 +10,7 @@
 //! | a member added, left out, reordered, doubled or changed | the next name and size must be the statement's next; the digest is checked before its last byte is handed out as good |
 //! | names that leave the folder when unpacked by hand, or differ by case alone | [`name`]: plain segments, unlike each other when case-folded |
 //! | bytes behind the end, or a file cut short | the end is checked; a cut is told apart from damage |
-//! | a statement of gigabytes, or nested a million deep | [`STATEMENT_MAX`], [`canonical::DEPTH_MAX`]; nothing is allocated from a length that was not bounded first |
+//! | a statement of gigabytes, or nested a million deep; members without end | [`STATEMENT_MAX`], [`canonical::DEPTH_MAX`], [`HEAD_MAX`]; nothing is allocated from a length that was not bounded first |
 //! | duplicate or unknown keys, two spellings of one value | [`canonical`]: one spelling, checked on the bytes |
 //! | signatures without end | [`SIGNATURES_MAX`] of [`SIGNATURE_MAX`] bytes |
 //!
@@ -23,12 +23,14 @@ pub mod lines;
 mod name;
 mod read;
 mod size;
+mod small;
 mod told;
 mod volume;
 mod write;
 
 pub use read::{MemberBytes, Members, Opened, RawSignature, RawStatement, kind_of, sort_of};
 pub use size::framed;
+pub use small::{HEAD_MAX, Small};
 pub use told::Told;
 pub use volume::{Holds, Share, Shares};
 pub use write::{SprWriter, encode_small, encode_unsigned};
@@ -40,9 +42,6 @@ use crate::model::{Kind, Refusal, RefusalName};
 
 /// Largest statement, in bytes: a recipe of 250,000 files, about 400 bytes each, stays below.
 pub const STATEMENT_MAX: u64 = 128 * 1024 * 1024;
-/// Most bytes of the members of a patch that are no packs, together: recipes for a million files have
-/// about 110 MB, the operations that bring all of them 50 MB.
-pub const HEAD_MAX: u64 = 256 * 1024 * 1024;
 /// Largest signature member, in bytes; an armoured ed25519 signature has about 300.
 pub const SIGNATURE_MAX: u64 = 4_096;
 /// Most signatures on one statement.

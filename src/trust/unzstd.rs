@@ -3,8 +3,8 @@
 //!
 //! | attack | defence |
 //! |---|---|
-//! | a few bytes that decompress to gigabytes | output stops one byte past the limit |
-//! | a frame that asks for a window of gigabytes | [`METADATA_WINDOW_LOG`]; a recipe has none, it is decompressed in one piece |
+//! | a few bytes that decompress to gigabytes | output stops one byte past the limit; whoever reads a list stops where he has enough |
+//! | a frame that asks for a window of gigabytes | [`METADATA_WINDOW_LOG`], [`LIST_WINDOW_LOG`]; a recipe has none, it is decompressed in one piece |
 //! | further frames or other bytes behind the first | exactly one frame, to the last byte |
 
 use std::io::Read;
@@ -67,15 +67,13 @@ pub fn unzstd(bytes: &[u8], dictionary: Option<&[u8]>, limit: u64) -> Result<Vec
 /// Neither a window nor a copy of `dictionary` is held besides: of a large recipe and the one it is
 /// compressed against, both are in memory once.
 pub fn unzstd_exact(bytes: &[u8], dictionary: &[u8], size: usize) -> Result<Vec<u8>, UnzstdError> {
-    let unreadable = |code| UnzstdError::Unreadable(zstd_safe::get_error_name(code).to_owned());
-    let frame = zstd_safe::find_frame_compressed_size(bytes).map_err(unreadable)?;
-    if frame != bytes.len() {
-        return Err(UnzstdError::Unreadable("bytes behind its end".to_owned()));
-    }
+    check_one_frame(bytes)?;
     let mut context = zstd_safe::DCtx::create();
-    context.ref_prefix(dictionary).map_err(unreadable)?;
+    context.ref_prefix(dictionary).map_err(unreadable_code)?;
     let mut out = Vec::with_capacity(size);
-    let written = context.decompress(&mut out, bytes).map_err(unreadable)?;
+    let written = context
+        .decompress(&mut out, bytes)
+        .map_err(unreadable_code)?;
     if written == size {
         Ok(out)
     } else {
@@ -85,21 +83,30 @@ pub fn unzstd_exact(bytes: &[u8], dictionary: &[u8], size: usize) -> Result<Vec<
     }
 }
 
-/// What one zstd frame yields, bit by bit, without a limit: a list is taken apart while it is read, and
-/// the caller says where it has to end.
+/// What one zstd frame yields, piece by piece and without a limit: a list is taken apart while it is read,
+/// and the caller says where it has to end.
 pub fn unzstd_list(bytes: &[u8]) -> Result<impl Read + '_, UnzstdError> {
-    let unreadable = |why: String| UnzstdError::Unreadable(why);
-    let frame = zstd_safe::find_frame_compressed_size(bytes)
-        .map_err(|code| unreadable(zstd_safe::get_error_name(code).to_owned()))?;
-    if frame != bytes.len() {
-        return Err(unreadable("bytes behind its end".to_owned()));
-    }
-    let decoder = Decoder::with_buffer(bytes).map_err(|e| unreadable(e.to_string()))?;
-    let mut decoder = decoder.single_frame();
+    check_one_frame(bytes)?;
+    let unreadable = |e: std::io::Error| UnzstdError::Unreadable(e.to_string());
+    let mut decoder = Decoder::with_buffer(bytes)
+        .map_err(unreadable)?
+        .single_frame();
     decoder
         .window_log_max(LIST_WINDOW_LOG)
-        .map_err(|e| unreadable(e.to_string()))?;
+        .map_err(unreadable)?;
     Ok(decoder)
+}
+
+fn check_one_frame(bytes: &[u8]) -> Result<(), UnzstdError> {
+    match zstd_safe::find_frame_compressed_size(bytes) {
+        Ok(frame) if frame == bytes.len() => Ok(()),
+        Ok(_) => Err(UnzstdError::Unreadable("bytes behind its end".to_owned())),
+        Err(code) => Err(unreadable_code(code)),
+    }
+}
+
+fn unreadable_code(code: usize) -> UnzstdError {
+    UnzstdError::Unreadable(zstd_safe::get_error_name(code).to_owned())
 }
 
 #[cfg(test)]
@@ -121,12 +128,19 @@ mod tests {
         assert_eq!(unzstd_exact(&small, &base, 700), Ok(plain));
     }
 
+    fn listed(bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        unzstd_list(bytes).ok()?.read_to_end(&mut out).ok()?;
+        Some(out)
+    }
+
     #[test]
-    fn a_window_larger_than_any_metadata_is_refused() {
-        for (log, taken) in [
-            (METADATA_WINDOW_LOG, true),
-            (METADATA_WINDOW_LOG + 1, false),
-            (27, false),
+    fn a_window_larger_than_any_metadata_or_list_is_refused() {
+        for (log, taken, in_list) in [
+            (LIST_WINDOW_LOG, true, true),
+            (LIST_WINDOW_LOG + 1, true, false),
+            (METADATA_WINDOW_LOG + 1, false, false),
+            (27, false, false),
         ] {
             let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
             encoder.window_log(log).unwrap();
@@ -139,6 +153,7 @@ mod tests {
                 taken,
                 "window of 2^{log}"
             );
+            assert_eq!(listed(&frame).is_some(), in_list, "window of 2^{log}");
         }
     }
 
@@ -155,7 +170,9 @@ mod tests {
         for size in [0, 2] {
             assert!(unzstd_exact(&good, b"", size).is_err(), "{size}");
         }
+        assert_eq!(listed(&good).unwrap(), b"x");
         for bad in [b"".as_slice(), b"x", cut, &twice] {
+            assert_eq!(listed(bad), None, "{bad:?}");
             assert!(unzstd_exact(bad, b"", 1).is_err(), "{bad:?}");
             assert!(
                 matches!(unzstd(bad, None, 9), Err(UnzstdError::Unreadable(_))),

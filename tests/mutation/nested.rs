@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use lockstep::model::Sha256;
 use lockstep::model::digest::hex;
+use lockstep::model::operation::OPERATIONS_MEMBER;
 use lockstep::trust::SigningKey;
 use serde_json::Value;
 use sigstore_tuf::canonical_json::to_canonical_bytes;
@@ -71,6 +72,7 @@ pub(crate) fn edit(
         0..=2 => Some(frame(archive, at, inside, dice)),
         _ if name.starts_with("vendor/") => metadata(archive, at, inside, dice),
         _ if name.starts_with("recipes/") => recipe(archive, at, inside, dice),
+        _ if name == OPERATIONS_MEMBER => operation(archive, at, inside, dice),
         _ => content(archive, at, dice),
     }
 }
@@ -121,6 +123,56 @@ fn content(archive: &mut Archive, at: usize, dice: &mut impl Dice) -> Option<&'s
     }
     archive.entries[at].fill(pack(&plain, 3));
     Some("other content in a pack")
+}
+
+/// One operation says something else, or stands somewhere else; mostly the statement says how long the
+/// list is then.
+fn operation(
+    archive: &mut Archive,
+    at: usize,
+    inside: &Inside<'_>,
+    dice: &mut impl Dice,
+) -> Option<&'static str> {
+    let plain = unpack(&archive.entries[at].content)?;
+    let mut lines: Vec<Vec<u8>> = plain
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
+    let place = dice.below(lines.len().max(1));
+    lines.get(place)?;
+    let how = match dice.below(6) {
+        0 => {
+            lines.remove(place);
+            "an operation less"
+        }
+        1 => {
+            let line = lines.get(place)?.clone();
+            lines.push(line);
+            "an operation twice"
+        }
+        2 => {
+            lines.reverse();
+            "operations in another order"
+        }
+        _ => {
+            let line = lines.get_mut(place)?;
+            let mut one = Json::parse(line.strip_suffix(b"\n")?)?;
+            json::edit(&mut one, inside.pool, dice);
+            *line = [one.bytes(), b"\n".to_vec()].concat();
+            "an operation edited"
+        }
+    };
+    let list = lines.concat();
+    if !dice.once_in(4) {
+        let mut statement: Value = serde_json::from_slice(archive.statement()).ok()?;
+        statement["operations"]["size"] = list.len().into();
+        archive
+            .entries
+            .first_mut()?
+            .fill(Json::of(statement).bytes());
+    }
+    archive.entries[at].fill(pack(&list, 3));
+    Some(how)
 }
 
 /// The vendor's metadata, edited, and signed under the old key id by a key of one's own or not at all.

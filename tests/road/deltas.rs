@@ -368,7 +368,16 @@ fn a_forged_delta_is_refused_and_nothing_changes() -> Tested {
     let world = world()?;
     world.ok(&prepare("PROD", ""))?;
     let config = Sha256::of(lines("conf").as_bytes());
-    let cases: [(Forge, &[&str]); 5] = [
+    let cases: [(Forge, &[&str]); 6] = [
+        (
+            |parts, _| {
+                let mut list = parts.operations()?;
+                let first = list.first_mut();
+                first.ok_or("none")?["codec"] = json!("magic");
+                parts.set_operations(&list)
+            },
+            &["the codec \"magic\" is not one"],
+        ),
         // The customer may edit it: it is no base, whatever it holds now.
         (
             |parts, config| {

@@ -66,7 +66,7 @@ fn golden_files_are_made() -> Tested {
 }
 
 /// The outcome that each file must have: exit codes of `inspect` and `verify`.
-const EXPECTED: [(&str, u8, u8); 27] = [
+const EXPECTED: [(&str, u8, u8); 29] = [
     ("bad-cut", 37, 37),
     ("bad-duplicate-key", 22, 22),
     ("bad-edited", 0, 20),
@@ -86,6 +86,8 @@ const EXPECTED: [(&str, u8, u8); 27] = [
     ("patch-based-on-installed", 0, 37),
     ("patch-first", 0, 0),
     ("patch.head", 0, 0),
+    ("bad-operations-fewer", 0, 22),
+    ("bad-operations-more", 0, 22),
     ("bad-packs-missing", 0, 37),
     ("patch-whole", 0, 0),
     ("receipt", 0, 0),
@@ -158,6 +160,17 @@ fn hostile(world: &World, folder: &Path) -> Tested {
     recipe.members[place].1 = zstd::encode_all(&b"another recipe"[..], 3)?;
     recipe.relist()?;
     recipe.write_signed(&at("recipe-swapped"), &desk)?;
+
+    let mut fewer = parts()?;
+    let list = fewer.operations()?;
+    let tally = fewer.statement["operations"].clone();
+    fewer.set_operations(list.get(1..).unwrap_or_default())?;
+    fewer.statement["operations"] = tally.clone();
+    fewer.write_signed(&at("operations-fewer"), &desk)?;
+    let mut more = parts()?;
+    more.set_operations(&[list.clone(), list].concat())?;
+    more.statement["operations"] = tally;
+    more.write_signed(&at("operations-more"), &desk)?;
 
     let text = serde_json::to_string(&parts()?.statement)?;
     let doubled = text.replacen("{\"accepted\":[]", "{\"accepted\":[],\"accepted\":[]", 1);

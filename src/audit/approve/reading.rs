@@ -6,11 +6,13 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::disk::durable;
+use crate::model::operation::OPERATIONS_MEMBER;
 use crate::model::patch::{Patch, PatchNode};
 use crate::model::snapshot::Snapshot;
 use crate::model::{PublicKey, Refusal, Sha256};
-use crate::spr::{HEAD_MAX, Opened, RawStatement, SprError, canonical};
+use crate::spr::{Opened, RawStatement, Small, SprError, canonical};
 use crate::trust::TrustError;
+use crate::trust::patch::operations;
 use crate::trust::verified::signing_keys;
 
 /// A patch without its packs; of its trust, nothing is known.
@@ -29,19 +31,18 @@ impl Head {
         let patch: Patch = opened.decode().map_err(refuse)?;
         let listed = opened.members(&patch.members, Patch::is_pack);
         let (raw, mut reader) = listed.map_err(refuse)?;
-        let mut members = BTreeMap::new();
-        let mut left = HEAD_MAX;
+        let mut small = Small::default();
         while reader
             .peek()
             .map_err(refuse)?
             .is_some_and(|m| !Patch::is_pack(m))
         {
-            let Some((member, bytes)) = reader.next_in_memory(left).map_err(refuse)? else {
-                break;
-            };
-            left = left.saturating_sub(member.size);
-            members.insert(member.name, bytes);
+            small.take_next(&mut reader).map_err(refuse)?;
         }
+        let members = small.into_members();
+        // What is said of them is shown to whoever signs.
+        let list = members.get(OPERATIONS_MEMBER).map(Vec::as_slice);
+        operations(&patch, list)?;
         Ok(Self {
             raw,
             patch,

@@ -9,7 +9,7 @@ use crate::disk::durable;
 use crate::model::patch::Patch;
 use crate::model::site::Signer;
 use crate::model::{Member, Refusal, RefusalName, Sha256, Watch};
-use crate::spr::{HEAD_MAX, Members, STATEMENT_MAX, SprError, Told};
+use crate::spr::{Members, STATEMENT_MAX, Small, SprError, Told};
 use crate::trust::site::{self, SITE_MAX, TrustedSite};
 
 /// Largest `allowed_signers` file, in bytes.
@@ -24,9 +24,8 @@ pub(super) fn read_members(
     list: &[Member],
     watch: &dyn Watch,
 ) -> Result<Present, SprError> {
-    let mut small = BTreeMap::new();
+    let mut small = Small::default();
     let mut present = Vec::new();
-    let mut left = HEAD_MAX;
     let packs = list.iter().filter(|member| Patch::is_pack(member));
     let total = packs.map(|m| m.size).fold(0, u64::saturating_add);
     let mut done = 0;
@@ -42,12 +41,11 @@ pub(super) fn read_members(
             members.copy_next(&mut told)?;
             done = told.done;
             present.push(member.name);
-        } else if let Some((member, bytes)) = members.next_in_memory(left)? {
-            left = left.saturating_sub(member.size);
-            small.insert(member.name, bytes);
+        } else {
+            small.take_next(members)?;
         }
     }
-    Ok((small, present))
+    Ok((small.into_members(), present))
 }
 
 pub(in crate::audit) fn pin(

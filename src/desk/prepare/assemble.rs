@@ -15,14 +15,15 @@ use super::volumes;
 use super::workshop::{Workshop, head_name};
 use crate::disk::durable::Draft;
 use crate::disk::{durable, folder, handout};
-use crate::model::operation::Operations;
+use crate::model::operation::{OPERATIONS_MAX, Tally};
 use crate::model::patch::{Accepted, CarriedRecipe, CarriedVendor, Downgrade, Patch, PatchNode};
 use crate::model::snapshot::{Drift, Installed};
 use crate::model::state::state_digest;
 use crate::model::statement::FORMAT;
-use crate::model::{Kind, Member, Refusal, Sha256, Time, Watch};
-use crate::spr::{MemberBytes, RawSignature, SprError, SprWriter, Told};
+use crate::model::{Kind, Member, Refusal, RefusalName, Sha256, Time, Watch};
+use crate::spr::{HEAD_MAX, MemberBytes, RawSignature, SprError, SprWriter, Told};
 use crate::trust::TrustedSite;
+use crate::trust::patch::RECIPES_MAX;
 
 /// All that goes into the file.
 pub(super) struct Parts<'a> {
@@ -118,6 +119,50 @@ pub(super) struct NotOut {
     pub(super) nothing_left: bool,
 }
 
+/// What the statement says of members that are no packs.
+struct Carried {
+    operations: Option<Tally>,
+    recipes: Vec<CarriedRecipe>,
+    vendors: Vec<CarriedVendor>,
+}
+
+impl Carried {
+    /// Whether a host would take so much: it is asked before anything is signed.
+    fn check(&self, small: &[MemberBytes]) -> Result<(), Refusal> {
+        let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let members = small.iter().map(|(_, content)| bytes(content.len()));
+        let recipes = self.recipes.iter().map(|recipe| recipe.size);
+        for (what, size, most) in [
+            (
+                "all that is no content",
+                members.fold(0, u64::saturating_add),
+                HEAD_MAX,
+            ),
+            (
+                "recipes, decompressed",
+                recipes.fold(0, u64::saturating_add),
+                RECIPES_MAX,
+            ),
+            (
+                "operations, decompressed",
+                self.operations.map_or(0, |tally| tally.size),
+                OPERATIONS_MAX,
+            ),
+        ] {
+            if size > most {
+                return Err(Refusal::new(
+                    RefusalName::Unsatisfiable,
+                    "the patch would have more beside its contents than a host takes",
+                )
+                .value(what, format!("{size} bytes"))
+                .value("at most", format!("{most} bytes"))
+                .next("prepare it in parts: some components first, the others in a second patch"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What every file of the patch begins with.
 struct Repeated {
     statement: Vec<u8>,
@@ -133,17 +178,23 @@ impl Parts<'_> {
         preparer: &Preparer,
         watch: &dyn Watch,
     ) -> Result<Drafted, Refusal> {
-        let (recipes, carried) = self.recipes()?;
+        let (members, recipes) = self.recipes()?;
         let (metadata, vendors, apply_before) = self.metadata()?;
         let mut small = self.snapshots();
         small.extend(metadata);
-        small.extend(recipes);
+        small.extend(members);
         if self.nodes.lack_site(self.site) {
             small.push(("site.spr".to_owned(), self.site.to_spr()?));
         }
         let (list, operations) = self.operations()?;
         small.extend(list);
-        let mut patch = self.statement(&small, operations, (carried, vendors), apply_before);
+        let carried = Carried {
+            operations,
+            recipes,
+            vendors,
+        };
+        carried.check(&small)?;
+        let mut patch = self.statement(&small, carried, apply_before);
         let statement = volumes::fix(&mut patch, self.volume_size)?;
         let shares = patch.shares();
         drop(patch);
@@ -240,13 +291,7 @@ impl Parts<'_> {
         Ok(())
     }
 
-    fn statement(
-        &self,
-        small: &[MemberBytes],
-        operations: Option<Operations>,
-        (recipes, vendors): (Vec<CarriedRecipe>, Vec<CarriedVendor>),
-        apply_before: Time,
-    ) -> Patch {
+    fn statement(&self, small: &[MemberBytes], carried: Carried, apply_before: Time) -> Patch {
         let nodes = self
             .nodes
             .words()
@@ -285,17 +330,17 @@ impl Parts<'_> {
                 .max()
                 .unwrap_or(0),
             nodes: nodes.collect(),
-            operations,
+            operations: carried.operations,
             packs: self
                 .stream
                 .packs
                 .iter()
                 .map(|made| made.pack.clone())
                 .collect(),
-            recipes,
+            recipes: carried.recipes,
             site: self.site.site_ref(),
             target: self.target.to_vec(),
-            vendors,
+            vendors: carried.vendors,
             volumes: vec![u64::try_from(self.stream.packs.len()).unwrap_or(u64::MAX)],
         }
     }

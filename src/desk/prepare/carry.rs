@@ -1,17 +1,18 @@
 //! What travels beside the packs: snapshots, vendor metadata and recipes, as members.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::Write;
 
 use zstd::zstd_safe::{self, CParameter};
 
 use super::assemble::Parts;
-use crate::model::operation::{OPERATIONS_MEMBER, Operations};
+use super::hashed::Counted;
+use crate::model::operation::{OPERATIONS_MEMBER, Operation, Tally};
 use crate::model::patch::{CarriedRecipe, CarriedVendor, Patch};
 use crate::model::snapshot::Installed;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time};
-use crate::spr::MemberBytes;
-use crate::spr::lines::write_line;
+use crate::spr::lines::LineWriter;
+use crate::spr::{MemberBytes, SprError};
 use crate::trust::unzstd::WINDOW_LOG_MAX;
 
 /// zstd level of metadata and recipes: they are small, and travel with every patch.
@@ -23,7 +24,7 @@ const SMALL_RECIPE: usize = 128 * 1024;
 /// only look as if they matched.
 const LEVEL_LARGE: i32 = 1;
 /// Largest list of operations that is compressed at [`LEVEL`], in bytes; and the level of larger ones.
-const SMALL_LIST: usize = 1024 * 1024;
+const SMALL_LIST: u64 = 1024 * 1024;
 const LEVEL_LIST: i32 = 3;
 /// Days for which a patch may be applied when it carries no vendor metadata.
 const UNBOUND_DAYS: i64 = 365;
@@ -77,26 +78,26 @@ impl Parts<'_> {
     }
 
     /// The list of operations, and what the statement says of it.
-    pub(super) fn operations(&self) -> Result<(Option<MemberBytes>, Option<Operations>), Refusal> {
+    pub(super) fn operations(&self) -> Result<(Option<MemberBytes>, Option<Tally>), Refusal> {
         let list = &self.stream.operations;
-        let mut plain = Vec::new();
-        for operation in list {
-            write_line(&mut plain, operation)
-                .map_err(|e| Refusal::new(RefusalName::Internal, e.to_string()))?;
-        }
-        let size = u64::try_from(plain.len()).unwrap_or(u64::MAX);
-        let stated = Operations::of(list, size);
-        // Digests, which no level makes much smaller.
-        let level = if plain.len() > SMALL_LIST {
-            LEVEL_LIST
-        } else {
-            LEVEL
+        let counted = write_all(Counted::default(), list).map_err(|e| unpacked(&e))?;
+        let tally = Tally::of(list, counted.0);
+        let pack = |tally: Tally| -> Result<Vec<u8>, SprError> {
+            // Digests, which no level makes much smaller.
+            let level = if tally.size > SMALL_LIST {
+                LEVEL_LIST
+            } else {
+                LEVEL
+            };
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+            encoder.include_checksum(true)?;
+            encoder.set_pledged_src_size(Some(tally.size))?;
+            Ok(write_all(encoder, list)?.finish()?)
         };
-        let packed = stated.map(|_| compress(level, &plain, &[]));
-        let packed = packed.transpose()?;
+        let packed = tally.map(pack).transpose().map_err(|e| unpacked(&e))?;
         Ok((
-            packed.map(|list| (OPERATIONS_MEMBER.to_owned(), list)),
-            stated,
+            packed.map(|bytes| (OPERATIONS_MEMBER.to_owned(), bytes)),
+            tally,
         ))
     }
 
@@ -126,10 +127,7 @@ impl Parts<'_> {
                 .files()
                 .filter(|(file, _)| travels(file, &roles))
             {
-                members.push((
-                    format!("vendor/{name}/{file}.zst"),
-                    compress(LEVEL, bytes, &[])?,
-                ));
+                members.push((format!("vendor/{name}/{file}.zst"), compress(bytes, &[])?));
             }
             // The host takes expired snapshots and timestamps for as long as policy says.
             let limit = i64::try_from(self.site.policy.metadata_age_days).unwrap_or(0);
@@ -158,7 +156,7 @@ fn travels(file: &str, roles: &BTreeSet<String>) -> bool {
 /// next stands in long runs. Neither it nor the other is copied.
 fn pack_recipe(bytes: &[u8], base: &[u8]) -> Result<Vec<u8>, Refusal> {
     if bytes.len() <= SMALL_RECIPE {
-        return compress(LEVEL, bytes, base);
+        return compress(bytes, base);
     }
     let mut packed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
     let mut context = zstd_safe::CCtx::create();
@@ -177,10 +175,19 @@ fn pack_recipe(bytes: &[u8], base: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(packed)
 }
 
-fn compress(level: i32, bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
+/// Writes a list, a line each.
+fn write_all<W: Write>(out: W, list: &[Operation]) -> Result<W, SprError> {
+    let mut lines = LineWriter::new(out);
+    for operation in list {
+        lines.write(operation)?;
+    }
+    Ok(lines.into_inner())
+}
+
+fn compress(bytes: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, Refusal> {
     let work = || -> std::io::Result<Vec<u8>> {
         let mut encoder =
-            zstd::stream::write::Encoder::with_dictionary(Vec::new(), level, dictionary)?;
+            zstd::stream::write::Encoder::with_dictionary(Vec::new(), LEVEL, dictionary)?;
         encoder.include_checksum(true)?;
         // Else it takes the tables of a large file, a hundred megabytes, for each small one.
         encoder.set_pledged_src_size(u64::try_from(bytes.len()).ok())?;

@@ -1,7 +1,6 @@
 //! What was made, read back from the files as the host will read it: signatures, vendor chain, recipes,
 //! every pack of every volume.
 
-use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Seek as _, Write as _};
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use crate::disk::DiskError;
 use crate::disk::durable::Draft;
 use crate::model::patch::Patch;
 use crate::model::{Refusal, RefusalName, Sha256, Watch};
-use crate::spr::{HEAD_MAX, Members, Opened, RawStatement, SprError, Told};
+use crate::spr::{Members, Opened, RawStatement, Small, SprError, Told};
 use crate::trust::patch::{Approvals, Checklist, PatchContext, PatchParts, verify};
 use crate::trust::vendor::Expiry;
 
@@ -27,10 +26,12 @@ impl Parts<'_> {
     ) -> Result<Vec<String>, Refusal> {
         let refuse = |e: SprError| e.refuse(path);
         let mut first: Option<(RawStatement, usize)> = None;
-        let mut small = BTreeMap::new();
+        let mut small = Small::default();
         let mut packed = 0_u64;
         let mut seen = 0_usize;
         for draft in files {
+            // Each repeats them.
+            small = Small::default();
             let file = draft.file();
             file.rewind().map_err(DiskError::io("read", path))?;
             let opened = Opened::open(BufReader::new(&*file)).map_err(refuse)?;
@@ -60,8 +61,7 @@ impl Parts<'_> {
                 } else if Patch::is_pack(&member) {
                     return Err(wrong("a pack stands in another place").value("pack", member.name));
                 } else {
-                    let read = members.next_in_memory(HEAD_MAX).map_err(refuse)?;
-                    small.extend(read.map(|(member, bytes)| (member.name, bytes)));
+                    small.take_next(&mut members).map_err(refuse)?;
                 }
             }
             match &first {
@@ -93,7 +93,7 @@ impl Parts<'_> {
         };
         let parts = PatchParts {
             raw,
-            members: small,
+            members: small.into_members(),
         };
         let verified = verify(parts, &context, &mut Checklist::default())?;
         debug_assert_eq!(verified.preparer(), preparer.signer());

@@ -14,6 +14,7 @@ use crate::plan::change::{Changes, drift_after};
 use crate::plan::lifting::check_downgrade_allowed;
 use crate::plan::resolve::{Ask, Resolved, resolve};
 use crate::plan::tree::Tree;
+use crate::plan::work::check_paths;
 use crate::plan::{Component, resolve as resolving};
 use crate::trust::TrustedSite;
 
@@ -53,6 +54,7 @@ pub(super) fn change(
     check_downgrade_allowed(&downgrades, &site.policy, accepted)?;
     let (old, new) = (tree(installed)?, tree(&target)?);
     let changes = Changes::between(&old, &new);
+    check_paths(changes.paths.len())?;
     let drift = nodes
         .drifts()
         .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))

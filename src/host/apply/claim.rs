@@ -15,7 +15,7 @@ use crate::disk::{beside, durable};
 use crate::model::patch::Patch;
 use crate::model::{Name, Refusal, RefusalName, Sha256, Time, Watch};
 use crate::plan::claim::{NodeFacts, check_claim, check_identity};
-use crate::spr::{HEAD_MAX, Opened, RawStatement};
+use crate::spr::{Opened, RawStatement, Small};
 use crate::trust::approval::Offered;
 use crate::trust::patch::{
     Approvals, Checklist, PatchContext, PatchParts, RecipeFiles, VerifiedPatch, verify,
@@ -233,23 +233,18 @@ fn read_head(
     let (raw, mut members) = opened
         .members(&patch.members, Patch::is_pack)
         .map_err(refuse)?;
-    let mut small = BTreeMap::new();
-    let mut left = HEAD_MAX;
+    let mut small = Small::default();
     while members
         .peek()
         .map_err(refuse)?
         .is_some_and(|member| !Patch::is_pack(member))
     {
         watch.go_on()?;
-        let Some((member, bytes)) = members.next_in_memory(left).map_err(refuse)? else {
-            break;
-        };
-        left = left.saturating_sub(member.size);
-        small.insert(member.name, bytes);
+        small.take_next(&mut members).map_err(refuse)?;
     }
     Ok(Head {
         raw,
-        members: small,
+        members: small.into_members(),
         standing: OpenVolume::standing(path, members),
     })
 }

@@ -12,7 +12,6 @@ use crate::disk::exchange::Exchange;
 use crate::disk::scan::found_at;
 use crate::disk::stamp::Stamp;
 use crate::disk::{journal, shut};
-use crate::model::statement::FORMAT;
 use crate::model::{Blake3, Refusal, RefusalName, TreePath, Watch};
 use crate::plan::fate::{Fate, Met, Own};
 use crate::plan::recovery::{Action, Journal, Mark, Move};
@@ -73,7 +72,6 @@ pub(super) fn seal<D>(
     let journal = Journal {
         areas: layout.points().to_vec(),
         entries,
-        format: FORMAT,
         sequence,
         shut: shut::list(node.root(), &work, &slots)?,
     };

@@ -1,5 +1,7 @@
 //! How much room a change takes, mount by mount.
 
+use std::collections::BTreeSet;
+
 use super::super::Node;
 use crate::disk::mounts::Layout;
 use crate::disk::reserve::Reserve;
@@ -12,8 +14,8 @@ use crate::plan::work::{Put, Work};
 const OWN_BYTES: u64 = 8 * 1024 * 1024;
 /// Inodes that the node's own state may take.
 const OWN_INODES: u64 = 64;
-/// Bytes of a journal entry, with room to spare.
-const ENTRY_BYTES: u64 = 512;
+/// Bytes of a line of the journal besides its path: two marks with digests have some 290.
+const LINE_BYTES: u64 = 352;
 /// Bytes of a journal without entries, or of the state that a commit writes.
 const STATE_BYTES: u64 = OWN_BYTES / 4;
 /// Bytes by which a file may take more than its content: a block of the file system.
@@ -24,10 +26,9 @@ const AREA_INODES: u64 = 8;
 /// What a change needs on each mount. The root's own also takes what is yet to be copied, the
 /// journal, and what is written at the commit.
 pub(in crate::host) fn needs(work: &Work, layout: &Layout, coming: Room) -> Vec<Need> {
-    let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
     let mut own = coming.plus(OWN);
-    // It is written twice: as the journal, and into the generation.
-    let journals = moves.saturating_mul(ENTRY_BYTES).saturating_mul(2);
+    // It may be written twice: as the journal, and into the generation.
+    let journals = journal(work).saturating_mul(2);
     own.bytes = own.bytes.saturating_add(journals);
     let area = Room {
         bytes: AREA_INODES.saturating_mul(BLOCK_BYTES),
@@ -63,6 +64,22 @@ pub(in crate::host) fn spare(node: &Node, work: &Work, layout: &Layout) -> Resul
     Ok(free(node.root(), None)?.bytes.saturating_sub(needed))
 }
 
+/// What the lines of a journal take: one a move, and one for each folder that may have to be opened.
+fn journal(work: &Work) -> u64 {
+    let paths = work.moves.iter().map(|intent| intent.path.as_str());
+    let folders: BTreeSet<&str> = work
+        .moves
+        .iter()
+        .filter_map(|intent| intent.path.parent_str())
+        .collect();
+    let line = |path: &str| {
+        // Each byte of it may be escaped.
+        let path = u64::try_from(path.len()).unwrap_or(u64::MAX);
+        path.saturating_mul(2).saturating_add(LINE_BYTES)
+    };
+    paths.chain(folders).map(line).fold(0, u64::saturating_add)
+}
+
 /// What files of these sizes take.
 pub(in crate::host) fn files(sizes: impl Iterator<Item = u64>) -> Room {
     sizes.map(blocks).fold(Room::default(), Room::plus)
@@ -79,10 +96,7 @@ pub(super) struct Reserves {
 impl Reserves {
     /// Takes it, while the product still runs.
     pub(super) fn take(node: &Node, work: &Work) -> Result<Self, Refusal> {
-        let moves = u64::try_from(work.moves.len()).unwrap_or(u64::MAX);
-        let bytes = moves
-            .saturating_mul(ENTRY_BYTES)
-            .saturating_add(STATE_BYTES);
+        let bytes = journal(work).saturating_add(STATE_BYTES);
         let reserve = |name| Reserve::take(node.root(), name, bytes);
         Ok(Self {
             journal: reserve("journal")?,

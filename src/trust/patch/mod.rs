@@ -9,6 +9,7 @@
 //! | a member swapped, added or left out by whoever handed the parts over | every member is compared with the signed list, and nothing may be left over |
 //! | a desk that authors a recipe, or picks one of another path | each recipe is the very target that the vendor's metadata names for its path |
 //! | a delegate's recipe that owns another's files | `install_paths` of its delegation |
+//! | a list of operations that nobody spoke of, or without end | the statement says how many there are, within bounds |
 //! | a snapshot that the patch does not answer | digest, challenge, state, sequence, node and environment agree |
 //!
 //! Left to others: whether a snapshot's key is this node's own, its challenge open and its state
@@ -24,7 +25,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::model::operation::Operation;
+use crate::model::operation::{OPERATIONS_MEMBER, Operation};
 use crate::model::patch::Patch;
 use crate::model::site::Signer;
 use crate::model::snapshot::{Floor, SiteRef, Snapshot};
@@ -36,7 +37,8 @@ use super::vendor::{Expiry, VerifiedVendor, merge_floors};
 use super::verified::{self, Verified};
 use super::{TrustError, approval};
 use members::Parts;
-pub use recipes::{RecipeFiles, VerifiedRecipe};
+pub use operations::operations;
+pub use recipes::{RECIPES_MAX, RecipeFiles, VerifiedRecipe};
 
 /// The member name of the site file that a patch may carry.
 pub const SITE_MEMBER: &str = "site.spr";
@@ -138,6 +140,8 @@ pub fn verify(
     let needed = site.site().policy.approvals;
     checks.pass("approvals", said(&approvals.people, needed));
     let (statement, sha256) = patch.into_statement();
+    // First what costs little and keeps nothing.
+    let operations = operations(&statement, parts.take(OPERATIONS_MEMBER).as_deref())?;
     let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;
     let expiry = context.expiry.under(policy);
@@ -151,7 +155,6 @@ pub fn verify(
         context.recipe_files,
         checks,
     )?;
-    let operations = operations::read(&statement, &mut parts)?;
     parts.finish()?;
     checks.pass(
         "members",
@@ -308,17 +311,6 @@ impl VerifiedPatch {
     #[must_use]
     pub fn patch(&self) -> &Patch {
         &self.patch
-    }
-
-    /// How each content is obtained, in the order in which the packs hold them.
-    #[must_use]
-    pub fn operations(&self) -> &[Operation] {
-        &self.operations
-    }
-
-    /// The operations, to be carried out once.
-    pub fn take_operations(&mut self) -> Vec<Operation> {
-        std::mem::take(&mut self.operations)
     }
 
     /// SHA-256 of the statement: the patch's identity.

@@ -17,7 +17,7 @@ use crate::trust::unzstd::unzstd_exact;
 use crate::trust::vendor::{RecipeTarget, VerifiedVendor, may_replace};
 
 /// Most bytes of recipes in one patch, decompressed.
-const TOTAL_MAX: u64 = 512 * 1024 * 1024;
+pub const RECIPES_MAX: u64 = 512 * 1024 * 1024;
 
 /// The recipe files that whoever verifies has, or keeps.
 pub trait RecipeFiles {
@@ -67,7 +67,7 @@ pub(super) fn verify(
     files: &dyn RecipeFiles,
     checks: &mut Checklist,
 ) -> Result<BTreeMap<Sha256, VerifiedRecipe>, TrustError> {
-    let mut left = TOTAL_MAX;
+    let mut left = RECIPES_MAX;
     let mut recipes = BTreeMap::new();
     for carried in &patch.recipes {
         if carried.size > RECIPE_MAX.min(left) {
