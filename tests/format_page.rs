@@ -8,6 +8,7 @@ use std::path::Path;
 
 use lockstep::model::statement::APPROVAL_NAMESPACE;
 use lockstep::model::{Kind, RefusalName, operation, patch, recipe, volume};
+use lockstep::spr::lines::LINE_MAX;
 use lockstep::spr::{
     HEAD_MAX, MEMBERS_MAX, SIGNATURE_MAX, SIGNATURES_MAX, STATEMENT_MAX, canonical,
 };
@@ -235,7 +236,15 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
             mib(RECIPES_MAX)
         ),
         format!(
-            "| paths that one patch may touch | {} |",
+            "| paths that one patch may touch, folders among them | {} |",
+            spaced(patch::PATHS_MAX)
+        ),
+        format!(
+            "| a line of it | {} KiB, its line feed with it |",
+            LINE_MAX / 1024
+        ),
+        format!(
+            "of all three kinds together, 1 to {} |",
             spaced(patch::PATHS_MAX)
         ),
         format!("| a pack, decompressed | {} |", mib(patch::PACK_MAX)),
@@ -258,7 +267,7 @@ fn kinds_namespaces_and_limits_are_the_program_s() -> Done {
     Ok(())
 }
 
-/// A patch may touch so many paths: every other bound has room for them.
+/// A patch may touch so many paths: every other bound has room for them, where paths are of usual length.
 #[test]
 fn the_bounds_leave_room_for_as_many_paths_as_a_patch_may_touch() -> Done {
     let most = u64::try_from(patch::PATHS_MAX)?;

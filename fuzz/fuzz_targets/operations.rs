@@ -37,26 +37,31 @@ fuzz_target!(|input: &[u8]| {
     let Some((mode, rest)) = input.split_first() else {
         return;
     };
-    let mut dice = Bytes::new(rest);
-    if mode & 1 == 0 {
-        let tally = tally(&mut dice, 1 << 20);
-        check(&rest, rest, tally);
+    let (plain, tally) = if mode & 1 == 0 {
+        (rest.to_vec(), tally(rest))
     } else {
-        let (plain, tally) = built(&mut dice);
-        let Ok(packed) = zstd::bulk::compress(&plain, 1) else {
-            return;
-        };
-        check(&packed, &plain, tally);
-    }
+        built(&mut Bytes::new(rest))
+    };
+    let Ok(packed) = zstd::bulk::compress(&plain, 1) else {
+        return;
+    };
+    check(&packed, &plain, tally);
+    // Not packed at all.
+    check(&plain, &plain, tally);
 });
 
-fn tally(dice: &mut Bytes<'_>, size: usize) -> Tally {
-    let mut count = || u64::try_from(dice.below(4)).unwrap_or(0);
+/// What is to be said of a list as it stands there.
+fn tally(list: &[u8]) -> Tally {
+    let text = String::from_utf8_lossy(list);
+    let count = |codec: Codec| {
+        let word = format!("\"codec\":\"{codec}\"");
+        u64::try_from(text.matches(&word).count()).unwrap_or(0)
+    };
     Tally {
-        copied: count(),
-        deltas: count(),
-        whole: count(),
-        size: u64::try_from(size).unwrap_or(0),
+        copied: count(Codec::Copy),
+        deltas: count(Codec::Delta),
+        size: u64::try_from(list.len()).unwrap_or(0),
+        whole: count(Codec::Whole),
     }
 }
 
@@ -111,12 +116,13 @@ fn built(dice: &mut Bytes<'_>) -> (Vec<u8>, Tally) {
 fn check(packed: &[u8], plain: &[u8], tally: Tally) {
     let mut patch = PATCH.clone();
     patch.operations = Some(tally);
-    // As many packs as the list asks for: one of a size that fits.
-    for total in 1..48 {
-        patch.packs = vec![Pack {
+    // No pack, or one of a size that fits the list.
+    for total in 0..48 {
+        let pack = Pack {
             member: Patch::pack_member(0),
             size: total,
-        }];
+        };
+        patch.packs = if total == 0 { vec![] } else { vec![pack] };
         let Ok(list) = operations(&patch, Some(packed)) else {
             continue;
         };
@@ -125,9 +131,8 @@ fn check(packed: &[u8], plain: &[u8], tally: Tally) {
             again.write(operation).expect("what was read can be written");
         }
         let again = again.into_inner();
-        if packed != plain {
-            assert_eq!(again, plain, "a second spelling");
-        }
+        assert_ne!(packed, plain, "a list that is not packed");
+        assert_eq!(again, plain, "a second spelling");
         assert_eq!(u64::try_from(again.len()).ok(), Some(tally.size));
         assert_eq!(Tally::of(&list, tally.size), Some(tally));
         let mut at = 0;

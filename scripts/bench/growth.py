@@ -3,7 +3,7 @@
 Components of small files (scripts/real-input/trees.py, small), published into an empty repository,
 prepared on an empty desk and installed from nothing, every time anew.
 
-Nothing is removed before all runs of a size are done: ext4 passes over inodes that were freed in the last
+Nothing is removed before all is measured: ext4 passes over inodes that were freed in the last
 minutes, so that whoever makes a million files just after a million went looks slow.
 """
 

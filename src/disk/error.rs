@@ -173,9 +173,22 @@ pub enum DiskError {
         /// What stands in the way.
         reason: String,
     },
-    /// A journal that this program cannot write: nothing is under way, and nothing was moved.
-    #[error("the journal of the change cannot be written: {0}")]
-    Unwritable(String),
+    /// A journal that no reader would take, and so is not written.
+    #[error("the journal {} cannot be written: {reason}", path.display())]
+    Unwritable {
+        /// Which file it would be.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of another format than this program reads.
+    #[error("{} has format {found}, which this program does not read", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// The format that it says.
+        found: u64,
+    },
     /// The command was ended from outside.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -227,7 +240,10 @@ impl DiskError {
     pub fn refusal(&self) -> RefusalName {
         match self {
             Self::Io { source, .. } => io_refusal(source.kind()),
-            Self::TooLarge { .. } | Self::Random(_) | Self::Unwritable(_) => RefusalName::Internal,
+            Self::TooLarge { .. } | Self::Random(_) | Self::Unwritable { .. } => {
+                RefusalName::Internal
+            }
+            Self::Format { .. } => RefusalName::UnsupportedFormat,
             Self::AlreadyThere { .. }
             | Self::NotAFile { .. }
             | Self::NotARoot { .. }
@@ -297,8 +313,9 @@ impl DiskError {
             Self::NeedsRecovery { .. } => {
                 "put the path right by hand, then lockstep recover".to_owned()
             }
-            Self::Unwritable(_) => {
-                "nothing was changed; report this with the patch's statement (lockstep inspect FILE)".to_owned()
+            Self::Unwritable { .. } => "report this as a fault of this program".to_owned(),
+            Self::Format { .. } => {
+                "use the release of lockstep that wrote it, or a later one".to_owned()
             }
             Self::Random(_) => "check that the system has /dev/urandom".to_owned(),
         }

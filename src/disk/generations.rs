@@ -83,8 +83,7 @@ pub fn beyond(root: &Root, keep: usize) -> Result<Vec<u64>, DiskError> {
 /// The journal of a kept change.
 pub fn journal(root: &Root, sequence: u64) -> Result<Journal, DiskError> {
     let path = path_of(root, sequence).join(JOURNAL);
-    let read = journal::read_file(&path)?;
-    read.map_err(|reason| DiskError::Damaged { path, reason })
+    journal::read_kept(path)
 }
 
 /// Where the root's slots of a kept change lie.

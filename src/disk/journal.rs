@@ -23,8 +23,11 @@ use crate::spr::lines::{LineWriter, Lines};
 
 /// Bytes of the seal: a digest and a line feed.
 const SEAL: usize = 65;
-/// Bytes of the shortest line, so that what is said of their number is held against the file.
-const SHORTEST: u64 = 8;
+/// Bytes that a line of a mount point, a move or a folder has at least: what is said of their number is held
+/// against the length of the file before room is made for them.
+const POINT: u64 = 12;
+const MOVE: u64 = 64;
+const SHUT: u64 = 16;
 
 /// What a journal is of, and how many lines follow.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,9 +56,7 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
             reason: "another change is under way".to_owned(),
         });
     }
-    journal
-        .check()
-        .map_err(|e| DiskError::Unwritable(e.to_string()))?;
+    journal.check().map_err(|e| unwritable(&path, &e))?;
     #[cfg(feature = "faulty")]
     if crate::model::faulty::has(crate::model::faulty::Fault::Journal) {
         return Ok(());
@@ -66,20 +67,38 @@ pub fn seal(root: &Root, journal: &Journal) -> Result<(), DiskError> {
 /// The sealed journal; nothing where no change is under way.
 pub fn read(root: &Root) -> Result<Option<Journal>, DiskError> {
     match read_file(&path(root)) {
-        Ok(read) => read.map(Some).map_err(|reason| damaged(root, reason)),
+        Ok(read) => read.map(Some).map_err(|error| match error {
+            SprError::Format { found, .. } => later(path(root), found),
+            error => damaged(root, error),
+        }),
         Err(e) if e.kind() == Some(ErrorKind::NotFound) && !is_there(root)? => Ok(None),
         Err(e @ DiskError::NotAFile { .. }) => Err(damaged(root, e)),
         Err(e) => Err(e),
     }
 }
 
+/// The journal of a change that was kept, in a file.
+pub(super) fn read_kept(path: PathBuf) -> Result<Journal, DiskError> {
+    read_file(&path)?.map_err(|error| match error {
+        SprError::Format { found, .. } => later(path, found),
+        error => DiskError::Damaged {
+            path,
+            reason: error.to_string(),
+        },
+    })
+}
+
 /// The journal in a file, or what is wrong with it.
-pub(super) fn read_file(path: &Path) -> Result<Result<Journal, String>, DiskError> {
+fn read_file(path: &Path) -> Result<Result<Journal, SprError>, DiskError> {
     let file = durable::open_plain(path)?;
     match decode(file) {
         Err(SprError::Io(error)) => Err(DiskError::io("read", path)(error)),
-        decoded => Ok(decoded.map_err(|e| e.to_string())),
+        decoded => Ok(decoded),
     }
+}
+
+const fn later(path: PathBuf, found: u64) -> DiskError {
+    DiskError::Format { path, found }
 }
 
 /// Whether a journal stands. It is not read.
@@ -113,9 +132,16 @@ fn write(path: &Path, journal: &Journal) -> Result<(), DiskError> {
     let written = encode(draft.file(), journal);
     written.map_err(|error| match error {
         SprError::Io(error) => DiskError::io("write", path)(error),
-        error => DiskError::Unwritable(error.to_string()),
+        error => unwritable(path, &error),
     })?;
     draft.commit()
+}
+
+fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> DiskError {
+    DiskError::Unwritable {
+        path: path.to_owned(),
+        reason: why.to_string(),
+    }
 }
 
 /// Writes a journal into an empty file: its lines, and then their seal in front.
@@ -188,12 +214,12 @@ pub fn decode(mut file: impl Read + Seek) -> Result<Journal, SprError> {
 /// Reads lines of `size` bytes in all.
 fn read_lines<R: BufRead>(lines: &mut Lines<R>, size: u64) -> Result<Journal, SprError> {
     let head: Head = lines.need_head()?;
-    let areas = read_some(lines, head.areas, size)?.into_iter();
+    let areas = read_some(lines, head.areas, size / POINT)?.into_iter();
     let journal = Journal {
         areas: areas.map(|Point { point }| point).collect(),
-        entries: read_some(lines, head.moves, size)?,
+        entries: read_some(lines, head.moves, size / MOVE)?,
         sequence: head.sequence,
-        shut: read_some(lines, head.shut, size)?,
+        shut: read_some(lines, head.shut, size / SHUT)?,
     };
     match lines.next_line::<Head>() {
         Ok(None) => Ok(journal),
@@ -207,10 +233,9 @@ fn read_lines<R: BufRead>(lines: &mut Lines<R>, size: u64) -> Result<Journal, Sp
 fn read_some<T: DeserializeOwned, R: BufRead>(
     lines: &mut Lines<R>,
     count: u64,
-    size: u64,
+    most: u64,
 ) -> Result<Vec<T>, SprError> {
-    let room = count.min(size / SHORTEST);
-    let mut all = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+    let mut all = Vec::with_capacity(usize::try_from(count.min(most)).unwrap_or(0));
     for _ in 0..count {
         all.push(lines.need_line()?);
     }
@@ -321,8 +346,10 @@ mod tests {
             body.trim_end().to_owned(),
         ] {
             assert!(bad != body);
-            let error = of(&sealed(&bad)).unwrap_err().to_string();
-            assert!(!error.contains("seal"), "{bad}: {error}");
+            let error = of(&sealed(&bad)).unwrap_err();
+            let later = bad.contains("\"format\":1");
+            assert_eq!(matches!(error, SprError::Format { .. }), later, "{error}");
+            assert!(!error.to_string().contains("seal"), "{bad}: {error}");
         }
         for bad in ["", "x", &body] {
             let error = of(bad).unwrap_err().to_string();
@@ -361,7 +388,8 @@ mod tests {
         assert!(needs());
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("nowhere", &path).unwrap();
-        assert!(read(&root).is_err(), "a link to nothing is not nothing");
+        let error = read(&root).unwrap_err();
+        assert_eq!(error.kind(), Some(ErrorKind::NotFound), "a link to nothing");
     }
 
     #[test]
@@ -370,6 +398,10 @@ mod tests {
         twice.entries.extend(journal().entries);
         let folder = tempfile::tempdir().unwrap();
         let root = samples::node(folder.path());
-        assert!(seal(&root, &twice).is_err());
+        assert!(matches!(
+            seal(&root, &twice),
+            Err(DiskError::Unwritable { .. })
+        ));
+        assert!(!is_there(&root).unwrap());
     }
 }

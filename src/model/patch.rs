@@ -21,8 +21,8 @@ use super::{Kind, Member, Name, RefusalName, Sha256, Statement, Time};
 /// Bytes of content in one pack before compression, at most.
 pub const PACK_MAX: u64 = 64 * 1024 * 1024;
 
-/// Most paths that one patch may touch: five recipes as large as they may be. The other bounds leave room for
-/// as many (`tests/format_page.rs` does the sums).
+/// Most paths that one patch may touch, folders among them: five recipes as large as they may be. The other
+/// bounds leave room for as many of usual length (`tests/format_page.rs` does the sums).
 pub const PATHS_MAX: usize = 5 * FILES_MAX;
 
 /// What a preparer signs.

@@ -52,6 +52,16 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// How many paths are touched: files, links and folders.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let folders = self
+            .new_folders
+            .len()
+            .saturating_add(self.gone_folders.len());
+        self.paths.len().saturating_add(folders)
+    }
+
     /// Compares two trees.
     #[must_use]
     pub fn between(old: &Tree, new: &Tree) -> Self {

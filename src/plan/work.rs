@@ -53,7 +53,6 @@ pub struct Rules {
 impl Work {
     /// Plans the work, or names every conflict.
     pub fn plan(changes: &Changes, rules: Rules, ground: &dyn Ground) -> Result<Self, Refusal> {
-        check_paths(changes.paths.len())?;
         let mut planner = Planner {
             changes,
             rule: rules.drift,
@@ -295,7 +294,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether one change may touch so many paths.
+/// Whether one patch may touch so many paths. A way back may touch those of several.
 pub fn check_paths(paths: usize) -> Result<(), Refusal> {
     if paths <= PATHS_MAX {
         return Ok(());
@@ -329,4 +328,17 @@ fn refusal(conflicts: &[Conflict]) -> Refusal {
     } else {
         "move them away or put them back, then apply again (stale: lockstep snapshot, prepare again)"
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_may_touch_so_many_paths_and_no_more() {
+        assert!(check_paths(PATHS_MAX).is_ok());
+        let refusal = check_paths(PATHS_MAX + 1).unwrap_err();
+        assert_eq!(refusal.name, RefusalName::Unsatisfiable);
+        assert!(refusal.next.contains("in parts"), "{refusal}");
+    }
 }

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::{SprError, canonical};
 
-/// Longest line, in bytes, with its end: a path of 3,072 bytes stands in it once, and what else there is takes
-/// less than a thousand.
-const LINE_MAX: usize = 16 * 1024;
+/// Longest line, in bytes, with its end: a path of 3,072 bytes, which may be twice as long once it is escaped, and
+/// what else there is, less than a thousand; doubled.
+pub const LINE_MAX: usize = 16 * 1024;
 
 /// Lines to be read, one after the other.
 pub struct Lines<R> {
@@ -42,9 +42,8 @@ impl<R: BufRead> Lines<R> {
         }
         match self.line.strip_suffix(b"\n") {
             Some(line) => Ok(Some(line)),
-            None => Err(SprError::Corrupt(
-                "a line of it has no end, or is too long".to_owned(),
-            )),
+            None if self.line.len() == LINE_MAX => Err(too_long()),
+            None => Err(SprError::Corrupt("its last line has no end".to_owned())),
         }
     }
 
@@ -92,9 +91,7 @@ impl<W: Write> LineWriter<W> {
         canonical::check(&self.line)?;
         self.line.push(b'\n');
         if self.line.len() > LINE_MAX {
-            return Err(SprError::Corrupt(format!(
-                "a line of it has more than {LINE_MAX} bytes"
-            )));
+            return Err(too_long());
         }
         Ok(self.out.write_all(&self.line)?)
     }
@@ -103,6 +100,10 @@ impl<W: Write> LineWriter<W> {
     pub fn into_inner(self) -> W {
         self.out
     }
+}
+
+fn too_long() -> SprError {
+    SprError::Corrupt(format!("a line of it has more than {LINE_MAX} bytes"))
 }
 
 #[cfg(test)]
@@ -159,6 +160,11 @@ mod tests {
         assert!(of_length(LINE_MAX + 1).is_err());
         let mut longer = longest;
         longer.insert(longer.len() - 20, b'0');
-        assert!(read(&longer).unwrap_err().to_string().contains("too long"));
+        assert!(
+            read(&longer)
+                .unwrap_err()
+                .to_string()
+                .contains("more than 16384")
+        );
     }
 }

@@ -234,12 +234,14 @@ impl<R: Read> Members<R> {
 
     /// Reads the next member, whose size must be at most `limit`, into memory.
     pub fn next_in_memory(&mut self, limit: u64) -> Result<Option<(Member, Vec<u8>)>, SprError> {
-        let Some(size) = self.peek()?.map(|member| member.size) else {
+        let Some(member) = self.peek()? else {
             return Ok(None);
         };
+        let size = member.size;
         if size > limit {
             return Err(SprError::Corrupt(format!(
-                "members larger than {limit} bytes in all"
+                "{} has {size} bytes, and no more than {limit} may come in memory",
+                member.name
             )));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(CHUNK));

@@ -166,6 +166,11 @@ fn operation(
     if !dice.once_in(4) {
         let mut statement: Value = serde_json::from_slice(archive.statement()).ok()?;
         statement["operations"]["size"] = list.len().into();
+        for (kind, codec) in [("copied", "copy"), ("deltas", "delta"), ("whole", "whole")] {
+            let word = format!("\"codec\":\"{codec}");
+            let says = |line: &&Vec<u8>| String::from_utf8_lossy(line).contains(&word);
+            statement["operations"][kind] = lines.iter().filter(says).count().into();
+        }
         archive
             .entries
             .first_mut()?

@@ -333,6 +333,20 @@ fn a_patch_that_is_not_its_preparers_is_not_approved() -> Tested {
     parts.statement["volumes"] = serde_json::json!([0]);
     parts.set_operations(&[])?;
     parts.write_signed(&world.path("usb/c.head.spr"), &world.path("keys/desk"))?;
+    // More operations than the statement says.
+    let mut parts = Parts::read(&head)?;
+    let (list, tally) = (parts.operations()?, parts.statement["operations"].clone());
+    parts.set_operations(&[list.clone(), list].concat())?;
+    parts.statement["operations"] = tally;
+    parts.statement["packs"] = serde_json::json!([]);
+    parts.statement["volumes"] = serde_json::json!([0]);
+    parts.write_signed(&world.path("usb/d.head.spr"), &world.path("keys/desk"))?;
+    world.refused(
+        "usb",
+        &approve("d"),
+        22,
+        &["operations.jsonl.zst", "d.head.spr"],
+    )?;
     let ran = world.run(&approve("c"))?;
     assert_eq!(ran.code, 22, "{}", ran.err);
     assert!(ran.err.contains("is not the snapshot"), "{}", ran.err);

@@ -297,7 +297,7 @@ fn a_list_of_operations_that_is_not_the_one_spoken_of() -> Tested {
             frame(&plain.repeat((1 << 28) / plain.len()))?,
             "as long as the statement says",
         ),
-        (frame(&b" ".repeat(1 << 28))?, "too long"),
+        (frame(&b" ".repeat(1 << 28))?, "more than 16384 bytes"),
         (
             frame(&[plain.as_slice(), &lines(1)].concat())?,
             "as long as the statement says",
@@ -316,9 +316,25 @@ fn a_list_of_operations_that_is_not_the_one_spoken_of() -> Tested {
     for (list, word) in lists {
         let mut desk = Desk::new()?;
         *desk.member("operations", ".zst")? = list;
+        // A line without end is as long as is said.
+        if word.starts_with("more than") {
+            desk.parts.statement["operations"]["size"] = json!(1 << 28);
+        }
         desk.parts.relist()?;
         desk.refused(22, &["operations.jsonl.zst", word])?;
     }
+    // As long as is said, and more of them.
+    let mut desk = Desk::new()?;
+    let list = desk.parts.operations()?;
+    let tally = desk.parts.statement["operations"].clone();
+    desk.parts.set_operations(&[list.clone(), list].concat())?;
+    let size = desk.parts.statement["operations"]["size"].clone();
+    desk.parts.statement["operations"] = tally;
+    desk.parts.statement["operations"]["size"] = size;
+    desk.refused(
+        22,
+        &["operations.jsonl.zst", "as long as the statement says"],
+    )?;
     // As long as is said, and other ones.
     let mut desk = Desk::new()?;
     let stated = &mut desk.parts.statement["operations"];

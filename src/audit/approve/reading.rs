@@ -42,7 +42,7 @@ impl Head {
         let members = small.into_members();
         // What is said of them is shown to whoever signs.
         let list = members.get(OPERATIONS_MEMBER).map(Vec::as_slice);
-        operations(&patch, list)?;
+        operations(&patch, list).map_err(|e| Refusal::from(e).value("file", path.display()))?;
         Ok(Self {
             raw,
             patch,

@@ -345,3 +345,41 @@ impl Parts<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_host_takes_is_not_signed() {
+        let carried = |size, recipe| Carried {
+            operations: Some(Tally {
+                copied: 0,
+                deltas: 0,
+                size,
+                whole: 1,
+            }),
+            recipes: vec![CarriedRecipe {
+                base: None,
+                recipe: Sha256::of(b""),
+                size: recipe,
+            }],
+            vendors: Vec::new(),
+        };
+        let member = |size: u64| {
+            let bytes = vec![0; usize::try_from(size).unwrap()];
+            vec![("site.spr".to_owned(), bytes)]
+        };
+        let most = carried(OPERATIONS_MAX, RECIPES_MAX);
+        assert!(most.check(&member(HEAD_MAX)).is_ok());
+        for (carried, size, word) in [
+            (carried(OPERATIONS_MAX + 1, 1), 1, "operations"),
+            (carried(1, RECIPES_MAX + 1), 1, "recipes"),
+            (carried(1, 1), HEAD_MAX + 1, "no content"),
+        ] {
+            let refusal = carried.check(&member(size)).unwrap_err();
+            assert_eq!(refusal.name, RefusalName::Unsatisfiable);
+            assert!(refusal.to_string().contains(word), "{refusal}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn change(
     check_downgrade_allowed(&downgrades, &site.policy, accepted)?;
     let (old, new) = (tree(installed)?, tree(&target)?);
     let changes = Changes::between(&old, &new);
-    check_paths(changes.paths.len())?;
+    check_paths(changes.count())?;
     let drift = nodes
         .drifts()
         .map(|drift| drift_after(drift, &changes, &new, site.policy.drift))

@@ -36,7 +36,7 @@ use crate::model::{Refusal, RefusalName, Time, Watch};
 use crate::plan::Component;
 use crate::plan::admit::Admitted;
 use crate::plan::claim::NodeFacts;
-use crate::plan::work::{Rules, Work};
+use crate::plan::work::{Rules, Work, check_paths};
 use after::after;
 use claim::Claimed;
 use content::PackReader;
@@ -226,6 +226,7 @@ fn plan(
         drift: rule,
         beside: true,
     };
+    check_paths(admitted.changes().count())?;
     let work = Work::plan(admitted.changes(), rules, survey)?;
     preflight::check_contents(admitted, survey)?;
     let layout = super::change::preflight::check(node, &work, coming)?;

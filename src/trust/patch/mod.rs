@@ -140,7 +140,7 @@ pub fn verify(
     let needed = site.site().policy.approvals;
     checks.pass("approvals", said(&approvals.people, needed));
     let (statement, sha256) = patch.into_statement();
-    // First what costs little and keeps nothing.
+    // First what costs little, and leaves nothing on disk.
     let operations = operations(&statement, parts.take(OPERATIONS_MEMBER).as_deref())?;
     let snapshots = snapshots::verify(&statement, &mut parts, checks)?;
     let policy = &site.site().policy;

@@ -16,7 +16,7 @@ use crate::spr::lines::Lines;
 use crate::trust::TrustError;
 use crate::trust::unzstd::unzstd_list;
 
-/// Bytes of the shortest line: a digest and five numbers by their names.
+/// Bytes of the shortest line: a digest, a codec and four numbers, by their names.
 const SHORTEST: u64 = 128;
 
 /// The operations that a patch lists in this member; where its statement speaks of none, it is not looked at.
@@ -49,7 +49,7 @@ fn unpack(packed: &[u8], tally: Tally) -> Result<Vec<Operation>, TrustError> {
         list.push(operation);
     }
     let left = bounded.limit();
-    let more = plain.read(&mut [0]).map_err(|e| corrupt(&e))?;
+    let more = plain.read(&mut [0]).map_err(|e| unreadable(&e.into()))?;
     if left == 0 && more == 0 {
         Ok(list)
     } else {
