@@ -80,7 +80,7 @@ Lockstep uses them. `verify` checks signatures, the vendor's chain, and every me
 GROWTH = """## Growth
 
 Small files of 200 to 4,000 bytes in {parts} components, published into an empty repository, prepared on an empty desk and
-installed from nothing; the median of {runs} runs, microseconds of each command for a file.
+installed from nothing; {runs}, microseconds of each command for a file.
 
 ![time per file](benchmarks/growth.svg)
 
@@ -215,8 +215,10 @@ def growth_part(figures):
     heads_flat = [*heads, f"from {figures.flat_from():,} on"]
     last = {name: most[-1] for name, most in memory}
     held = {name: peak * 2**20 / files for name, (files, peak) in last.items()}
+    runs = document["runs"]
     page = GROWTH.format(
-        parts=document["parts"], runs=document["runs"], most=sizes[-1]["files"],
+        runs="one run" if runs == 1 else f"the median of {runs} runs",
+        parts=document["parts"], most=sizes[-1]["files"],
         apply_bytes=held["apply"], snapshot_bytes=held["snapshot"],
         fits=int(round(256 * 2**20 / held["apply"], -4)),
         times=table(heads_flat, times), peaks="Peak memory, MB:\n\n" + table(heads, peaks),
