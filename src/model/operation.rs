@@ -34,6 +34,18 @@ pub struct Tally {
     pub whole: u64,
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            copied,
+            deltas,
+            whole,
+            ..
+        } = self;
+        write!(f, "{whole} whole, {deltas} as deltas, {copied} copied")
+    }
+}
+
 impl Tally {
     /// What is to be said of a list that has `size` bytes; nothing where it is empty.
     #[must_use]

@@ -318,12 +318,15 @@ impl Patch {
             )));
         }
         let size = self.operations.map_or(0, |stated| stated.size);
-        if Tally::of(list, size) == self.operations {
-            Ok(())
-        } else {
-            Err(RuleError(
-                "there are other operations than the statement says".to_owned(),
-            ))
+        let found = Tally::of(list, size);
+        if found == self.operations {
+            return Ok(());
         }
+        let said = |tally: Option<Tally>| tally.map_or("none".to_owned(), |all| all.to_string());
+        Err(RuleError(format!(
+            "there are other operations than the statement says: {}, and not {}",
+            said(found),
+            said(self.operations)
+        )))
     }
 }

@@ -111,17 +111,14 @@ pub(super) fn check_format(bytes: &[u8]) -> Result<(), SprError> {
 fn check_header(bytes: &[u8], kind: Kind) -> Result<(), SprError> {
     #[derive(Deserialize)]
     struct Header {
-        format: u64,
         kind: Kind,
     }
+    check_format(bytes).map_err(|e| match e {
+        SprError::Corrupt(why) => SprError::Corrupt(format!("{}: {why}", kind.member())),
+        other => other,
+    })?;
     let header: Header = serde_json::from_slice(bytes)
         .map_err(|e| SprError::Corrupt(format!("{}: {}", kind.member(), plain(&e))))?;
-    if header.format != u64::from(FORMAT) {
-        return Err(SprError::Format {
-            wanted: FORMAT,
-            found: header.format,
-        });
-    }
     if header.kind != kind {
         return Err(SprError::Corrupt(format!(
             "{} says it is a {}",

@@ -125,8 +125,8 @@ fn content(archive: &mut Archive, at: usize, dice: &mut impl Dice) -> Option<&'s
     Some("other content in a pack")
 }
 
-/// One operation says something else, or stands somewhere else; mostly the statement says how long the
-/// list is then.
+/// One operation says something else, or stands somewhere else; mostly the statement says how many there
+/// are then, and how long the list is.
 fn operation(
     archive: &mut Archive,
     at: usize,

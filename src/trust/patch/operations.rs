@@ -34,7 +34,12 @@ pub fn operations(patch: &Patch, member: Option<&[u8]>) -> Result<Vec<Operation>
 
 /// Takes a list out of its frame; what is said of it bounds what is taken.
 fn unpack(packed: &[u8], tally: Tally) -> Result<Vec<Operation>, TrustError> {
-    let other = || corrupt(&"it is not as long as the statement says");
+    let size = tally.size;
+    let other = || {
+        corrupt(&format_args!(
+            "it does not hold what the statement says: {size} bytes, {tally}"
+        ))
+    };
     let count = tally.count().ok_or_else(other)?;
     let mut plain = unzstd_list(packed).map_err(|e| corrupt(&e))?;
     let mut bounded = plain.by_ref().take(tally.size);
